@@ -1,0 +1,102 @@
+import { CONTENT_UPLOADED, CONTROLLER_REGISTER, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
+import { silentLog, testBroker } from '@sluice/testkit';
+import { describe, expect, test } from 'vitest';
+import { type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
+
+const REPORT = {
+  id: 'us-1',
+  instance: 'a',
+  region: 'US',
+  url: 'http://127.0.0.1:1',
+  catalogVersion: 0,
+  objects: 0,
+  bytes: 0,
+  capacityBytes: 1,
+  draining: false,
+};
+
+describe('bus', () => {
+  test('a request is answered with the checked reply, bytes come raw, a thrown failure arrives with its code', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    server.serve(ORIGIN_FETCH, (request) => {
+      if (request.op === 'read') return Buffer.from('raw');
+      if (request.key === 'site/bad') throw new SluiceError('DISK_FULL', 'no room', { retryable: true });
+      return { ok: true, found: false, asOf: 7 } as const;
+    });
+    await server.flush();
+    const timeoutMs = 2_000;
+    expect(await client.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/a' }, { timeoutMs })).toEqual({
+      ok: true,
+      found: false,
+      asOf: 7,
+    });
+    const bytes = await client.requestBytes(ORIGIN_FETCH, { op: 'read', sha256: 'a'.repeat(64), offset: 0, length: 3 }, { timeoutMs });
+    expect(Buffer.from(bytes).toString()).toBe('raw');
+    await expect(client.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/bad' }, { timeoutMs })).rejects.toMatchObject({
+      code: 'DISK_FULL',
+      retryable: true,
+    });
+  });
+
+  test('nobody there, nobody answering and a caller that gives up are three different errors', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    await expect(client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 2_000 })).rejects.toThrow(NoListenerError);
+    server.serve(CONTROLLER_REGISTER, () => new Promise(() => {}));
+    await server.flush();
+    await expect(client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 50 })).rejects.toThrow(NoReplyError);
+    const abort = new AbortController();
+    const given = client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 60_000, signal: abort.signal });
+    abort.abort(new Error('left'));
+    await expect(given).rejects.toThrow('left');
+  });
+
+  test('a message off the contract is refused before it leaves and when it arrives, naming the field', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    server.serve(CONTROLLER_REGISTER, () => ({ ok: true, heartbeatMs: 1, leaseMs: 1 }) as const);
+    await server.flush();
+    await expect(client.request(CONTROLLER_REGISTER, { ...REPORT, id: 'a.b' }, { timeoutMs: 1_000 })).rejects.toThrow(/id: must be/);
+    const reply = await client.connection.request('controller.register', JSON.stringify({ ...REPORT, id: 'a.b' }), { timeout: 1_000 });
+    expect(reply.json()).toMatchObject({ ok: false, error: { code: 'INVALID_MESSAGE', message: expect.stringContaining('id: must be') } });
+  });
+
+  test('a durable event reaches one of the consumers that share a name, once, also after the broker lost its store', async () => {
+    await using environment = await testBroker();
+    const bus = await environment.connect();
+    const streams = new Streams(bus, silentLog);
+    const received: number[] = [];
+    let wake: () => void = () => {};
+    const take = (message: DurableMessage): void => {
+      received.push(JSON.parse(Buffer.from(message.data).toString()).version);
+      message.ack();
+      wake();
+    };
+    const until = (count: number) =>
+      new Promise<void>((resolve) => {
+        wake = () => {
+          if (received.length >= count) resolve();
+        };
+        wake();
+      });
+    const options = { stream: STREAMS.CONTENT, durable: 'shared', maxPending: 100, ackWaitMs: 5_000 };
+    await streams.ensure();
+    const consumers = [streams.consume(options, take), streams.consume(options, take)];
+    for (const version of [1, 2, 2, 3]) await streams.publish(CONTENT_UPLOADED, { key: 'site/a', version }, `event-${version}`);
+    await until(3);
+    expect(received.sort()).toEqual([1, 2, 3]);
+
+    await environment.broker.kill();
+    const { rm } = await import('node:fs/promises');
+    await rm(environment.broker.storeDir, { recursive: true, force: true });
+    const reconnected = new Promise<void>((resolve) => bus.onReconnect(resolve));
+    await environment.broker.start();
+    await reconnected;
+    await streams.ensure();
+    await streams.publish(CONTENT_UPLOADED, { key: 'site/a', version: 4 }, 'event-4');
+    await until(4);
+    expect(received.at(-1)).toBe(4);
+    await Promise.all(consumers.map((consumer) => consumer.stop()));
+  }, 30_000);
+});

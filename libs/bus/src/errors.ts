@@ -1,0 +1,35 @@
+import { NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node';
+import { SluiceError } from '@sluice/contracts';
+
+/** Nobody listens on the subject now. Asking again at once is pointless; the listener has to come first. */
+export class NoListenerError extends SluiceError {
+  constructor(subject: string) {
+    super('NO_LISTENER', `nobody answers on ${subject}`, { retryable: true });
+    this.name = 'NoListenerError';
+  }
+}
+
+/** No reply came in time. The request may or may not have been carried out. */
+export class NoReplyError extends SluiceError {
+  constructor(subject: string, timeoutMs: number) {
+    super('NO_REPLY', `no reply on ${subject} within ${timeoutMs} ms`, { retryable: true });
+    this.name = 'NoReplyError';
+  }
+}
+
+/** The connection to the broker is down or was lost before the reply. */
+export class BrokerAwayError extends SluiceError {
+  constructor(subject: string, cause: unknown) {
+    super('BROKER_AWAY', `the broker could not take a message for ${subject}`, { retryable: true, cause });
+    this.name = 'BrokerAwayError';
+  }
+}
+
+/** What the NATS client throws, in Sluice's terms. */
+export function fromNatsError(error: unknown, subject: string, timeoutMs: number): SluiceError {
+  if (error instanceof SluiceError) return error;
+  if (error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders())) return new NoListenerError(subject);
+  if (error instanceof TimeoutError || (error instanceof Error && error.name === 'TimeoutError'))
+    return new NoReplyError(subject, timeoutMs);
+  return new BrokerAwayError(subject, error);
+}

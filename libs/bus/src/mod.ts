@@ -1,0 +1,6 @@
+/** NATS as Sluice uses it. The only library that knows the NATS client. */
+export type { BusLogger, BusOptions, RequestHandler, RequestOptions, Unsubscribe } from './bus.ts';
+export { Bus } from './bus.ts';
+export { BrokerAwayError, NoListenerError, NoReplyError } from './errors.ts';
+export type { ConsumeOptions, DurableMessage } from './streams.ts';
+export { Streams } from './streams.ts';

@@ -1,0 +1,186 @@
+/** JetStream: the streams of the contract, durable publishing and shared durable consumers that survive a broker losing its disk. */
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JsMsg,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+} from '@nats-io/jetstream';
+import { nanos } from '@nats-io/transport-node';
+import { decode, type EventSubject, encode, STREAMS } from '@sluice/contracts';
+import type { z } from 'zod';
+import type { Bus, BusLogger } from './bus.ts';
+import { fromNatsError } from './errors.ts';
+
+const API_TIMEOUT_MS = 5_000;
+const PUBLISH_TIMEOUT_MS = 5_000;
+/** Pause before a consumer that lost its stream or connection is set up again. */
+const RESUME_DELAY_MS = 500;
+
+type StreamDefinition = (typeof STREAMS)[keyof typeof STREAMS];
+
+/** One message of a durable consumer. Exactly one of `ack` and `retryIn` ends it; `working` asks for more time. */
+export interface DurableMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** Place in the stream. */
+  readonly sequence: number;
+  /** 1 for the first delivery. */
+  readonly delivery: number;
+  ack(): void;
+  retryIn(delayMs: number): void;
+  working(): void;
+}
+
+export interface ConsumeOptions {
+  readonly stream: StreamDefinition;
+  /** Consumers of the same name share the work. */
+  readonly durable: string;
+  /** Most messages delivered and not yet acknowledged, over all that share the consumer. */
+  readonly maxPending: number;
+  /** A message not ended in this time is delivered again. */
+  readonly ackWaitMs: number;
+}
+
+export class Streams {
+  readonly #bus: Bus;
+  readonly #log: BusLogger;
+  readonly #jetstream: JetStreamClient;
+
+  constructor(bus: Bus, log: BusLogger) {
+    this.#bus = bus;
+    this.#log = log;
+    this.#jetstream = jetstream(bus.connection, { timeout: API_TIMEOUT_MS });
+  }
+
+  /** Creates the contract's streams where they are missing, and brings their limits up to date. Keeps what they hold. */
+  async ensure(): Promise<void> {
+    const manager = await jetstreamManager(this.#bus.connection, { timeout: API_TIMEOUT_MS });
+    for (const definition of Object.values(STREAMS)) {
+      const limits = {
+        subjects: [...definition.subjects],
+        max_age: nanos(definition.maxAgeMs),
+        max_bytes: definition.maxBytes,
+        duplicate_window: nanos(definition.duplicateWindowMs),
+      };
+      try {
+        await manager.streams.add({ name: definition.name, retention: RetentionPolicy.Limits, ...limits });
+      } catch {
+        // It is there with other settings: replicas and storage are the operator's, the rest is ours.
+        await manager.streams.update(definition.name, limits);
+      }
+    }
+  }
+
+  /**
+   * Publishes and waits for the stream's acknowledgement. The same `id` within the stream's duplicate window is stored once.
+   * @throws {SluiceError} when it was not acknowledged; publishing again with the same id is safe
+   */
+  async publish<Schema extends z.ZodType>(event: EventSubject<Schema>, message: z.input<Schema>, id: string): Promise<void> {
+    await this.publishEncoded(event.subject, encode(event.subject, event.message, message), id);
+  }
+
+  /** {@link publish} for a message that was encoded before, for example when it was put into an outbox. */
+  async publishEncoded(subject: string, payload: Uint8Array, id: string): Promise<void> {
+    try {
+      await this.#jetstream.publish(subject, payload, { msgID: id, timeout: PUBLISH_TIMEOUT_MS });
+    } catch (error) {
+      throw fromNatsError(error, subject, PUBLISH_TIMEOUT_MS);
+    }
+  }
+
+  /**
+   * Delivers a stream's messages to `handler` until stopped. Streams and consumer are created when missing, also again after the
+   * broker has lost them. `handler` must end each message itself.
+   */
+  consume(options: ConsumeOptions, handler: (message: DurableMessage) => void): { stop(): Promise<void> } {
+    let stopped = false;
+    let halt: () => void = () => {};
+    const loop = async (): Promise<void> => {
+      while (!stopped) {
+        try {
+          await this.ensure();
+          await this.#ensureConsumer(options);
+          const consumer = await this.#jetstream.consumers.get(options.stream.name, options.durable);
+          const messages = await consumer.consume({
+            max_messages: 256,
+            abort_on_missing_resource: true,
+            idle_heartbeat: 2_000,
+            expires: 10_000,
+          });
+          halt = () => messages.stop();
+          if (stopped) halt();
+          for await (const message of messages) handler(durableMessage(message));
+        } catch (err) {
+          if (!stopped) this.#log.warn({ err, stream: options.stream.name, durable: options.durable }, 'consumer interrupted');
+        }
+        if (!stopped) await new Promise((resolve) => setTimeout(resolve, RESUME_DELAY_MS).unref());
+      }
+    };
+    const running = loop();
+    return {
+      stop: async () => {
+        stopped = true;
+        halt();
+        if (this.#bus.connected) await running;
+      },
+    };
+  }
+
+  async #ensureConsumer({ stream, durable, maxPending, ackWaitMs }: ConsumeOptions): Promise<void> {
+    const manager = await jetstreamManager(this.#bus.connection, { timeout: API_TIMEOUT_MS });
+    const limits = { max_ack_pending: maxPending, ack_wait: nanos(ackWaitMs) };
+    try {
+      await manager.consumers.info(stream.name, durable);
+      await manager.consumers.update(stream.name, durable, limits);
+    } catch {
+      await manager.consumers.add(stream.name, {
+        durable_name: durable,
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.All,
+        ...limits,
+      });
+    }
+  }
+
+  /** The newest messages on one subject of a stream, at most `count` of the stream's last `count` messages, oldest first. */
+  async recent<Schema extends z.ZodType>(
+    stream: StreamDefinition,
+    event: EventSubject<Schema>,
+    count: number,
+  ): Promise<z.output<Schema>[]> {
+    const manager = await jetstreamManager(this.#bus.connection, { timeout: API_TIMEOUT_MS });
+    const { state } = await manager.streams.info(stream.name);
+    if (state.messages === 0) return [];
+    const consumer = await this.#jetstream.consumers.get(stream.name, {
+      filter_subjects: event.subject,
+      opt_start_seq: Math.max(state.first_seq, state.last_seq - count + 1),
+      deliver_policy: DeliverPolicy.StartSequence,
+    });
+    const found: z.output<Schema>[] = [];
+    const messages = await consumer.fetch({ max_messages: count, expires: 1_000 });
+    for await (const message of messages) {
+      try {
+        found.push(decode(message.subject, event.message, message.data));
+      } catch (err) {
+        this.#log.warn({ err, sequence: message.seq }, 'stored message ignored');
+      }
+      if (message.info.pending === 0) break;
+    }
+    return found;
+  }
+}
+
+function durableMessage(message: JsMsg): DurableMessage {
+  return {
+    subject: message.subject,
+    data: message.data,
+    sequence: message.seq,
+    delivery: message.info.deliveryCount,
+    ack: () => message.ack(),
+    retryIn: (delayMs) => message.nak(delayMs),
+    working: () => message.working(),
+  };
+}

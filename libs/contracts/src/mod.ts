@@ -1,0 +1,67 @@
+/** The contract of Sluice: every subject and message, and nothing that does I/O. */
+
+export { decode, describeIssues, encode } from './codec.ts';
+export type {
+  ContentDistributed,
+  ContentInvalidated,
+  ContentRejected,
+  ContentRemoved,
+  ContentUploaded,
+  EdgeOutcome,
+  TransferKind,
+} from './content-events.ts';
+export {
+  contentDistributed,
+  contentInvalidated,
+  contentRejected,
+  contentRemoved,
+  contentUploaded,
+  edgeOutcome,
+  isConfirmed,
+} from './content-events.ts';
+export type { EdgeReport, RegisterReply } from './edge-presence.ts';
+export { edgeReport, registerReply } from './edge-presence.ts';
+export type { InvalidateCommand, PushCommand, PushReply, RemoveCommand, StoreCommand, TransferPlan } from './edge-push.ts';
+export { pushCommand, pushReply } from './edge-push.ts';
+export type { WireError } from './errors.ts';
+export { errorFromWire, errorToWire, InvalidMessageError, SluiceError, wireError } from './errors.ts';
+export type { Manifest, PreviousVersion } from './manifest.ts';
+export { isPlacedIn, manifest, previousVersion } from './manifest.ts';
+export type { Change, ChangesReply, ChangesRequest, FetchRequest, PatchOffer, ResolveReply } from './origin-requests.ts';
+export { change, changesReply, changesRequest, fetchRequest, HAVE_MAX_ITEMS, patchOffer, resolveReply } from './origin-requests.ts';
+export type { InvalidationMode, Selector } from './selector.ts';
+export { describeSelector, invalidationMode, keyPrefix, selectorOf, selects, withSelector } from './selector.ts';
+export type { EventSubject, RequestSubject } from './subjects.ts';
+export {
+  CONTENT_DISTRIBUTED,
+  CONTENT_INVALIDATED,
+  CONTENT_REJECTED,
+  CONTENT_REMOVED,
+  CONTENT_UPLOADED,
+  CONTROLLER_REGISTER,
+  edgeHeartbeat,
+  edgePush,
+  ORIGIN_CHANGES,
+  ORIGIN_FETCH,
+  REPLY_KIND_HEADER,
+  STREAMS,
+} from './subjects.ts';
+export {
+  byteCount,
+  contentKey,
+  edgeId,
+  eventId,
+  fieldValue,
+  instant,
+  isBucketName,
+  KEY_MAX_BYTES,
+  keyProblem,
+  LIST_MAX_ITEMS,
+  MESSAGE_MAX_BYTES,
+  metaName,
+  region,
+  sha256,
+  tag,
+  version,
+  versionOrZero,
+} from './values.ts';

@@ -1,0 +1,61 @@
+/** Every subject of Sluice with the schemas of what travels on it. The transport lives in `libs/bus`. */
+import type { z } from 'zod';
+import { contentDistributed, contentInvalidated, contentRejected, contentRemoved, contentUploaded } from './content-events.ts';
+import { edgeReport, registerReply } from './edge-presence.ts';
+import { pushCommand, pushReply } from './edge-push.ts';
+import { changesReply, changesRequest, fetchRequest, resolveReply } from './origin-requests.ts';
+
+/** A subject on which one kind of message is published. */
+export interface EventSubject<Schema extends z.ZodType = z.ZodType> {
+  readonly subject: string;
+  readonly message: Schema;
+}
+/** A subject on which requests of one kind are answered. `reply` has a failure branch `{ok:false, error}`. */
+export interface RequestSubject<Request extends z.ZodType = z.ZodType, Reply extends z.ZodType = z.ZodType> {
+  readonly subject: string;
+  readonly request: Request;
+  readonly reply: Reply;
+}
+
+export const CONTENT_UPLOADED = { subject: 'content.uploaded', message: contentUploaded } as const;
+export const CONTENT_INVALIDATED = { subject: 'content.invalidated', message: contentInvalidated } as const;
+export const CONTENT_REMOVED = { subject: 'content.removed', message: contentRemoved } as const;
+export const CONTENT_DISTRIBUTED = { subject: 'content.distributed', message: contentDistributed } as const;
+export const CONTENT_REJECTED = { subject: 'content.rejected', message: contentRejected } as const;
+
+export const CONTROLLER_REGISTER = { subject: 'controller.register', request: edgeReport, reply: registerReply } as const;
+export const ORIGIN_FETCH = { subject: 'origin.fetch', request: fetchRequest, reply: resolveReply } as const;
+export const ORIGIN_CHANGES = { subject: 'origin.changes', request: changesRequest, reply: changesReply } as const;
+
+/** The push subject of one edge. */
+export function edgePush(id: string) {
+  return { subject: `edge.${id}.push`, request: pushCommand, reply: pushReply } as const;
+}
+/** The heartbeat subject of one edge; `*` for all of them. */
+export function edgeHeartbeat(id: string) {
+  return { subject: `edge.${id}.heartbeat`, message: edgeReport } as const;
+}
+
+/**
+ * The JetStream streams. Limits bound the broker's disk; what they drop is repaired by the edges' catch-up, not by replay.
+ */
+export const STREAMS = {
+  CONTENT: {
+    name: 'CONTENT',
+    subjects: [CONTENT_UPLOADED.subject, CONTENT_INVALIDATED.subject, CONTENT_REMOVED.subject],
+    maxAgeMs: 7 * 24 * 3600 * 1000,
+    maxBytes: 512 * 1024 * 1024,
+    /** Longer than the origin's longest wait between two attempts to publish one event. */
+    duplicateWindowMs: 2 * 60 * 1000,
+  },
+  OUTCOMES: {
+    name: 'OUTCOMES',
+    subjects: [CONTENT_DISTRIBUTED.subject, CONTENT_REJECTED.subject],
+    maxAgeMs: 7 * 24 * 3600 * 1000,
+    maxBytes: 256 * 1024 * 1024,
+    duplicateWindowMs: 2 * 60 * 1000,
+  },
+} as const;
+
+/** Header of a reply on `origin.fetch` that carries raw bytes; its value is `bytes`. */
+export const REPLY_KIND_HEADER = 'sluice-reply';

@@ -1,0 +1,58 @@
+import type { Registry } from 'prom-client';
+
+/** One thing an app needs to do its job. */
+interface Condition {
+  readonly name: string;
+  /** Undefined when met, else why not. */
+  readonly problem: () => string | undefined;
+}
+
+/** Readiness: all conditions that the app's parts have named. */
+export class Readiness {
+  readonly #conditions: Condition[] = [];
+
+  /** `problem` returns undefined when the condition is met, else the reason in words. */
+  require(name: string, problem: () => string | undefined): void {
+    this.#conditions.push({ name, problem });
+  }
+
+  /** The conditions that are not met. Empty = ready. */
+  problems(): Record<string, string> {
+    return Object.fromEntries(
+      this.#conditions.flatMap(({ name, problem }) => {
+        const reason = problem();
+        return reason === undefined ? [] : [[name, reason]];
+      }),
+    );
+  }
+}
+
+export interface OperationsReply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/**
+ * The three paths that every app answers: `/healthz` (alive), `/readyz` (doing its job, else 503 with the reasons) and `/metrics`
+ * (Prometheus text). Returns undefined for any other path.
+ */
+export async function answerOperations(path: string, readiness: Readiness, metrics: Registry): Promise<OperationsReply | undefined> {
+  switch (path) {
+    case '/healthz':
+      return { status: 200, contentType: 'application/json', body: '{"alive":true}\n' };
+    case '/readyz': {
+      const problems = readiness.problems();
+      const ready = Object.keys(problems).length === 0;
+      return {
+        status: ready ? 200 : 503,
+        contentType: 'application/json',
+        body: `${JSON.stringify(ready ? { ready } : { ready, problems })}\n`,
+      };
+    }
+    case '/metrics':
+      return { status: 200, contentType: metrics.contentType, body: await metrics.metrics() };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,72 @@
+import type { Logger } from 'pino';
+
+export type LifecycleState = 'running' | 'draining' | 'stopped' | 'failed';
+
+interface Step {
+  readonly name: string;
+  readonly stop: () => void | Promise<void>;
+}
+
+/**
+ * An app's end as a state machine: `running → draining → stopped | failed`. Steps run in the reverse of the order in which they were
+ * added (what was started last is stopped first), all under one deadline. A step that fails is logged and the next one runs.
+ */
+export class Lifecycle {
+  readonly #log: Logger;
+  readonly #deadlineMs: number;
+  readonly #steps: Step[] = [];
+  #state: LifecycleState = 'running';
+  #ending: Promise<LifecycleState> | undefined;
+
+  constructor(log: Logger, deadlineMs = 10_000) {
+    this.#log = log;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  get state(): LifecycleState {
+    return this.#state;
+  }
+
+  /** Registers how to undo a start that has just succeeded. */
+  onStop(name: string, stop: Step['stop']): void {
+    this.#steps.push({ name, stop });
+  }
+
+  /** Runs the steps once; later calls join the first. */
+  stop(reason: string): Promise<LifecycleState> {
+    this.#ending ??= this.#run(reason);
+    return this.#ending;
+  }
+
+  async #run(reason: string): Promise<LifecycleState> {
+    this.#state = 'draining';
+    this.#log.info({ reason }, 'stopping');
+    const timeout = new Promise<'late'>((resolve) => setTimeout(resolve, this.#deadlineMs, 'late').unref());
+    let ended: LifecycleState = 'stopped';
+    for (const { name, stop } of this.#steps.reverse()) {
+      try {
+        if ((await Promise.race([stop(), timeout])) === 'late') {
+          this.#log.error({ step: name, deadlineMs: this.#deadlineMs }, 'stop deadline passed');
+          ended = 'failed';
+          break;
+        }
+      } catch (err) {
+        this.#log.error({ step: name, err }, 'stop step failed');
+        ended = 'failed';
+      }
+    }
+    this.#state = ended;
+    this.#log.info({ state: ended }, 'stopped');
+    return ended;
+  }
+
+  /** SIGTERM and SIGINT stop the app and end the process: exit 0 when clean, 1 when not; a second signal exits 1 at once. */
+  handleSignals(): void {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (this.#ending !== undefined) process.exit(1);
+        void this.stop(signal).then((state) => process.exit(state === 'stopped' ? 0 : 1));
+      });
+    }
+  }
+}

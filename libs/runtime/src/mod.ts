@@ -1,0 +1,21 @@
+/** What every app needs to be a good process: configuration, logs, metrics, readiness, a clean end. */
+export type { Clock, Rng } from './clock.ts';
+export { systemClock, systemRng } from './clock.ts';
+export {
+  bytesVariable,
+  ConfigError,
+  commonVariables,
+  integerVariable,
+  logLevelVariable,
+  natsUrlVariable,
+  portVariable,
+  readConfig,
+  readConfigOrExit,
+} from './config.ts';
+export type { OperationsReply } from './health.ts';
+export { answerOperations, Readiness } from './health.ts';
+export type { LifecycleState } from './lifecycle.ts';
+export { Lifecycle } from './lifecycle.ts';
+export type { Logger } from './logger.ts';
+export { createLogger } from './logger.ts';
+export { Counter, counter, createMetrics, durationHistogram, Gauge, gauge, Histogram, Registry } from './metrics.ts';

@@ -1,0 +1,4 @@
+/** What tests share: a real broker, temporary directories, a clock that obeys. */
+export { silentLog, temporaryDirectory, testBroker } from './broker.ts';
+export { eventually } from './eventually.ts';
+export { FakeClock } from './fake-clock.ts';
