@@ -16,8 +16,22 @@ const PROJECTS = [
 
 export default defineConfig({
   test: {
-    projects: PROJECTS.map((root) => ({
-      test: { name: root.split('/')[1] as string, root, include: ['src/**/*.test.ts'] },
-    })),
+    reporters: ['default', './test/summary-reporter.ts'],
+    projects: [
+      ...PROJECTS.map((root) => ({
+        test: { name: root.split('/')[1] as string, root, include: ['src/**/*.test.ts'] },
+      })),
+      {
+        // Needs a Docker engine; the files share it, its cache of layers and this machine's cores, so they take turns.
+        test: {
+          name: 'containers',
+          root: 'test/containers',
+          include: ['*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
   },
 });

@@ -5,23 +5,20 @@
  * Small blobs live in SQLite (one transaction, no inode, no fsync of their own), larger ones in files named by their checksum. A
  * file is complete before its row is committed, so whatever has no row is garbage that the next start removes.
  */
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { BlobMismatchError, BlobMissingError, fromDiskError } from './errors.ts';
+import { BlobReader } from './blob-reader.ts';
+import type { BlobRef } from './blob-ref.ts';
+import { BlobWriter } from './blob-writer.ts';
+import { BlobMissingError, fromDiskError } from './errors.ts';
+import { KeyLock } from './key-lock.ts';
 import { type Operate, operate as operatePlainly } from './operate.ts';
 
-/** Largest blob that is kept inside the database. Measured: below 64 KiB a row costs less CPU than a file with fsync and rename. */
-export const INLINE_MAX_BYTES = 64 * 1024;
-
-/** A name and a length: what identifies content. */
-export interface BlobRef {
-  readonly sha256: string;
-  /** Bytes. */
-  readonly size: number;
-}
+/** Files are spread over one directory for each first byte of their name. */
+const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 export interface BlobStoreOptions {
   readonly dir: string;
@@ -60,7 +57,14 @@ export class BlobStore {
   readonly #deleteRow: StatementSync;
   readonly #selectLowest: StatementSync;
   readonly #selectAfter: StatementSync;
+  readonly #selectUnsynced: StatementSync;
+  /** Whatever touches the file of a name happens in order: a removal never takes a file that was committed after it. */
+  readonly #files = new KeyLock();
+  /** The directories under `files`, at most 256, each with the promise that it is there. */
+  readonly #shards = new Map<string, Promise<void>>();
   #pending: PendingRow[] = [];
+  #syncing = false;
+  #syncWanted = false;
   #count = 0;
   #bytes = 0;
 
@@ -76,12 +80,14 @@ export class BlobStore {
     this.#setRank = db.prepare('UPDATE blobs SET rank = ? WHERE sha256 = ?');
     this.#deleteRow = db.prepare('DELETE FROM blobs WHERE sha256 = ?');
     this.#selectLowest = db.prepare('SELECT sha256, size, rank FROM blobs ORDER BY rank LIMIT ?');
+    this.#selectUnsynced = db.prepare('SELECT sha256 FROM blobs WHERE unsynced_boot = ? AND sha256 > ? ORDER BY sha256 LIMIT 1');
     this.#selectAfter = db.prepare('SELECT sha256, size FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?');
   }
 
   /** Opens or creates the store in a directory that is its own, and removes what an interrupted run left. */
   static async open(options: BlobStoreOptions): Promise<BlobStore> {
-    await mkdir(join(options.dir, 'files'), { recursive: true });
+    const filesDir = join(options.dir, 'files');
+    await mkdir(filesDir, { recursive: true });
     await rm(join(options.dir, 'incoming'), { recursive: true, force: true });
     await mkdir(join(options.dir, 'incoming'), { recursive: true });
     const db = new DatabaseSync(join(options.dir, 'blobs.db'));
@@ -97,24 +103,29 @@ export class BlobStore {
         bytes BLOB              -- NULL: in files/
       ) WITHOUT ROWID;
       CREATE INDEX IF NOT EXISTS blobs_rank ON blobs (rank, size);
+      CREATE INDEX IF NOT EXISTS blobs_unsynced ON blobs (unsynced_boot, sha256) WHERE unsynced_boot IS NOT NULL;
     `);
     const store = new BlobStore(options, db);
+    await store.#syncDirectory('BLOB_OPEN:SYNC_DIRECTORY', filesDir);
+    await store.#syncDirectory('BLOB_OPEN:SYNC_DIRECTORY', options.dir);
     await store.#recover();
     return store;
   }
 
-  /** Forgets files the system may not have written before a power cut, and removes files that no row names. */
+  /** Brings rows and files together: forgets rows whose bytes a power cut may have taken, removes files that no row names. */
   async #recover(): Promise<void> {
-    const doubtful = this.#db
-      .prepare('SELECT sha256 FROM blobs WHERE unsynced_boot IS NOT NULL AND unsynced_boot <> ?')
-      .all(this.#bootId) as { sha256: string }[];
-    for (const { sha256 } of doubtful) this.#deleteRow.run(sha256);
-    const filesDir = join(this.#dir, 'files');
-    for (const shard of await readdir(filesDir)) {
-      for (const name of await readdir(join(filesDir, shard))) {
-        const row = this.#selectRow.get(name) as Row | undefined;
-        if (row === undefined || row.bytes !== null) await rm(join(filesDir, shard, name), { force: true });
+    this.#db.prepare('DELETE FROM blobs WHERE unsynced_boot IS NOT NULL AND unsynced_boot <> ?').run(this.#bootId);
+    const selectFiles = this.#db.prepare('SELECT sha256 FROM blobs WHERE bytes IS NULL AND sha256 >= ? AND sha256 < ?');
+    const existing = new Set(await readdir(join(this.#dir, 'files')));
+    for (const shard of SHARDS) {
+      const directory = join(this.#dir, 'files', shard);
+      const found = new Set(existing.has(shard) ? await readdir(directory) : []);
+      if (existing.has(shard)) this.#shards.set(shard, Promise.resolve());
+      // "g" comes after every hexadecimal digit.
+      for (const { sha256 } of selectFiles.all(shard, `${shard}g`) as { sha256: string }[]) {
+        if (!found.delete(sha256)) this.#deleteRow.run(sha256);
       }
+      for (const garbage of found) await rm(join(directory, garbage), { recursive: true, force: true });
     }
     const sums = this.#db.prepare('SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM blobs').get() as {
       count: number;
@@ -122,6 +133,7 @@ export class BlobStore {
     };
     this.#count = sums.count;
     this.#bytes = sums.bytes;
+    this.#syncInBackground();
   }
 
   /** What is held: blobs, and their bytes. */
@@ -146,15 +158,25 @@ export class BlobStore {
     const row = this.#selectRow.get(sha256) as Row | undefined;
     if (row === undefined) throw new BlobMissingError(sha256);
     if (row.bytes !== null) return new BlobReader({ sha256, size: row.size }, row.bytes, undefined);
+    const file = (await this.#openFile(sha256)) ?? (await this.#files.run(sha256, () => this.#openFileOrForget(sha256)));
+    return new BlobReader({ sha256, size: row.size }, undefined, file);
+  }
+
+  async #openFile(sha256: string): Promise<FileHandle | undefined> {
     try {
-      const file = await this.#operate('BLOB_READ:OPEN', () => open(this.#pathOf(sha256), 'r'));
-      return new BlobReader({ sha256, size: row.size }, undefined, file);
+      return await this.#operate('BLOB_READ:OPEN', () => open(this.#pathOf(sha256), 'r'));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      // Somebody removed the file behind our back: stop claiming it.
-      this.delete(sha256);
-      throw new BlobMissingError(sha256);
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
     }
+  }
+
+  /** The second look, with nothing else going on under this name: if the file is still missing, somebody removed it behind our back. */
+  async #openFileOrForget(sha256: string): Promise<FileHandle> {
+    const file = this.has(sha256) ? await this.#openFile(sha256) : undefined;
+    if (file !== undefined) return file;
+    this.delete(sha256);
+    throw new BlobMissingError(sha256);
   }
 
   /** The whole of a blob; for small ones. @throws {BlobMissingError} */
@@ -185,39 +207,102 @@ export class BlobStore {
       operate: this.#operate,
       durable: this.#durable,
       commitInline: (ref, bytes) => this.#commitRow(ref, bytes, rank),
-      commitFile: async (ref, temporaryPath) => {
-        const path = this.#pathOf(ref.sha256);
-        await mkdir(join(path, '..'), { recursive: true });
-        await this.#operate('BLOB_COMMIT:RENAME', () => rename(temporaryPath, path));
-        if (this.#durable) await this.#syncDirectory(join(path, '..'));
-        await this.#commitRow(ref, null, rank);
-        if (!this.#durable) void this.#syncLater(ref.sha256, path);
-      },
+      commitFile: (ref, temporaryPath) => this.#files.run(ref.sha256, () => this.#commitFile(ref, temporaryPath, rank)),
     });
   }
 
-  async #syncDirectory(path: string): Promise<void> {
+  async #commitFile(ref: BlobRef, temporaryPath: string, rank: number): Promise<void> {
+    // Never in the place of a file whose row is there: that one may be safe on disk already, while this one may not.
+    if (await this.#holdsFile(ref)) return rm(temporaryPath, { force: true });
+    const path = this.#pathOf(ref.sha256);
+    try {
+      await this.#ensureShard(ref.sha256.slice(0, 2));
+      await this.#operate('BLOB_COMMIT:RENAME', () => rename(temporaryPath, path));
+      if (this.#durable) await this.#syncDirectory('BLOB_COMMIT:SYNC_DIRECTORY', join(path, '..'));
+      await this.#commitRow(ref, null, rank);
+    } catch (error) {
+      // What stays here all the same is garbage without a row; the next start removes it.
+      if (this.#db.isOpen && !this.has(ref.sha256)) await rm(path, { force: true }).catch(() => {});
+      throw error;
+    }
+    this.#syncInBackground();
+  }
+
+  /** Whether row and file are there. Forgets a row whose file is not. */
+  async #holdsFile({ sha256, size }: BlobRef): Promise<boolean> {
+    if (!this.has(sha256)) return false;
+    const found = await this.#sizeOfFile(sha256);
+    if (found !== size) this.#forgetRow(sha256);
+    return this.has(sha256);
+  }
+
+  /** Makes a shard's directory, once; whoever commits to it waits until it is safe too. */
+  #ensureShard(shard: string): Promise<void> {
+    const known = this.#shards.get(shard);
+    if (known !== undefined) return known;
+    const made = this.#makeShard(shard);
+    this.#shards.set(shard, made);
+    made.catch(() => this.#shards.delete(shard));
+    return made;
+  }
+
+  async #makeShard(shard: string): Promise<void> {
+    await mkdir(join(this.#dir, 'files', shard), { recursive: true });
+    if (this.#durable) await this.#syncDirectory('BLOB_COMMIT:SYNC_DIRECTORY', join(this.#dir, 'files'));
+  }
+
+  async #sizeOfFile(sha256: string): Promise<number | undefined> {
+    try {
+      return (await this.#operate('BLOB_COMMIT:STAT', () => stat(this.#pathOf(sha256)))).size;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async #syncDirectory(label: string, path: string): Promise<void> {
     const directory = await open(path, 'r');
     try {
-      await this.#operate('BLOB_COMMIT:SYNC_DIRECTORY', () => directory.sync());
+      await this.#operate(label, () => directory.sync());
     } finally {
       await directory.close();
     }
   }
 
-  /** Syncs a file after its row is there. Until this is done a start in another boot forgets the row. */
-  async #syncLater(sha256: string, path: string): Promise<void> {
-    try {
-      const file = await open(path, 'r');
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      if (this.#db.isOpen) this.#markSynced.run(sha256);
-    } catch {
-      // Deleted meanwhile, or a failing disk: the row stays marked and is forgotten after a power cut.
+  /** Syncs files after their rows are there, one at a time. Until this is done a start in another boot forgets the row. */
+  #syncInBackground(): void {
+    this.#syncWanted = !this.#durable;
+    if (!this.#syncWanted || this.#syncing) return;
+    this.#syncing = true;
+    void this.#syncAll().finally(() => {
+      this.#syncing = false;
+    });
+  }
+
+  async #syncAll(): Promise<void> {
+    while (this.#syncWanted) {
+      this.#syncWanted = false;
+      for (let last: string | undefined = ''; last !== undefined && this.#db.isOpen; ) last = await this.#syncNext(last);
     }
+  }
+
+  /** Syncs the first unsynced file after a name. Returns its name, undefined when there was none. */
+  async #syncNext(after: string): Promise<string | undefined> {
+    const next = this.#selectUnsynced.get(this.#bootId, after) as { sha256: string } | undefined;
+    // A deleted file or a failing disk: the row stays marked and is forgotten after a power cut.
+    if (next !== undefined) await this.#files.run(next.sha256, () => this.#syncFile(next.sha256)).catch(() => {});
+    return next?.sha256;
+  }
+
+  async #syncFile(sha256: string): Promise<void> {
+    const file = await open(this.#pathOf(sha256), 'r');
+    try {
+      await this.#operate('BLOB_SYNC:FILE', () => file.sync());
+    } finally {
+      await file.close();
+    }
+    // Its directory is not synced: a file that a power cut takes away as a whole is missed by the next start.
+    if (this.#db.isOpen) this.#operate('BLOB_SYNC:ROW', () => this.#markSynced.run(sha256));
   }
 
   /** Rows that are committed in the same turn of the event loop share one transaction, so one sync serves many. */
@@ -234,21 +319,16 @@ export class BlobStore {
     let added = 0;
     let addedBytes = 0;
     try {
-      this.#operate('BLOB_COMMIT:TRANSACTION', () => {
-        this.#db.exec('BEGIN IMMEDIATE');
-        try {
+      this.#operate('BLOB_COMMIT:TRANSACTION', () =>
+        this.#transaction(() => {
           for (const { ref, bytes, rank } of rows) {
             const unsynced = bytes === null && !this.#durable ? this.#bootId : null;
             if (this.#insert.run(ref.sha256, ref.size, rank, unsynced, bytes).changes === 0) continue;
             added += 1;
             addedBytes += ref.size;
           }
-          this.#db.exec('COMMIT');
-        } catch (error) {
-          if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-          throw error;
-        }
-      });
+        }),
+      );
     } catch (error) {
       for (const row of rows) row.reject(fromDiskError(error));
       return;
@@ -260,20 +340,44 @@ export class BlobStore {
 
   /** Forgets a blob. Returns the bytes that became free, 0 when it was not held. */
   delete(sha256: string): number {
-    const row = this.#selectRow.get(sha256) as Row | undefined;
+    const row = this.#forgetRow(sha256);
     if (row === undefined) return 0;
-    this.#operate('BLOB_DELETE:ROW', () => this.#deleteRow.run(sha256));
-    this.#count -= 1;
-    this.#bytes -= row.size;
-    if (row.bytes === null) void this.#operate('BLOB_DELETE:FILE', () => rm(this.#pathOf(sha256), { force: true })).catch(() => {});
+    // A file that cannot be removed now is garbage without a row; the next start removes it.
+    if (row.bytes === null) void this.#files.run(sha256, () => this.#removeFile(sha256)).catch(() => {});
     return row.size;
   }
 
-  /** Sets the ranks of blobs: higher is kept longer. */
+  #forgetRow(sha256: string): Row | undefined {
+    const row = this.#selectRow.get(sha256) as Row | undefined;
+    if (row === undefined) return undefined;
+    this.#operate('BLOB_DELETE:ROW', () => this.#deleteRow.run(sha256));
+    this.#count -= 1;
+    this.#bytes -= row.size;
+    return row;
+  }
+
+  /** Removes the file of a name, unless the name has come back since. */
+  async #removeFile(sha256: string): Promise<void> {
+    if (!this.#db.isOpen || this.has(sha256)) return;
+    await this.#operate('BLOB_DELETE:FILE', () => rm(this.#pathOf(sha256), { force: true }));
+  }
+
+  /** Sets the ranks of blobs: higher is kept longer. All or, when one is no number, none. */
   setRanks(ranks: Iterable<readonly [sha256: string, rank: number]>): void {
+    this.#transaction(() => {
+      for (const [sha256, rank] of ranks) this.#setRank.run(rank, sha256);
+    });
+  }
+
+  #transaction(work: () => void): void {
     this.#db.exec('BEGIN IMMEDIATE');
-    for (const [sha256, rank] of ranks) this.#setRank.run(rank, sha256);
-    this.#db.exec('COMMIT');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
   }
 
   /** The `count` blobs of the lowest rank, lowest first. */
@@ -293,132 +397,6 @@ export class BlobStore {
 
   #pathOf(sha256: string): string {
     return join(this.#dir, 'files', sha256.slice(0, 2), sha256);
-  }
-}
-
-/** An open blob. */
-export class BlobReader {
-  readonly ref: BlobRef;
-  readonly #bytes: Uint8Array | undefined;
-  readonly #file: FileHandle | undefined;
-
-  constructor(ref: BlobRef, bytes: Uint8Array | undefined, file: FileHandle | undefined) {
-    this.ref = ref;
-    this.#bytes = bytes;
-    this.#file = file;
-  }
-
-  /** Bytes `offset … offset+length-1`, fewer at the end of the blob. @throws {BlobMismatchError} when the file is shorter than its row says */
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const wanted = Math.max(0, Math.min(length, this.ref.size - offset));
-    if (this.#bytes !== undefined) return this.#bytes.subarray(offset, offset + wanted);
-    const buffer = Buffer.allocUnsafeSlow(wanted);
-    let filled = 0;
-    while (filled < wanted) {
-      const { bytesRead } = await (this.#file as FileHandle).read(buffer, filled, wanted - filled, offset + filled);
-      if (bytesRead === 0) throw new BlobMismatchError(`the file of blob ${this.ref.sha256} is shorter than ${this.ref.size} bytes`);
-      filled += bytesRead;
-    }
-    return buffer;
-  }
-
-  /** Bytes `start … end` (inclusive) in pieces. */
-  async *chunks(start: number, end: number, chunkBytes = 256 * 1024): AsyncGenerator<Uint8Array> {
-    for (let offset = start; offset <= end; offset += chunkBytes) yield await this.read(offset, Math.min(chunkBytes, end - offset + 1));
-  }
-
-  async close(): Promise<void> {
-    await this.#file?.close();
-  }
-}
-
-interface WriterOptions {
-  readonly temporaryPath: string;
-  readonly operate: Operate;
-  readonly durable: boolean;
-  readonly commitInline: (ref: BlobRef, bytes: Uint8Array) => Promise<void>;
-  readonly commitFile: (ref: BlobRef, temporaryPath: string) => Promise<void>;
-}
-
-/** Takes bytes in order, hashing as they come; in memory while small, in a temporary file from then on. */
-export class BlobWriter {
-  readonly #options: WriterOptions;
-  readonly #hash: Hash = createHash('sha256');
-  #buffered: Uint8Array[] = [];
-  #file: FileHandle | undefined;
-  #size = 0;
-  #ended = false;
-
-  constructor(options: WriterOptions) {
-    this.#options = options;
-  }
-
-  /** Bytes taken so far. */
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Appends a copy-free chunk: do not change it afterwards. One call at a time. @throws {DiskFullError} */
-  async write(chunk: Uint8Array): Promise<void> {
-    this.#hash.update(chunk);
-    this.#size += chunk.byteLength;
-    try {
-      if (this.#file !== undefined) return await this.#append(chunk);
-      this.#buffered.push(chunk);
-      if (this.#size <= INLINE_MAX_BYTES) return;
-      this.#file = await this.#options.operate('BLOB_WRITE:CREATE', () => open(this.#options.temporaryPath, 'wx'));
-      for (const piece of this.#buffered.splice(0)) await this.#append(piece);
-    } catch (error) {
-      throw fromDiskError(error);
-    }
-  }
-
-  async #append(chunk: Uint8Array): Promise<void> {
-    let written = 0;
-    while (written < chunk.byteLength) {
-      const { bytesWritten } = await this.#options.operate('BLOB_WRITE:WRITE', () => (this.#file as FileHandle).write(chunk, written));
-      written += bytesWritten;
-    }
-  }
-
-  /**
-   * Makes the bytes part of the store.
-   * @throws {BlobMismatchError} when they are not `expected`; nothing is kept
-   * @throws {DiskFullError}
-   */
-  async finish(expected?: BlobRef): Promise<BlobRef> {
-    const ref: BlobRef = { sha256: this.#hash.digest('hex'), size: this.#size };
-    if (expected !== undefined && (expected.sha256 !== ref.sha256 || expected.size !== ref.size)) {
-      await this.discard();
-      throw new BlobMismatchError(`expected ${expected.size} bytes with SHA-256 ${expected.sha256}, got ${ref.size} with ${ref.sha256}`);
-    }
-    try {
-      if (this.#file === undefined) {
-        await this.#options.commitInline(
-          ref,
-          this.#buffered.length === 1 ? (this.#buffered[0] as Uint8Array) : Buffer.concat(this.#buffered),
-        );
-      } else {
-        if (this.#options.durable) await this.#options.operate('BLOB_COMMIT:SYNC', () => (this.#file as FileHandle).datasync());
-        await this.#file.close();
-        this.#file = undefined;
-        await this.#options.commitFile(ref, this.#options.temporaryPath);
-      }
-    } catch (error) {
-      throw fromDiskError(error);
-    }
-    this.#ended = true;
-    return ref;
-  }
-
-  /** Drops what was written. Harmless after `finish`. */
-  async discard(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#buffered = [];
-    await this.#file?.close();
-    this.#file = undefined;
-    await rm(this.#options.temporaryPath, { force: true });
   }
 }
 

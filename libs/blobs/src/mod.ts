@@ -1,6 +1,9 @@
 /** Content-addressed bytes on disk. */
-export type { BlobRef, BlobStoreOptions } from './blob-store.ts';
-export { BlobReader, BlobStore, BlobWriter, INLINE_MAX_BYTES } from './blob-store.ts';
+export { BlobReader } from './blob-reader.ts';
+export type { BlobRef } from './blob-ref.ts';
+export type { BlobStoreOptions } from './blob-store.ts';
+export { BlobStore } from './blob-store.ts';
+export { BlobWriter, INLINE_MAX_BYTES } from './blob-writer.ts';
 export { BlobMismatchError, BlobMissingError, DiskFullError, fromDiskError, isDiskFull } from './errors.ts';
 export type { Operate } from './operate.ts';
 export { operate } from './operate.ts';

@@ -27,6 +27,8 @@ export interface DurableMessage {
   readonly data: Uint8Array;
   /** Place in the stream. */
   readonly sequence: number;
+  /** When the stream took it, in ms since the epoch: with `sequence` it names the message, also after the stream was made anew. */
+  readonly storedAtMs: number;
   /** 1 for the first delivery. */
   readonly delivery: number;
   ack(): void;
@@ -178,6 +180,7 @@ function durableMessage(message: JsMsg): DurableMessage {
     subject: message.subject,
     data: message.data,
     sequence: message.seq,
+    storedAtMs: message.time.getTime(),
     delivery: message.info.deliveryCount,
     ack: () => message.ack(),
     retryIn: (delayMs) => message.nak(delayMs),

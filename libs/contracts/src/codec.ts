@@ -6,19 +6,22 @@ import { MESSAGE_MAX_BYTES } from './values.ts';
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Every problem of a ZodError in one line: `manifest.sha256: must be …; size: …`. */
+/** Most problems that one description lists, and most characters of one field's path: what came is hostile until proven otherwise. */
+const DESCRIBED_MAX_ISSUES = 8;
+const DESCRIBED_MAX_PATH = 128;
+
+/** The problems of a ZodError in one line: `manifest.sha256: must be …; size: …`. At most about 2,000 characters, whatever came. */
 export function describeIssues(error: z.core.$ZodError): string {
-  return error.issues.map((issue) => describeIssue(issue)).join('; ');
+  const described = error.issues.slice(0, DESCRIBED_MAX_ISSUES).map((issue) => describeIssue(issue));
+  const left = error.issues.length - described.length;
+  return (left === 0 ? described : [...described, `and ${left} more`]).join('; ');
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string {
-  const path = issue.path.map(String).join('.');
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    // The branch that came closest explains best: the one with the fewest problems.
-    const closest = issue.errors.reduce((best, branch) => (branch.length < best.length ? branch : best));
-    if (closest.length > 0) return closest.map((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] })).join('; ');
-  }
-  return path === '' ? issue.message : `${path}: ${issue.message}`;
+  const path = issue.path.map(String).join('.').slice(0, DESCRIBED_MAX_PATH).toWellFormed();
+  // Of a record's name the reason is one level down.
+  const message = issue.code === 'invalid_key' ? `the name ${issue.issues[0]?.message ?? 'is not allowed'}` : issue.message;
+  return path === '' ? message : `${path}: ${message}`;
 }
 
 /**

@@ -13,7 +13,7 @@ export const edgeReport = z.object({
   instance: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
   region,
   /** Where visitors reach it. */
-  url: z.url('must be an absolute URL').max(2048),
+  url: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).max(2048),
   /** Everything up to this version is known to the edge. */
   catalogVersion: versionOrZero,
   objects: z.int().nonnegative(),

@@ -21,7 +21,7 @@ const remove = z.object({ op: z.literal('remove'), eventId, key: contentKey, ver
 /** Ask the origin before serving what the selector covers, in versions up to `version`. */
 const invalidate = withSelector({ op: z.literal('invalidate'), eventId, version, mode: invalidationMode });
 
-export const pushCommand = z.union([z.discriminatedUnion('op', [store, remove]), invalidate]);
+export const pushCommand = z.discriminatedUnion('op', [store, remove, invalidate]);
 export type PushCommand = z.output<typeof pushCommand>;
 export type StoreCommand = z.output<typeof store>;
 export type RemoveCommand = z.output<typeof remove>;

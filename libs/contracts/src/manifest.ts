@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { byteCount, contentKey, fieldValue, instant, LIST_MAX_ITEMS, metaName, region, sha256, tag, version } from './values.ts';
 
+/** A record drops the name `__proto__` without a word; metadata that would get lost is refused instead. */
+const metadata = z
+  .custom<Record<string, string>>((meta) => !Object.hasOwn(Object(meta), '__proto__'), 'must not have an entry named __proto__')
+  .pipe(z.record(metaName, fieldValue))
+  .refine((meta) => Object.keys(meta).length <= LIST_MAX_ITEMS, `must have at most ${LIST_MAX_ITEMS} entries`);
+
 /**
  * One version of one key: everything an edge needs to verify, store and serve it but the bytes.
  * `regions` empty means everywhere. Bytes are named by `sha256`; two manifests with the same checksum share one blob.
@@ -18,9 +24,7 @@ export const manifest = z.object({
   contentDisposition: fieldValue.optional(),
   expires: fieldValue.optional(),
   /** User metadata without the `x-amz-meta-` prefix. */
-  meta: z
-    .record(metaName, fieldValue)
-    .refine((meta) => Object.keys(meta).length <= LIST_MAX_ITEMS, `must have at most ${LIST_MAX_ITEMS} entries`),
+  meta: metadata,
   regions: z.array(region).max(LIST_MAX_ITEMS, `must name at most ${LIST_MAX_ITEMS} regions`),
   tags: z.array(tag).max(LIST_MAX_ITEMS, `must name at most ${LIST_MAX_ITEMS} tags`),
   uploadedAt: instant,

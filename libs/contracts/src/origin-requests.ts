@@ -28,16 +28,18 @@ export type PatchOffer = z.output<typeof patchOffer>;
  * an object confirmed by this reply is fresh with regard to every invalidation up to `asOf`.
  * `removed` says since when a key that once was is gone.
  */
-export const resolveReply = z.union([
-  z.object({
-    ok: z.literal(true),
-    found: z.literal(true),
-    manifest,
-    previous: previousVersion.optional(),
-    patch: patchOffer.optional(),
-    asOf: versionOrZero,
-  }),
-  z.object({ ok: z.literal(true), found: z.literal(false), removed: z.object({ version }).optional(), asOf: versionOrZero }),
+export const resolveReply = z.discriminatedUnion('ok', [
+  z.discriminatedUnion('found', [
+    z.object({
+      ok: z.literal(true),
+      found: z.literal(true),
+      manifest,
+      previous: previousVersion.optional(),
+      patch: patchOffer.optional(),
+      asOf: versionOrZero,
+    }),
+    z.object({ ok: z.literal(true), found: z.literal(false), removed: z.object({ version }).optional(), asOf: versionOrZero }),
+  ]),
   failure,
 ]);
 export type ResolveReply = z.output<typeof resolveReply>;
@@ -50,11 +52,9 @@ export const changesRequest = z.object({ region, since: versionOrZero, catalogId
 export type ChangesRequest = z.output<typeof changesRequest>;
 
 /** One change. Of a key only its newest state is listed; `previous` lets the reader use a delta. */
-export const change = z.union([
-  z.discriminatedUnion('op', [
-    z.object({ op: z.literal('store'), manifest, previous: previousVersion.optional() }),
-    z.object({ op: z.literal('remove'), key: contentKey, version, reason: z.enum(['deleted', 'region']) }),
-  ]),
+export const change = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('store'), manifest, previous: previousVersion.optional() }),
+  z.object({ op: z.literal('remove'), key: contentKey, version, reason: z.enum(['deleted', 'region']) }),
   withSelector({ op: z.literal('invalidate'), version, mode: invalidationMode }),
 ]);
 export type Change = z.output<typeof change>;

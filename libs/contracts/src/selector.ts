@@ -1,11 +1,14 @@
 import { z } from 'zod';
-import { contentKey, KEY_MAX_BYTES, tag } from './values.ts';
+import { contentKey, prefixProblem, tag } from './values.ts';
 
-/** A key prefix: `<bucket>/` and as much of the path as wanted. Not empty (that would be `all`). */
+/** A key prefix: the beginning of content keys, `<bucket>/` and as much of the path as wanted. Not empty (that would be `all`). */
 export const keyPrefix = z
   .string()
   .min(1, 'must not be empty; use {"all":true} for everything')
-  .max(KEY_MAX_BYTES, `must be at most ${KEY_MAX_BYTES} characters`);
+  .superRefine((prefix, context) => {
+    const problem = prefixProblem(prefix);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: `the prefix ${problem}` });
+  });
 
 /** What an invalidation covers. Exactly one of the four. */
 export type Selector = { key: string } | { prefix: string } | { tag: string } | { all: true };

@@ -20,15 +20,23 @@ const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/;
  * not empty and has no `.` or `..` segment, no control character and no lone surrogate.
  */
 export function keyProblem(key: string): string | undefined {
-  if (encoder.encode(key).byteLength > KEY_MAX_BYTES) return `is longer than ${KEY_MAX_BYTES} bytes`;
-  if (CONTROL_CHARACTERS.test(key)) return 'contains a control character';
-  if (!key.isWellFormed()) return 'is not well-formed Unicode';
+  const problem = prefixProblem(key);
+  if (problem !== undefined) return problem;
   const slash = key.indexOf('/');
   if (slash < 1 || slash === key.length - 1) return 'must have the form <bucket>/<path>';
   if (!isBucketName(key.slice(0, slash))) {
     return 'must begin with a bucket name: 1 to 63 characters of a-z, 0-9, "." and "-", beginning and ending with a letter or digit';
   }
   if (key.split('/').some((segment) => segment === '.' || segment === '..')) return 'has a "." or ".." segment';
+  return undefined;
+}
+
+/** Why no content key can begin with `prefix`, as far as its characters and its length tell, or `undefined`. */
+export function prefixProblem(prefix: string): string | undefined {
+  // A character is at least one byte, so what is hopelessly long need not be encoded to know it.
+  if (prefix.length > KEY_MAX_BYTES || encoder.encode(prefix).byteLength > KEY_MAX_BYTES) return `is longer than ${KEY_MAX_BYTES} bytes`;
+  if (CONTROL_CHARACTERS.test(prefix)) return 'contains a control character';
+  if (!prefix.isWellFormed()) return 'is not well-formed Unicode';
   return undefined;
 }
 
@@ -67,7 +75,9 @@ export const region = z
   .transform((name) => name.toUpperCase());
 
 /** A name under which objects can be invalidated together. */
-export const tag = z.string().regex(/^[^\s,\p{Cc}]{1,256}$/u, 'must be 1 to 256 characters without white space, "," or control characters');
+export const tag = z
+  .string()
+  .regex(/^[^\s,\p{Cc}\p{Cs}]{1,256}$/u, 'must be 1 to 256 characters without white space, "," or control characters');
 
 /** Names one event for its whole life: origin, controller, outcome, status API. */
 export const eventId = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/, 'must be 1 to 128 characters of A-Z, a-z, 0-9, ".", "_", ":" and "-"');

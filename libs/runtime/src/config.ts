@@ -77,11 +77,12 @@ const UNITS: Readonly<Record<string, number>> = {
 export const bytesVariable = z.string().transform((text, context) => {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?$/i.exec(text.trim());
   const unit = match?.[2] === undefined ? undefined : UNITS[match[2].toLowerCase()];
-  if (match?.[1] === undefined || unit === undefined) {
+  const bytes = match?.[1] === undefined || unit === undefined ? Number.NaN : Math.floor(Number(match[1]) * unit);
+  if (!Number.isSafeInteger(bytes)) {
     context.addIssue({ code: 'custom', message: 'must be a number of bytes such as 1073741824, 500MB or 10GiB' });
     return z.NEVER;
   }
-  return Math.floor(Number(match[1]) * unit);
+  return bytes;
 });
 
 /** `nats://a:4222,nats://b:4222` */

@@ -27,9 +27,10 @@ export class Lifecycle {
     return this.#state;
   }
 
-  /** Registers how to undo a start that has just succeeded. */
+  /** Registers how to undo a start that has just succeeded. One that succeeds after the end has begun is undone at once. */
   onStop(name: string, stop: Step['stop']): void {
-    this.#steps.push({ name, stop });
+    if (this.#ending === undefined) this.#steps.push({ name, stop });
+    else void this.#attempt({ name, stop });
   }
 
   /** Runs the steps once; later calls join the first. */
@@ -41,23 +42,32 @@ export class Lifecycle {
   async #run(reason: string): Promise<LifecycleState> {
     this.#state = 'draining';
     this.#log.info({ reason }, 'stopping');
-    const timeout = new Promise<'late'>((resolve) => setTimeout(resolve, this.#deadlineMs, 'late').unref());
+    const { promise: deadline, resolve: passDeadline } = Promise.withResolvers<'late'>();
+    // It keeps the process alive: one that ran out of work while a step hangs would else exit as if all were well.
+    const timer = setTimeout(passDeadline, this.#deadlineMs, 'late');
     let ended: LifecycleState = 'stopped';
-    for (const { name, stop } of this.#steps.reverse()) {
-      try {
-        if ((await Promise.race([stop(), timeout])) === 'late') {
-          this.#log.error({ step: name, deadlineMs: this.#deadlineMs }, 'stop deadline passed');
-          ended = 'failed';
-          break;
-        }
-      } catch (err) {
-        this.#log.error({ step: name, err }, 'stop step failed');
-        ended = 'failed';
+    for (const step of this.#steps.reverse()) {
+      const outcome = await Promise.race([this.#attempt(step), deadline]);
+      if (outcome !== 'done') ended = 'failed';
+      if (outcome === 'late') {
+        this.#log.error({ step: step.name, deadlineMs: this.#deadlineMs }, 'stop deadline passed');
+        break;
       }
     }
+    clearTimeout(timer);
     this.#state = ended;
     this.#log.info({ state: ended }, 'stopped');
     return ended;
+  }
+
+  async #attempt({ name, stop }: Step): Promise<'done' | 'failed'> {
+    try {
+      await stop();
+      return 'done';
+    } catch (err) {
+      this.#log.error({ step: name, err }, 'stop step failed');
+      return 'failed';
+    }
   }
 
   /** SIGTERM and SIGINT stop the app and end the process: exit 0 when clean, 1 when not; a second signal exits 1 at once. */

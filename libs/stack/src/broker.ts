@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { ManagedProcess } from './managed-process.ts';
 import { findNatsServer } from './nats-server.ts';
+import { freePort } from './ports.ts';
 
 const START_TIMEOUT_MS = 10_000;
 
@@ -21,6 +21,8 @@ export class Broker {
   readonly #command: string;
   readonly #logFile: string;
   #process: ManagedProcess | undefined;
+  #up = false;
+  #onUnexpectedEnd: (how: string) => void = () => {};
 
   private constructor(command: string, port: number, dataDir: string) {
     this.#command = command;
@@ -43,34 +45,44 @@ export class Broker {
   get pid(): number {
     return (this.#process as ManagedProcess).pid;
   }
+  get running(): boolean {
+    return this.#process?.running ?? false;
+  }
+
+  /** `listener` hears how it ended when nobody here asked it to. One listener; the last one counts. */
+  onUnexpectedEnd(listener: (how: string) => void): void {
+    this.#onUnexpectedEnd = listener;
+  }
 
   /** Starts it (again) on the same port and store. */
   async start(): Promise<void> {
-    this.#process = new ManagedProcess({
+    const child = new ManagedProcess({
       name: 'nats-server',
       command: this.#command,
       args: ['-a', '127.0.0.1', '-p', String(this.port), '-js', '-sd', this.storeDir],
       logFile: this.#logFile,
     });
-    await this.#process.waitForLine((line) => (line.includes('Server is ready') ? true : undefined), START_TIMEOUT_MS);
+    this.#process = child;
+    void child.ended.then((how) => {
+      if (!this.#up || this.#process !== child) return;
+      this.#up = false;
+      this.#onUnexpectedEnd(how);
+    });
+    try {
+      await child.waitForLine((line) => (line.includes('Server is ready') ? true : undefined), START_TIMEOUT_MS);
+      this.#up = child.running;
+    } catch (error) {
+      await child.kill();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
+    this.#up = false;
     await this.#process?.stop();
   }
   async kill(): Promise<void> {
+    this.#up = false;
     await this.#process?.kill();
   }
-}
-
-/** A loopback port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

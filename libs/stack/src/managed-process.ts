@@ -23,6 +23,12 @@ export interface ProcessOptions {
 /** Lines of output kept for error messages. */
 const TAIL_LINES = 20;
 
+/** The processes that run now. A parent that ends without stopping them (an uncaught error, `process.exit`) takes them along. */
+const running = new Set<ManagedProcess>();
+process.on('exit', () => {
+  for (const child of running) child.signal('SIGKILL');
+});
+
 /** One child process: its output by lines, its end, and ways to end it. Leads a process group of its own, so Ctrl-C reaches only its parent. */
 export class ManagedProcess {
   readonly name: string;
@@ -42,6 +48,7 @@ export class ManagedProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    running.add(this);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#take(line));
     }
@@ -62,6 +69,7 @@ export class ManagedProcess {
 
   #finish(how: string, resolve: (how: string) => void): void {
     this.#running = false;
+    running.delete(this);
     this.#log?.end();
     resolve(how);
   }

@@ -1,6 +1,13 @@
 /** Sluice's processes on one machine: the broker and the apps, started, watched and stopped. */
 export type { BrokerOptions } from './broker.ts';
-export { Broker, freePort } from './broker.ts';
+export { Broker } from './broker.ts';
+export { DataDirInUseError } from './data-dir-lock.ts';
 export type { ProcessOptions } from './managed-process.ts';
 export { ManagedProcess, ProcessError } from './managed-process.ts';
+export type { StartOptions } from './member.ts';
+export { Member } from './member.ts';
 export { findNatsServer, NatsServerMissingError } from './nats-server.ts';
+export type { TakenPort } from './ports.ts';
+export { freePort, PortsTakenError } from './ports.ts';
+export type { EdgeSpec, StackOptions } from './stack.ts';
+export { Stack } from './stack.ts';

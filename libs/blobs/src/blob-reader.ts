@@ -1,0 +1,39 @@
+import type { FileHandle } from 'node:fs/promises';
+import type { BlobRef } from './blob-ref.ts';
+import { BlobMismatchError } from './errors.ts';
+
+/** An open blob. */
+export class BlobReader {
+  readonly ref: BlobRef;
+  readonly #bytes: Uint8Array | undefined;
+  readonly #file: FileHandle | undefined;
+
+  constructor(ref: BlobRef, bytes: Uint8Array | undefined, file: FileHandle | undefined) {
+    this.ref = ref;
+    this.#bytes = bytes;
+    this.#file = file;
+  }
+
+  /** Bytes `offset … offset+length-1`, fewer at the end of the blob. @throws {BlobMismatchError} when the file is shorter than its row says */
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const wanted = Math.max(0, Math.min(length, this.ref.size - offset));
+    if (this.#bytes !== undefined) return this.#bytes.subarray(offset, offset + wanted);
+    const buffer = Buffer.allocUnsafeSlow(wanted);
+    let filled = 0;
+    while (filled < wanted) {
+      const { bytesRead } = await (this.#file as FileHandle).read(buffer, filled, wanted - filled, offset + filled);
+      if (bytesRead === 0) throw new BlobMismatchError(`the file of blob ${this.ref.sha256} is shorter than ${this.ref.size} bytes`);
+      filled += bytesRead;
+    }
+    return buffer;
+  }
+
+  /** Bytes `start … end` (inclusive) in pieces. */
+  async *chunks(start: number, end: number, chunkBytes = 256 * 1024): AsyncGenerator<Uint8Array> {
+    for (let offset = start; offset <= end; offset += chunkBytes) yield await this.read(offset, Math.min(chunkBytes, end - offset + 1));
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close();
+  }
+}

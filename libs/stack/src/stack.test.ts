@@ -1,0 +1,127 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { eventually, temporaryDirectory, testBroker } from '@sluice/testkit';
+import { describe, expect, test } from 'vitest';
+import { freePort, PortsTakenError, Stack } from './mod.ts';
+
+const EDGES = [
+  { id: 'us-1', region: 'US' },
+  { id: 'eu-1', region: 'EU' },
+];
+const KEY = 'site/hello.txt';
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function put(stack: Stack, body: string): Promise<void> {
+  const response = await fetch(`${stack.origin.url}/${KEY}`, { method: 'PUT', body });
+  expect(response.status).toBe(200);
+}
+
+describe('a stack', () => {
+  test('serves from every edge what was put, also from one that was killed and wiped and one added later, and leaves no process', async () => {
+    await using dir = await temporaryDirectory();
+    const said: string[] = [];
+    const stack = await Stack.start({ dataDir: dir.path, edges: EDGES, say: (message) => said.push(message) });
+    const pids = [stack.broker.pid, ...stack.members.map(({ pid }) => pid)];
+    try {
+      expect([...stack.edges.keys()]).toEqual(['us-1', 'eu-1']);
+      expect(said).toContain(`edge us-1 is ready at ${stack.edge('us-1').url}`);
+      expect((await readdir(join(dir.path, 'logs'))).sort()).toEqual(['controller.log', 'edge-eu-1.log', 'edge-us-1.log', 'origin.log']);
+      await put(stack, 'hello');
+      const served = async (id: string): Promise<string> => (await fetch(`${stack.edge(id).url}/${KEY}`)).text();
+      await eventually(async () => expect([await served('us-1'), await served('eu-1')]).toEqual(['hello', 'hello']));
+
+      await stack.edge('us-1').kill();
+      await stack.edge('us-1').wipe();
+      await stack.edge('us-1').start();
+      await stack.addEdge({ id: 'in-1', region: 'IN' });
+      pids.push(stack.edge('us-1').pid, stack.edge('in-1').pid);
+      expect([await served('us-1'), await served('in-1')]).toEqual(['hello', 'hello']);
+      await expect(stack.addEdge({ id: 'in-1', region: 'IN' })).rejects.toThrow('two edges have the id "in-1"');
+    } finally {
+      await stack.stop();
+    }
+    expect(pids.filter(alive)).toEqual([]);
+  }, 60_000);
+
+  test('in which one part cannot start is stopped whole, and the error has that part’s own words', async () => {
+    await using dir = await temporaryDirectory();
+    const edges = [EDGES[0], { ...EDGES[1], env: { EDGE_CAPACITY_BYTES: 'much' } }] as typeof EDGES;
+    const origin = await freePort();
+    await expect(Stack.start({ dataDir: dir.path, edges, ports: { origin } })).rejects.toThrow(
+      /edge eu-1 exited with 2[\s\S]*EDGE_CAPACITY_BYTES: must be a number of bytes/,
+    );
+    await expect(fetch(`http://127.0.0.1:${origin}/healthz`)).rejects.toThrow();
+    // The directory is free again, too.
+    await (await Stack.start({ dataDir: dir.path, edges: [] })).stop();
+  }, 60_000);
+
+  test('uses a broker that runs already and does not stop it; a second stack keeps off its data directory', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using stack = await Stack.start({ dataDir: dir.path, edges: [], broker: environment.url, controllers: 2 });
+    expect(stack.controllers.map(({ name }) => name)).toEqual(['controller', 'controller-2']);
+    await expect(Stack.start({ dataDir: dir.path, edges: [], broker: environment.url })).rejects.toThrow(`another stack uses ${dir.path}`);
+    await stack.stop();
+    expect(environment.broker.running).toBe(true);
+  }, 60_000);
+
+  test('reports a part that dies while up, by name, and not the ends it was asked for', async () => {
+    await using dir = await temporaryDirectory();
+    await using stack = await Stack.start({ dataDir: dir.path, edges: EDGES });
+    const ends: string[] = [];
+    const reported = new Promise<void>((resolve) => {
+      stack.onUnexpectedEnd((name, how) => {
+        ends.push(`${name} ${how}`);
+        resolve();
+      });
+    });
+    await stack.edge('eu-1').kill();
+    process.kill(stack.edge('us-1').pid, 'SIGKILL');
+    await reported;
+    await stack.stop();
+    expect(ends).toEqual(['edge us-1 was ended by SIGKILL']);
+  }, 60_000);
+
+  test('given up while it starts leaves no process', async () => {
+    await using dir = await temporaryDirectory();
+    const abort = new AbortController();
+    const [broker, origin] = [await freePort(), await freePort()];
+    const start = Stack.start({
+      dataDir: dir.path,
+      edges: EDGES,
+      ports: { broker, origin },
+      signal: abort.signal,
+      say: (message) => {
+        if (message.includes('origin')) abort.abort(new Error('interrupted'));
+      },
+    });
+    const outcome = await start.then(
+      async (stack) => {
+        await stack.stop();
+        return 'started';
+      },
+      (error: Error) => error.message,
+    );
+    expect(outcome).toBe('interrupted');
+    for (const port of [broker, origin]) await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  }, 60_000);
+
+  test('refuses, before it starts anything, ports that are taken and edges that cannot be', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    const { port } = environment.broker;
+    const refusal = await Stack.start({ dataDir: dir.path, edges: [], ports: { broker: port } }).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(PortsTakenError);
+    expect((refusal as Error).message).toBe(`port ${port} (for the broker) is taken`);
+    await expect(Stack.start({ dataDir: dir.path, edges: [{ id: '../x', region: 'US' }] })).rejects.toThrow('the edge id "../x" must be');
+    expect(await readdir(dir.path)).toEqual([]);
+  });
+});

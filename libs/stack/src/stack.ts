@@ -1,0 +1,247 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { edgeId, region } from '@sluice/contracts';
+import { Broker } from './broker.ts';
+import { lockDataDir } from './data-dir-lock.ts';
+import { Member, type StartOptions } from './member.ts';
+import { requireFreePorts } from './ports.ts';
+
+/** The apps live beside the libraries; a library may start one by its path, never import it. */
+const APPS_DIR = resolve(import.meta.dirname, '../../../apps');
+
+type Variables = Readonly<Record<string, string>>;
+
+export interface EdgeSpec {
+  readonly id: string;
+  readonly region: string;
+  /** 0 or absent: any free port. */
+  readonly port?: number;
+  /** Variables of this edge alone, for example `EDGE_CAPACITY_BYTES`. */
+  readonly env?: Variables;
+}
+
+export interface StackOptions {
+  /** Everything the stack stores, and its logs (`logs/<name>.log`). */
+  readonly dataDir: string;
+  readonly edges: readonly EdgeSpec[];
+  /** 0 or absent: any free port. */
+  readonly ports?: { readonly broker?: number; readonly origin?: number; readonly controller?: number };
+  /** The URL of a broker that runs already. Absent: the stack starts one of its own. */
+  readonly broker?: string;
+  /** Default 1; the second and further take any free port. */
+  readonly controllers?: number;
+  /** Of every app; not above `info`, where the line is logged that tells the port. Default `info`. */
+  readonly logLevel?: 'trace' | 'debug' | 'info';
+  /** Hears what happens, a sentence at a time. */
+  readonly say?: (message: string) => void;
+  /** Further variables by role, over those the stack sets itself. */
+  readonly env?: { readonly origin?: Variables; readonly controller?: Variables; readonly edge?: Variables };
+  /** Gives up the start, and stops what was started, when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A whole CDN on this machine: broker, origin, controllers and edges as processes, started, watched and stopped together.
+ * `await using stack = await Stack.start(…)` stops it with its scope.
+ */
+export class Stack {
+  readonly dataDir: string;
+  readonly #options: StackOptions;
+  readonly #say: (message: string) => void;
+  readonly #lock: { release(): void };
+  readonly #edges = new Map<string, Member>();
+  #broker: Broker | undefined;
+  #origin: Member | undefined;
+  #controllers: Member[] = [];
+  #stopping: Promise<void> | undefined;
+  #onUnexpectedEnd: (name: string, how: string) => void = () => {};
+
+  private constructor(options: StackOptions) {
+    this.dataDir = resolve(options.dataDir);
+    this.#options = options;
+    this.#say = options.say ?? (() => {});
+    this.#lock = lockDataDir(this.dataDir);
+  }
+
+  /**
+   * Resolves when every part is ready.
+   * @throws {PortsTakenError | DataDirInUseError | NatsServerMissingError} before anything was started
+   * @throws {ProcessError} when a part dies or does not become ready: everything was stopped, the message has the part's last lines
+   */
+  static async start(options: StackOptions): Promise<Stack> {
+    options.signal?.throwIfAborted();
+    checkEdges(options.edges);
+    const { ports = {} } = options;
+    await requireFreePorts([
+      ...(options.broker === undefined ? [{ name: 'the broker', port: ports.broker ?? 0 }] : []),
+      { name: 'the origin', port: ports.origin ?? 0 },
+      { name: 'the controller', port: ports.controller ?? 0 },
+      ...options.edges.map(({ id, port = 0 }) => ({ name: `edge ${id}`, port })),
+    ]);
+    const stack = new Stack(options);
+    try {
+      await stack.#startAll();
+      return stack;
+    } catch (error) {
+      await stack.stop();
+      throw error;
+    }
+  }
+
+  async #startAll(): Promise<void> {
+    const { signal, ports = {}, controllers = 1, edges } = this.#options;
+    if (this.#options.broker === undefined) {
+      this.#say('starting the broker');
+      this.#broker = await Broker.start({ dataDir: join(this.dataDir, 'broker'), port: ports.broker ?? 0, say: this.#say });
+      this.#broker.onUnexpectedEnd((how) => this.#reportEnd('the broker', how));
+    }
+    signal?.throwIfAborted();
+    this.#origin = await this.#createMember('origin', 'origin', ports.origin ?? 0, {});
+    for (let index = 1; index <= controllers; index++) {
+      const name = index === 1 ? 'controller' : `controller-${index}`;
+      this.#controllers.push(await this.#createMember('controller', name, index === 1 ? (ports.controller ?? 0) : 0, {}));
+    }
+    for (const spec of edges) this.#edges.set(spec.id, await this.#createEdge(spec));
+    signal?.throwIfAborted();
+    this.#say(`starting the origin, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
+    const starts = this.members.map(async (member) => {
+      await member.start();
+      this.#say(`${member.name} is ready at ${member.url}`);
+    });
+    await (signal === undefined ? Promise.all(starts) : Promise.race([Promise.all(starts), whenAborted(signal)]));
+  }
+
+  async #createMember(app: 'origin' | 'controller' | 'edge', name: string, port: number, own: Variables): Promise<Member> {
+    const fileName = name.replace(' ', '-');
+    const dataDir = join(this.dataDir, fileName);
+    const prefix = app.toUpperCase();
+    await mkdir(join(this.dataDir, 'logs'), { recursive: true });
+    const member = new Member({
+      name,
+      entry: join(APPS_DIR, app, 'src/main.ts'),
+      dataDir,
+      logFile: join(this.dataDir, 'logs', `${fileName}.log`),
+      portVariable: `${prefix}_PORT`,
+      port,
+      env: {
+        NATS_URL: this.natsUrl,
+        LOG_LEVEL: this.#options.logLevel ?? 'info',
+        [`${prefix}_HOST`]: '127.0.0.1',
+        ...(app === 'controller' ? {} : { [`${prefix}_DATA_DIR`]: dataDir }),
+        ...this.#options.env?.[app],
+        ...own,
+      },
+    });
+    member.onUnexpectedEnd((how) => this.#reportEnd(name, how));
+    return member;
+  }
+
+  #createEdge({ id, region: regionName, port = 0, env }: EdgeSpec): Promise<Member> {
+    return this.#createMember('edge', `edge ${id}`, port, { EDGE_ID: id, EDGE_REGION: regionName, ...env });
+  }
+
+  #reportEnd(name: string, how: string): void {
+    if (this.#stopping === undefined) this.#onUnexpectedEnd(name, how);
+  }
+
+  /** The broker's address, the stack's own or the given one. */
+  get natsUrl(): string {
+    return this.#broker?.url ?? (this.#options.broker as string);
+  }
+  get ownsBroker(): boolean {
+    return this.#broker !== undefined;
+  }
+  /** The stack's own broker. @throws when it works with a given one */
+  get broker(): Broker {
+    if (this.#broker === undefined) throw new Error('this stack has no broker of its own');
+    return this.#broker;
+  }
+  get origin(): Member {
+    return this.#origin as Member;
+  }
+  /** The first controller. */
+  get controller(): Member {
+    return this.#controllers[0] as Member;
+  }
+  get controllers(): readonly Member[] {
+    return this.#controllers;
+  }
+  /** By id, in the order in which they were added. */
+  get edges(): ReadonlyMap<string, Member> {
+    return this.#edges;
+  }
+  /** @throws when there is no such edge */
+  edge(id: string): Member {
+    const edge = this.#edges.get(id);
+    if (edge === undefined) throw new Error(`this stack has no edge ${id}`);
+    return edge;
+  }
+  /** Origin, controllers, edges. */
+  get members(): readonly Member[] {
+    return [...(this.#origin === undefined ? [] : [this.#origin]), ...this.#controllers, ...this.#edges.values()];
+  }
+
+  /** `listener` hears of a part that ends without having been told to. One listener; the last one counts. */
+  onUnexpectedEnd(listener: (name: string, how: string) => void): void {
+    this.#onUnexpectedEnd = listener;
+  }
+
+  /** Starts one more edge. It stays part of the stack, also when it could not be started. */
+  async addEdge(spec: EdgeSpec, options?: StartOptions): Promise<Member> {
+    checkEdges([...[...this.#edges.keys()].map((id) => ({ id, region: 'X' })), spec]);
+    const edge = await this.#createEdge(spec);
+    if (this.#stopping !== undefined) throw new Error('the stack is stopping');
+    this.#edges.set(spec.id, edge);
+    await edge.start(options);
+    return edge;
+  }
+
+  /** Stops everything, last started first. Never fails and leaves no process; later calls join the first. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  async #stopAll(): Promise<void> {
+    await Promise.all([...this.#edges.values()].map((edge) => edge.stop()));
+    await Promise.all(this.#controllers.map((controller) => controller.stop()));
+    await this.#origin?.stop();
+    await this.#broker?.stop();
+    this.#lock.release();
+  }
+
+  /** SIGKILL to everything at once; resolves when all are gone. */
+  async kill(): Promise<void> {
+    const stopped = this.stop();
+    await Promise.all([...this.members.map((member) => member.kill()), this.#broker?.kill()]);
+    await stopped;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+/** @throws with a sentence for people when an id or a region cannot be one, or an id comes twice */
+function checkEdges(edges: readonly EdgeSpec[]): void {
+  const seen = new Set<string>();
+  for (const { id, region: regionName } of edges) {
+    for (const [schema, value, what] of [[edgeId, id, 'edge id'] as const, [region, regionName, 'region'] as const]) {
+      const result = schema.safeParse(value);
+      if (!result.success) throw new Error(`the ${what} "${value}" ${result.error.issues[0]?.message}`);
+    }
+    if (seen.has(id)) throw new Error(`two edges have the id "${id}"`);
+    seen.add(id);
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
