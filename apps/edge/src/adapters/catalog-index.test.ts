@@ -1,0 +1,93 @@
+import { temporaryDirectory } from '@sluice/testkit';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Entry } from '../domain/entry.ts';
+import { isStale } from '../domain/entry.ts';
+import { comparable, manifestOf, modelAfter, retoldHistory } from '../domain/history.fixture.ts';
+import { CatalogIndex } from './catalog-index.ts';
+
+const KEYS = ['site/a', 'site/img/b', 'site/img/ü', 'other/c'];
+const entriesOf = (index: CatalogIndex): Entry[] => KEYS.flatMap((key) => index.get(key) ?? []);
+
+describe('catalog index', () => {
+  test('the index on disk agrees with the rules, for any messages in any order, also after a restart', async () => {
+    await fc.assert(
+      fc.asyncProperty(retoldHistory, async ({ original, retold }) => {
+        await using dir = await temporaryDirectory();
+        const options = { dir: dir.path, region: 'US', nowMs: () => 0 };
+        const index = new CatalogIndex(options);
+        await Promise.all(retold.map((message) => index.apply(message)));
+        const expected = comparable(modelAfter(original).values());
+        expect(comparable(entriesOf(index))).toEqual(expected);
+        expect(index.objects).toBe([...modelAfter(original).values()].filter(({ manifest }) => manifest !== undefined).length);
+        index.close();
+        const reopened = new CatalogIndex(options);
+        expect(comparable(entriesOf(reopened))).toEqual(expected);
+        reopened.close();
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+
+  test('invalidations kept apart are bounded; what is merged still covers what arrives late', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0, invalidationsMax: 10 });
+    for (let version = 1_000; version < 1_100; version++) {
+      await index.apply({ op: 'invalidate', invalidation: { selector: { key: `site/${version}` }, version, mode: 'stale' } });
+    }
+    expect(index.openInvalidations).toBeLessThanOrEqual(10);
+    await index.apply({ op: 'store', manifest: manifestOf('site/1001', 500), provenance: { kind: 'announced' } });
+    expect(isStale(index.get('site/1001') as Entry)).toBe(true);
+    index.close();
+  });
+
+  test('advancing the watermark forgets what only late messages needed', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    await index.apply({ op: 'remove', key: 'site/a', version: 10, reason: 'deleted' });
+    await index.apply({ op: 'invalidate', invalidation: { selector: { all: true }, version: 11, mode: 'stale' } });
+    index.advanceWatermark(11, 'catalog');
+    expect(index.get('site/a')).toBeUndefined();
+    expect(index.openInvalidations).toBe(0);
+    index.close();
+  });
+
+  test('a listing drops the placed entries it did not name, and only those up to its version', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    const store = (key: string, version: number) =>
+      ({ op: 'store', manifest: manifestOf(key, version), provenance: { kind: 'announced' } }) as const;
+    for (const [key, version] of [
+      ['site/gone', 10],
+      ['site/kept', 11],
+      ['site/new', 30],
+    ] as const)
+      await index.apply(store(key, version));
+    index.beginListing();
+    index.applyPage([store('site/kept', 11)], true);
+    expect(index.forgetUnlisted(20)).toBe(1);
+    expect(['site/gone', 'site/kept', 'site/new'].map((key) => index.get(key)?.version)).toEqual([undefined, 11, 30]);
+    index.close();
+  });
+
+  test('a transaction that fails leaves memory and disk as they were', async () => {
+    await using dir = await temporaryDirectory();
+    let failing = false;
+    const index = new CatalogIndex({
+      dir: dir.path,
+      region: 'US',
+      nowMs: () => 0,
+      operate: (label, operation) => {
+        const result = operation();
+        if (failing && label === 'INDEX_APPLY:PUSH') throw new Error('the disk failed');
+        return result;
+      },
+    });
+    await index.apply({ op: 'store', manifest: manifestOf('site/a', 10), provenance: { kind: 'announced' } });
+    failing = true;
+    await expect(index.apply({ op: 'store', manifest: manifestOf('site/a', 20), provenance: { kind: 'announced' } })).rejects.toThrow(
+      'the disk failed',
+    );
+    index.close();
+  });
+});

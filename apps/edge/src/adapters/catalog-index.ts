@@ -1,0 +1,378 @@
+/**
+ * The edge's copy of its region's catalog in SQLite. The rules are those of `domain/entry.ts`; this file only keeps entries and finds
+ * them. Writes asked for in the same turn of the event loop share one transaction, so that one sync serves many.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { fromDiskError, type Operate, operate as operatePlainly } from '@sluice/blobs';
+import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
+import { LRUCache } from 'lru-cache';
+import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
+
+/** Entries kept parsed in memory. */
+const CACHE_MAX_ENTRIES = 10_000;
+/** Invalidations newer than the watermark that are kept apart; beyond, they are merged into one that covers everything. */
+export const INVALIDATIONS_MAX = 10_000;
+
+/** A change to the index, as pushes, the feed and pulls bring it. */
+export type IndexChange =
+  | { readonly op: 'store'; readonly manifest: Manifest; readonly provenance: Provenance }
+  | { readonly op: 'remove'; readonly key: string; readonly version: number; readonly reason: 'deleted' | 'region' }
+  | { readonly op: 'invalidate'; readonly invalidation: Invalidation };
+
+/** What a change did: the entry before and after (`after` undefined when nothing changed), and for a purge the checksums it covers. */
+export interface IndexEffect {
+  readonly before: Entry | undefined;
+  readonly after: Entry | undefined;
+  readonly purged: readonly string[];
+}
+
+interface EntryRow {
+  key: string;
+  version: number;
+  placement: Entry['placement'];
+  manifest: string | null;
+  confirmed_at: number;
+  stale_at: number;
+  purged_at: number;
+  known_at_ms: number;
+}
+
+interface Pending {
+  readonly change: IndexChange;
+  readonly resolve: (effect: IndexEffect) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface CatalogIndexOptions {
+  readonly dir: string;
+  readonly region: string;
+  readonly nowMs: () => number;
+  readonly operate?: Operate;
+  /** @default INVALIDATIONS_MAX */
+  readonly invalidationsMax?: number;
+}
+
+export class CatalogIndex {
+  readonly #options: CatalogIndexOptions;
+  readonly #operate: Operate;
+  readonly #db: DatabaseSync;
+  readonly #select: StatementSync;
+  readonly #upsert: StatementSync;
+  readonly #setMeta: StatementSync;
+  readonly #insertInvalidation: StatementSync;
+  readonly #selectNeeding: StatementSync;
+  readonly #cache = new LRUCache<string, Entry>({ max: CACHE_MAX_ENTRIES });
+  #pending: Pending[] = [];
+  #invalidations = new Map<string, Invalidation>();
+  #watermark = 0;
+  #catalogId: string | undefined;
+  #objects = 0;
+
+  constructor(options: CatalogIndexOptions) {
+    this.#options = options;
+    this.#operate = options.operate ?? operatePlainly;
+    mkdirSync(options.dir, { recursive: true });
+    this.#db = new DatabaseSync(join(options.dir, 'index.db'));
+    this.#db.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA busy_timeout = 5000;
+      CREATE TABLE IF NOT EXISTS entries (
+        key TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        placement TEXT NOT NULL,
+        sha256 TEXT,
+        confirmed_at INTEGER NOT NULL,
+        stale_at INTEGER NOT NULL,
+        purged_at INTEGER NOT NULL,
+        known_at_ms INTEGER NOT NULL,
+        manifest TEXT
+      ) WITHOUT ROWID;
+      CREATE INDEX IF NOT EXISTS entries_sha256 ON entries (sha256) WHERE sha256 IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS entries_version ON entries (version);
+      CREATE TABLE IF NOT EXISTS entry_tags (tag TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (tag, key)) WITHOUT ROWID;
+      CREATE INDEX IF NOT EXISTS entry_tags_key ON entry_tags (key);
+      CREATE TABLE IF NOT EXISTS invalidations (
+        selector TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (selector, mode)
+      ) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TEMP TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID;
+    `);
+    this.#select = this.#db.prepare('SELECT * FROM entries WHERE key = ?');
+    this.#upsert = this.#db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#setMeta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)');
+    this.#insertInvalidation = this.#db.prepare(
+      'INSERT INTO invalidations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = max(version, excluded.version)',
+    );
+    this.#selectNeeding = this.#db.prepare('SELECT 1 FROM entries WHERE sha256 = ? AND purged_at <= confirmed_at LIMIT 1');
+    this.#load();
+  }
+
+  #load(): void {
+    const meta = Object.fromEntries(
+      (this.#db.prepare('SELECT name, value FROM meta').all() as { name: string; value: string }[]).map((row) => [row.name, row.value]),
+    );
+    this.#watermark = Number(meta.watermark ?? 0);
+    this.#catalogId = meta.catalogId;
+    this.#objects = (this.#db.prepare('SELECT count(*) AS count FROM entries WHERE manifest IS NOT NULL').get() as { count: number }).count;
+    const rows = this.#db.prepare('SELECT selector, mode, version FROM invalidations').all() as {
+      selector: string;
+      mode: 'stale' | 'purge';
+      version: number;
+    }[];
+    this.#invalidations = new Map(
+      rows.map(({ selector, mode, version }) => {
+        const invalidation = { selector: JSON.parse(selector) as Selector, mode, version };
+        return [nameOf(invalidation), invalidation];
+      }),
+    );
+  }
+
+  /** Everything up to this version has been applied. 0: nothing yet. */
+  get watermark(): number {
+    return this.#watermark;
+  }
+  /** The catalog that the watermark belongs to. */
+  get catalogId(): string | undefined {
+    return this.#catalogId;
+  }
+  /** Keys with a manifest. */
+  get objects(): number {
+    return this.#objects;
+  }
+  /** Invalidations kept apart, for the metrics and the test of their bound. */
+  get openInvalidations(): number {
+    return this.#invalidations.size;
+  }
+
+  get(key: string): Entry | undefined {
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const row = this.#select.get(key) as EntryRow | undefined;
+    if (row === undefined) return undefined;
+    const entry = fromRow(row);
+    this.#cache.set(key, entry);
+    return entry;
+  }
+
+  /** Whether some entry may be served from these bytes. */
+  needs(sha256: string): boolean {
+    return this.#selectNeeding.get(sha256) !== undefined;
+  }
+
+  /** Applies a change and resolves when it is durable. @throws {DiskFullError} */
+  apply(change: IndexChange): Promise<IndexEffect> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ change, resolve, reject });
+      if (this.#pending.length === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  /** Applies a page of the feed in one transaction. `listing` also notes its keys for {@link forgetUnlisted}. */
+  applyPage(changes: readonly IndexChange[], listing: boolean): IndexEffect[] {
+    return this.#transaction('INDEX_APPLY:PAGE', () =>
+      changes.map((change) => {
+        const effect = this.#applyNow(change);
+        if (listing && change.op !== 'invalidate') {
+          this.#db.prepare('INSERT OR IGNORE INTO listed VALUES (?)').run(change.op === 'store' ? change.manifest.key : change.key);
+        }
+        return effect;
+      }),
+    );
+  }
+
+  #flush(): void {
+    const batch = this.#pending;
+    this.#pending = [];
+    let effects: IndexEffect[];
+    try {
+      effects = this.#transaction('INDEX_APPLY:PUSH', () => batch.map(({ change }) => this.#applyNow(change)));
+    } catch (error) {
+      for (const { reject } of batch) reject(fromDiskError(error));
+      return;
+    }
+    batch.forEach(({ resolve }, position) => {
+      resolve(effects[position] as IndexEffect);
+    });
+  }
+
+  #transaction<Result>(label: string, work: () => Result): Result {
+    return this.#operate(label, () => {
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        const result = work();
+        this.#db.exec('COMMIT');
+        return result;
+      } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+        // What the failed transaction left in memory is not what the disk holds.
+        this.#cache.clear();
+        this.#load();
+        throw error;
+      }
+    });
+  }
+
+  #applyNow(change: IndexChange): IndexEffect {
+    if (change.op === 'invalidate') return this.#applyInvalidation(change.invalidation);
+    const before = this.get(change.op === 'store' ? change.manifest.key : change.key);
+    const knowledge = this.#knowledge();
+    const after =
+      change.op === 'store' ? afterStore(before, change.manifest, change.provenance, knowledge) : afterRemove(before, change, knowledge);
+    if (after !== undefined) this.#write(before, after);
+    return { before, after, purged: [] };
+  }
+
+  #knowledge(): Knowledge {
+    return {
+      region: this.#options.region,
+      watermark: this.#watermark,
+      invalidations: this.#invalidations.values(),
+      nowMs: this.#options.nowMs(),
+    };
+  }
+
+  #write(before: Entry | undefined, after: Entry): void {
+    const { key, manifest } = after;
+    const text = manifest === undefined ? null : JSON.stringify(manifest);
+    this.#upsert.run(
+      key,
+      after.version,
+      after.placement,
+      manifest?.sha256 ?? null,
+      after.confirmedAt,
+      after.staleAt,
+      after.purgedAt,
+      after.knownAtMs,
+      text,
+    );
+    const [oldTags, newTags] = [before?.manifest?.tags ?? [], manifest?.tags ?? []];
+    if (oldTags.length > 0) this.#db.prepare('DELETE FROM entry_tags WHERE key = ?').run(key);
+    for (const tag of newTags) this.#db.prepare('INSERT OR IGNORE INTO entry_tags VALUES (?, ?)').run(tag, key);
+    this.#objects += (manifest === undefined ? 0 : 1) - (before?.manifest === undefined ? 0 : 1);
+    this.#cache.set(key, after);
+  }
+
+  /** `afterInvalidation` for all entries at once; the conformance test holds the two together. */
+  #applyInvalidation(invalidation: Invalidation): IndexEffect {
+    this.#remember(invalidation);
+    const { selector, version, mode } = invalidation;
+    const { where, value } = coverage(selector);
+    const changed = this.#db
+      .prepare(
+        `UPDATE entries SET stale_at = max(stale_at, :version), purged_at = CASE :mode WHEN 'purge' THEN max(purged_at, :version) ELSE purged_at END
+         WHERE ${where} AND manifest IS NOT NULL AND version <= :version
+         AND (stale_at < :version OR (:mode = 'purge' AND purged_at < :version)) RETURNING sha256`,
+      )
+      .all({ version, mode, ...value }) as { sha256: string }[];
+    if ('key' in selector) this.#cache.delete(selector.key);
+    else if (changed.length > 0) this.#cache.clear();
+    return { before: undefined, after: undefined, purged: mode === 'purge' ? changed.map(({ sha256 }) => sha256) : [] };
+  }
+
+  /** Keeps an invalidation for versions that arrive later, unless catch-up has already brought all of those. */
+  #remember(invalidation: Invalidation): void {
+    if (invalidation.version <= this.#watermark) return;
+    const name = nameOf(invalidation);
+    if ((this.#invalidations.get(name)?.version ?? 0) >= invalidation.version) return;
+    this.#invalidations.set(name, invalidation);
+    this.#insertInvalidation.run(JSON.stringify(invalidation.selector), invalidation.mode, invalidation.version);
+    if (this.#invalidations.size > (this.#options.invalidationsMax ?? INVALIDATIONS_MAX)) this.#mergeInvalidations();
+  }
+
+  /** Too many to keep apart: one that covers everything up to the newest is never wrong, only asks the origin more often. */
+  #mergeInvalidations(): void {
+    const open = [...this.#invalidations.values()];
+    this.#db.exec('DELETE FROM invalidations');
+    this.#invalidations.clear();
+    for (const mode of ['stale', 'purge'] as const) {
+      const version = open.reduce((newest, each) => (each.mode === mode ? Math.max(newest, each.version) : newest), 0);
+      if (version > 0) this.#applyInvalidation({ selector: { all: true }, mode, version });
+    }
+  }
+
+  /** Notes that everything up to `version` of `catalogId` has been applied; what only late messages needed is dropped. */
+  advanceWatermark(version: number, catalogId: string): void {
+    this.#transaction('INDEX_CATCH_UP:WATERMARK', () => {
+      this.#setMeta.run('watermark', String(version));
+      this.#setMeta.run('catalogId', catalogId);
+      this.#db.prepare('DELETE FROM invalidations WHERE version <= ?').run(version);
+      const forgotten = this.#db.prepare('DELETE FROM entries WHERE manifest IS NULL AND version <= ? RETURNING key').all(version) as {
+        key: string;
+      }[];
+      for (const { key } of forgotten) this.#cache.delete(key);
+      this.#watermark = version;
+      this.#catalogId = catalogId;
+      for (const [name, invalidation] of this.#invalidations) if (invalidation.version <= version) this.#invalidations.delete(name);
+    });
+  }
+
+  /** Begins a listing of the whole catalog. */
+  beginListing(): void {
+    this.#db.exec('DELETE FROM listed');
+  }
+
+  /** Drops the placed entries up to `version` that the listing did not name. Returns their number. */
+  forgetUnlisted(version: number): number {
+    return this.#transaction('INDEX_CATCH_UP:FORGET', () => {
+      const gone = this.#db
+        .prepare("SELECT * FROM entries WHERE version <= ? AND placement = 'placed' AND key NOT IN (SELECT key FROM listed)")
+        .all(version) as unknown as EntryRow[];
+      for (const { key, manifest } of gone) {
+        this.#db.prepare('DELETE FROM entries WHERE key = ?').run(key);
+        this.#db.prepare('DELETE FROM entry_tags WHERE key = ?').run(key);
+        this.#cache.delete(key);
+        if (manifest !== null) this.#objects -= 1;
+      }
+      this.#db.exec('DELETE FROM listed');
+      return gone.length;
+    });
+  }
+
+  /** A page of placed, fresh manifests, newest first; ask again below the last version. */
+  placedBelow(version: number, limit: number): Manifest[] {
+    const rows = this.#db
+      .prepare(
+        "SELECT manifest FROM entries WHERE version < ? AND placement = 'placed' AND stale_at <= confirmed_at ORDER BY version DESC LIMIT ?",
+      )
+      .all(version, limit) as { manifest: string }[];
+    return rows.map((row) => JSON.parse(row.manifest) as Manifest);
+  }
+
+  close(): void {
+    if (this.#pending.length > 0) this.#flush();
+    this.#db.close();
+  }
+}
+
+/** One per selector and mode: of those only the newest matters. */
+function nameOf({ mode, selector }: Invalidation): string {
+  return `${mode} ${describeSelector(selector)}`;
+}
+
+/** The SQL condition for what a selector covers, with its parameter. */
+function coverage(selector: Selector): { where: string; value: Record<string, string | Buffer> } {
+  if ('key' in selector) return { where: 'key = :key', value: { key: selector.key } };
+  // Text is compared by its UTF-8 bytes, and no byte of UTF-8 is FF: all that begins with the prefix lies below prefix + FF.
+  if ('prefix' in selector) {
+    const above = Buffer.concat([Buffer.from(selector.prefix), Buffer.of(0xff)]);
+    return { where: 'key >= :prefix AND key < CAST(:above AS TEXT)', value: { prefix: selector.prefix, above } };
+  }
+  if ('tag' in selector) return { where: 'key IN (SELECT key FROM entry_tags WHERE tag = :tag)', value: { tag: selector.tag } };
+  return { where: 'TRUE', value: {} };
+}
+
+function fromRow(row: EntryRow): Entry {
+  return {
+    key: row.key,
+    version: row.version,
+    placement: row.placement,
+    manifest: row.manifest === null ? undefined : (JSON.parse(row.manifest) as Manifest),
+    confirmedAt: row.confirmed_at,
+    staleAt: row.stale_at,
+    purgedAt: row.purged_at,
+    knownAtMs: row.known_at_ms,
+  };
+}

@@ -1,0 +1,45 @@
+import type { Bus } from '@sluice/bus';
+import { ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
+import pRetry, { type Options } from 'p-retry';
+import type { OriginPort } from '../services/origin-port.ts';
+
+/** A resolve may wait for a patch to be made, and a visitor may wait for a resolve. */
+const RESOLVE_TIMEOUT_MS = 2_000;
+const READ_TIMEOUT_MS = 10_000;
+const CHANGES_TIMEOUT_MS = 10_000;
+
+/** Retries for short blips; whoever calls owns the long waits. Nobody listening is no blip, and silence is taken twice at most. */
+const RETRY: Options = {
+  retries: 3,
+  minTimeout: 50,
+  factor: 3,
+  randomize: true,
+  shouldRetry: ({ error, attemptNumber }) => {
+    if (!(error instanceof SluiceError) || !error.retryable) return false;
+    if (error.code === 'NO_LISTENER' || error.code === 'BROKER_AWAY') return false;
+    return error.code !== 'NO_REPLY' || attemptNumber < 2;
+  },
+};
+
+/** The origin over NATS. */
+export function natsOrigin(bus: Bus, region: string): OriginPort {
+  return {
+    resolve: (key, have) =>
+      pRetry(() => bus.request(ORIGIN_FETCH, { op: 'resolve', key, have: [...have] }, { timeoutMs: RESOLVE_TIMEOUT_MS }), RETRY),
+    read: (sha256, offset, length) =>
+      pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
+    changes: (since, catalogId) =>
+      pRetry(
+        () =>
+          bus.request(
+            ORIGIN_CHANGES,
+            { region, since, ...(catalogId === undefined ? {} : { catalogId }) },
+            { timeoutMs: CHANGES_TIMEOUT_MS },
+          ),
+        RETRY,
+      ),
+    get chunkBytes() {
+      return bus.chunkBytes;
+    },
+  };
+}

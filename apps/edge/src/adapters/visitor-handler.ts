@@ -1,0 +1,195 @@
+/** GET and HEAD for visitors: looks the key up, asks the origin where the rules say so, sends what is held. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs';
+import { type Manifest, SluiceError } from '@sluice/contracts';
+import type { Clock, Logger } from '@sluice/runtime';
+import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
+import { type Lookup, lookUp } from '../domain/lookup.ts';
+import { parseTarget } from '../domain/request-target.ts';
+import { planResponse, type ResponsePlan } from '../domain/response.ts';
+import type { EdgeMetrics } from '../metrics.ts';
+import type { AbsentKeys } from '../services/absent-keys.ts';
+import type { DiskBudget } from '../services/disk-budget.ts';
+import { OriginAwayError, type Puller } from '../services/puller.ts';
+import type { Transfers } from '../services/transfers.ts';
+import type { CatalogIndex } from './catalog-index.ts';
+
+/** Bytes up to which a body is read at once and sent in one piece. */
+const WHOLE_BODY_BYTES = 64 * 1024;
+/** How often a request is looked up again when its bytes were evicted between look-up and reading. */
+const LOOKUP_ATTEMPTS = 3;
+
+export interface VisitorParts {
+  readonly edgeId: string;
+  readonly index: CatalogIndex;
+  readonly blobs: BlobStore;
+  readonly budget: DiskBudget;
+  readonly puller: Puller;
+  readonly transfers: Transfers;
+  readonly absentKeys: AbsentKeys;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: EdgeMetrics;
+  /** When catch-up last vouched for all placed entries, milliseconds since the epoch. */
+  readonly caughtUpAtMs: () => number | undefined;
+}
+
+type Result = 'hit' | 'miss' | 'revalidated' | 'stale' | 'absent' | 'invalid' | 'unavailable';
+
+/** What a request comes to: bytes to send, or a status without them. */
+type Answer =
+  | {
+      readonly kind: 'object';
+      readonly manifest: Manifest;
+      readonly handling: CacheHandling;
+      readonly result: Result;
+      readonly detached?: boolean;
+    }
+  | {
+      readonly kind: 'status';
+      readonly status: 404 | 502 | 503 | 504;
+      readonly message: string;
+      readonly handling: CacheHandling;
+      readonly result: Result;
+    };
+
+export class VisitorHandler {
+  readonly #parts: VisitorParts;
+
+  constructor(parts: VisitorParts) {
+    this.#parts = parts;
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return this.#sendStatus(response, 405, 'use GET or HEAD: content is uploaded at the origin', 'invalid', ['Allow', 'GET, HEAD']);
+    }
+    const target = parseTarget(request.url ?? '/');
+    if (target.kind === 'invalid') return this.#sendStatus(response, 400, target.problem, 'invalid', []);
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#answer(target.key);
+      if (answer.kind === 'status') {
+        const fields = ['Cache-Status', cacheStatus(this.#parts.edgeId, answer.handling), 'Cache-Control', 'no-store'];
+        return this.#sendStatus(
+          response,
+          answer.status,
+          answer.message,
+          answer.result,
+          answer.status === 503 ? [...fields, 'Retry-After', '1'] : fields,
+        );
+      }
+      try {
+        return await this.#sendObject(request, response, answer);
+      } catch (error) {
+        // Evicted since it was looked up: look again, a few times.
+        if (!(error instanceof BlobMissingError) || response.headersSent || attempt === LOOKUP_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #answer(key: string): Promise<Answer> {
+    const { index, blobs, absentKeys } = this.#parts;
+    const lookup = lookUp(key, index.get(key), { has: (sha256) => blobs.has(sha256), isKnownAbsent: (absent) => absentKeys.has(absent) });
+    if (lookup.kind === 'hit') return { kind: 'object', manifest: lookup.manifest, handling: { hit: true }, result: 'hit' };
+    if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
+    return this.#forward(key, lookup);
+  }
+
+  async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }): Promise<Answer> {
+    const collapsed = this.#parts.puller.isPulling(key);
+    try {
+      const pulled = await this.#parts.puller.pull(key, fallback !== undefined);
+      if (pulled.kind === 'absent') return notFound({ fwd, fwdStatus: 404, collapsed });
+      const { manifest, fwdStatus, stored } = pulled;
+      const result = fwdStatus === 304 ? 'revalidated' : 'miss';
+      return {
+        kind: 'object',
+        manifest,
+        handling: { fwd, fwdStatus, stored: stored && fwdStatus === 200, collapsed },
+        result,
+        detached: !stored,
+      };
+    } catch (error) {
+      const detail = error instanceof SluiceError ? error.code.toLowerCase().replaceAll('_', '-') : 'internal-error';
+      if (!(error instanceof SluiceError)) this.#parts.log.error({ err: error, key }, 'pull failed');
+      if (fallback === 'absent') return notFound({ fwd, detail });
+      if (fallback !== undefined) return { kind: 'object', manifest: fallback, handling: { fwd, detail }, result: 'stale' };
+      return unavailable(error, { fwd, detail });
+    }
+  }
+
+  async #sendObject(request: IncomingMessage, response: ServerResponse, answer: Answer & { kind: 'object' }): Promise<void> {
+    const { manifest, handling, result, detached } = answer;
+    const { edgeId, metrics, budget } = this.#parts;
+    const plan = planResponse(manifest, request.headers, [
+      'Age',
+      String(this.#ageSeconds(manifest.key)),
+      'Cache-Status',
+      cacheStatus(edgeId, handling),
+      'X-Sluice-Version',
+      String(manifest.version),
+    ]);
+    const reader = await this.#open(manifest, plan, request.method === 'HEAD', detached === true);
+    metrics.requests.inc({ result });
+    budget.touch(manifest.sha256, manifest.size);
+    try {
+      response.writeHead(plan.status, plan.fields);
+      if (reader === undefined || plan.body === undefined) return void response.end();
+      await this.#sendBody(response, reader, plan.body);
+    } finally {
+      await reader?.close();
+    }
+  }
+
+  /** The bytes, when the response has any. Opened before the head is sent, so that a failure can still be told. */
+  async #open(manifest: Manifest, plan: ResponsePlan, isHead: boolean, detached: boolean): Promise<BlobReader | undefined> {
+    if (plan.body === undefined || isHead) return undefined;
+    return detached ? this.#parts.transfers.bringDetached(manifest) : this.#parts.blobs.reader(manifest.sha256);
+  }
+
+  async #sendBody(response: ServerResponse, reader: BlobReader, { start, end }: { start: number; end: number }): Promise<void> {
+    const { metrics } = this.#parts;
+    const length = end - start + 1;
+    if (length <= WHOLE_BODY_BYTES) {
+      response.end(await reader.read(start, length));
+      metrics.sentBytes.inc(length);
+      return;
+    }
+    // Ends without completing the body when the bytes cannot be read: the connection is destroyed, so nobody takes it for whole.
+    await pipeline(async function* () {
+      for await (const chunk of reader.chunks(start, end)) {
+        metrics.sentBytes.inc(chunk.byteLength);
+        yield chunk;
+      }
+    }, response);
+  }
+
+  /** Seconds since the origin's word on the key was last heard, by itself or with all others in a catch-up. */
+  #ageSeconds(key: string): number {
+    const { index, clock, caughtUpAtMs } = this.#parts;
+    const entry = index.get(key);
+    if (entry === undefined) return 0;
+    const knownAtMs = Math.max(entry.knownAtMs, entry.placement === 'placed' ? (caughtUpAtMs() ?? 0) : 0);
+    return Math.max(0, Math.floor((clock.nowMs() - knownAtMs) / 1000));
+  }
+
+  #sendStatus(response: ServerResponse, status: number, message: string, result: Result, fields: readonly string[]): void {
+    this.#parts.metrics.requests.inc({ result });
+    const body = `${status} ${message}\n`;
+    response.writeHead(status, [...fields, 'Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))]);
+    response.end(body);
+  }
+}
+
+function notFound(handling: CacheHandling): Answer {
+  return { kind: 'status', status: 404, message: 'there is no such object', handling, result: 'absent' };
+}
+
+function unavailable(error: unknown, handling: CacheHandling): Answer {
+  const base = { kind: 'status', handling, result: 'unavailable' } as const;
+  if (error instanceof OriginAwayError)
+    return { ...base, status: 504, message: 'this edge does not hold the object and cannot reach the origin' };
+  if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return { ...base, status: 503, message: 'this edge is busy, try again' };
+  return { ...base, status: 502, message: 'the object could not be brought from the origin' };
+}

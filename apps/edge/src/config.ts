@@ -1,0 +1,31 @@
+import { hostname } from 'node:os';
+import { edgeId, region } from '@sluice/contracts';
+import { bytesVariable, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { z } from 'zod';
+
+/** A host name as an edge id: dots and other characters that a NATS token may not have become dashes. */
+function idFromHostname(): string {
+  return hostname()
+    .replace(/[^A-Za-z0-9_-]/g, '-')
+    .slice(0, 64);
+}
+
+/** The environment of an edge. Each name is explained in the README's configuration table. */
+export const edgeVariables = z.strictObject({
+  ...commonVariables,
+  EDGE_ID: edgeId.default(idFromHostname),
+  EDGE_REGION: region.default('US'),
+  EDGE_HOST: z.string().default('127.0.0.1'),
+  /** 0: any free port. */
+  EDGE_PORT: portVariable.default(8080),
+  /** Where visitors reach this edge; shown by `sluice edges`. Default: made of host and port. */
+  EDGE_URL: z.url('must be an absolute URL').optional(),
+  EDGE_DATA_DIR: z.string().default('./data/edge'),
+  /** Most bytes of content kept on disk. The manifests come on top. */
+  EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),
+  /** How often the edge asks what changed, when nothing makes it ask earlier. */
+  EDGE_CATCH_UP_INTERVAL_MS: integerVariable(100, 3_600_000).default(30_000),
+  /** How long a 404 of the origin is remembered. */
+  EDGE_NEGATIVE_TTL_MS: integerVariable(0, 3_600_000).default(5_000),
+});
+export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;

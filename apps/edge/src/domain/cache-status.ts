@@ -1,0 +1,30 @@
+import { serializeList, Token } from 'structured-headers';
+
+/** How a response came about, in the terms of RFC 9211 §2. */
+export interface CacheHandling {
+  readonly hit?: boolean;
+  readonly fwd?: 'uri-miss' | 'miss' | 'stale';
+  /** What the origin's answer amounts to: 304 nothing new, 200 new bytes, 404 no such key. */
+  readonly fwdStatus?: 200 | 304 | 404;
+  readonly stored?: boolean;
+  /** Joined a fill that was under way. */
+  readonly collapsed?: boolean;
+  readonly detail?: string;
+}
+
+/** The `Cache-Status` field value: `us-1; fwd=miss; fwd-status=200; stored`. RFC 9211. */
+export function cacheStatus(cacheName: string, handling: CacheHandling): string {
+  const parameters = new Map<string, boolean | number | Token>();
+  if (handling.hit === true) parameters.set('hit', true);
+  if (handling.fwd !== undefined) parameters.set('fwd', new Token(handling.fwd));
+  if (handling.fwdStatus !== undefined) parameters.set('fwd-status', handling.fwdStatus);
+  if (handling.stored === true) parameters.set('stored', true);
+  if (handling.collapsed === true) parameters.set('collapsed', true);
+  if (handling.detail !== undefined) parameters.set('detail', new Token(handling.detail));
+  return serializeList([[cacheNameItem(cacheName), parameters]]);
+}
+
+/** A name that is an sf-token goes as one, any other as an sf-string (RFC 8941 §3.3). */
+function cacheNameItem(name: string): Token | string {
+  return /^[A-Za-z*][A-Za-z0-9_-]*$/.test(name) ? new Token(name) : name;
+}

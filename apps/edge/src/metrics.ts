@@ -1,0 +1,42 @@
+import { counter, createMetrics, gauge, type Registry } from '@sluice/runtime';
+
+/** The edge's own counters; an operator alerts on `*_failures_total`, on the age of the last catch-up and on a low hit share. */
+export function edgeMetrics() {
+  const registry: Registry = createMetrics('edge');
+  return {
+    registry,
+    requests: counter(registry, 'sluice_edge_requests_total', 'Requests by how they were answered.', 'result', [
+      'hit',
+      'miss',
+      'revalidated',
+      'stale',
+      'absent',
+      'invalid',
+      'unavailable',
+    ]),
+    sentBytes: counter(registry, 'sluice_edge_sent_bytes_total', 'Body bytes sent to visitors.'),
+    brokenBodies: counter(registry, 'sluice_edge_broken_bodies_total', 'Bodies cut off because the bytes could not be read.'),
+    pushes: counter(registry, 'sluice_edge_pushes_total', 'Pushed commands by outcome.', 'outcome', [
+      'stored',
+      'metadata',
+      'current',
+      'removed',
+      'invalidated',
+      'failed',
+    ]),
+    transferredBytes: counter(
+      registry,
+      'sluice_edge_transferred_bytes_total',
+      'Content bytes brought from the origin, by form.',
+      'transfer',
+      ['delta', 'full'],
+    ),
+    transferFailures: counter(registry, 'sluice_edge_transfer_failures_total', 'Transfers that failed.'),
+    catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
+    catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
+    caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),
+    /** Registers a value that is read when the metrics are asked for. */
+    observe: (name: string, help: string, read: () => number) => gauge(registry, `sluice_edge_${name}`, help, read),
+  };
+}
+export type EdgeMetrics = ReturnType<typeof edgeMetrics>;

@@ -1,0 +1,106 @@
+/** Keeps the bytes on disk within the edge's capacity, dropping the least valuable first. */
+import type { BlobStore } from '@sluice/blobs';
+import { LRUCache } from 'lru-cache';
+import { rank, UNNEEDED_RANK } from '../domain/value.ts';
+
+/** Blobs whose use is counted in memory. */
+const COUNTED_MAX = 100_000;
+/** Candidates looked at together when room is needed. */
+const EVICTION_BATCH = 64;
+/** Rank changes that wait to be written; more are dropped, which only makes the ranks a little older. */
+export const PENDING_RANKS_MAX = 10_000;
+/** Background refills stop at this share of the capacity, so that they never push out what visitors use. */
+const REFILL_SHARE = 0.9;
+
+export class DiskBudget {
+  readonly #blobs: BlobStore;
+  readonly #capacityBytes: number;
+  readonly #uses = new LRUCache<string, number>({ max: COUNTED_MAX });
+  readonly #pendingRanks = new Map<string, number>();
+  #reservedBytes = 0;
+  #inflation: number;
+  #evictedBytes = 0;
+  #evictedBlobs = 0;
+
+  constructor(blobs: BlobStore, capacityBytes: number) {
+    this.#blobs = blobs;
+    this.#capacityBytes = capacityBytes;
+    this.#inflation = Math.max(0, blobs.lowest(1)[0]?.rank ?? 0);
+  }
+
+  get capacityBytes(): number {
+    return this.#capacityBytes;
+  }
+  get evicted(): { readonly blobs: number; readonly bytes: number } {
+    return { blobs: this.#evictedBlobs, bytes: this.#evictedBytes };
+  }
+  /** Ranks waiting to be written. */
+  get pendingRanks(): number {
+    return this.#pendingRanks.size;
+  }
+
+  /**
+   * Makes room for bytes that are about to be written and holds it until `release`. Undefined when they can never fit, or not
+   * beside what is being written now.
+   */
+  reserve(sizeBytes: number): { release(): void } | undefined {
+    if (this.#reservedBytes + sizeBytes > this.#capacityBytes) return undefined;
+    this.#reservedBytes += sizeBytes;
+    this.evictTo(this.#capacityBytes - this.#reservedBytes);
+    let held = true;
+    return {
+      release: () => {
+        if (held) this.#reservedBytes -= sizeBytes;
+        held = false;
+      },
+    };
+  }
+
+  /** Whether a background refill of so many bytes leaves room for what comes. */
+  hasRoomToRefill(sizeBytes: number): boolean {
+    return this.#blobs.totals.bytes + this.#reservedBytes + sizeBytes <= this.#capacityBytes * REFILL_SHARE;
+  }
+
+  /** Drops the lowest-ranked blobs until at most `bytes` are left. */
+  evictTo(bytes: number): void {
+    if (this.#blobs.totals.bytes <= bytes) return;
+    this.flushRanks();
+    while (this.#blobs.totals.bytes > bytes) {
+      const candidates = this.#blobs.lowest(EVICTION_BATCH);
+      if (candidates.length === 0) return;
+      for (const candidate of candidates) {
+        if (this.#blobs.totals.bytes <= bytes) return;
+        this.#inflation = Math.max(this.#inflation, candidate.rank);
+        this.#evictedBytes += this.#blobs.delete(candidate.sha256);
+        this.#evictedBlobs += 1;
+      }
+    }
+  }
+
+  /** The rank for bytes that arrive now. */
+  initialRank(sizeBytes: number): number {
+    return rank(this.#inflation, 1, sizeBytes);
+  }
+
+  /** Counts a use of a blob. */
+  touch(sha256: string, sizeBytes: number): void {
+    const uses = (this.#uses.get(sha256) ?? 0) + 1;
+    this.#uses.set(sha256, uses);
+    if (this.#pendingRanks.size < PENDING_RANKS_MAX || this.#pendingRanks.has(sha256)) {
+      this.#pendingRanks.set(sha256, rank(this.#inflation, uses, sizeBytes));
+    }
+  }
+
+  /** Lets bytes that nothing needs go first. */
+  demote(sha256: string): void {
+    this.#uses.delete(sha256);
+    this.#pendingRanks.set(sha256, UNNEEDED_RANK);
+  }
+
+  /** Writes the ranks that changed. Call it now and then. */
+  flushRanks(): void {
+    if (this.#pendingRanks.size === 0) return;
+    this.#blobs.setRanks(this.#pendingRanks);
+    this.#pendingRanks.clear();
+  }
+}

@@ -1,0 +1,36 @@
+import { type ChangesReply, type ResolveReply, SluiceError } from '@sluice/contracts';
+
+export type Resolution = Exclude<ResolveReply, { ok: false }>;
+export type ChangesPage = Exclude<ChangesReply, { ok: false }>;
+
+/** What an edge asks of the origin. Every method throws a SluiceError; `retryable` says whether asking again may help. */
+export interface OriginPort {
+  /** The current version of a key. `have`: checksums held, against which the origin may offer a patch. */
+  resolve(key: string, have: readonly string[]): Promise<Resolution>;
+  /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
+  read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
+  /** What changed for this edge's region since a version. */
+  changes(since: number, catalogId: string | undefined): Promise<ChangesPage>;
+  /** Most bytes of one `read`. */
+  readonly chunkBytes: number;
+}
+
+/** An origin that is away until it is provided: an edge serves what it holds before it has met its broker. */
+export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): void } {
+  let provided: OriginPort | undefined;
+  const origin = (): OriginPort => {
+    if (provided === undefined) throw new SluiceError('BROKER_AWAY', 'the broker has not been reached yet', { retryable: true });
+    return provided;
+  };
+  return {
+    resolve: async (key, have) => origin().resolve(key, have),
+    read: async (sha256, offset, length) => origin().read(sha256, offset, length),
+    changes: async (since, catalogId) => origin().changes(since, catalogId),
+    get chunkBytes() {
+      return origin().chunkBytes;
+    },
+    provide: (found) => {
+      provided = found;
+    },
+  };
+}

@@ -1,0 +1,117 @@
+/** Asks the origin on a visitor's behalf, once per key however many visitors wait. */
+import { type Manifest, SluiceError } from '@sluice/contracts';
+import type { Clock } from '@sluice/runtime';
+import type { CatalogIndex } from '../adapters/catalog-index.ts';
+import type { AbsentKeys } from './absent-keys.ts';
+import type { OriginPort, Resolution } from './origin-port.ts';
+import type { Replica } from './replica.ts';
+
+/** Keys that may be asked for at the same time. */
+export const PULLS_MAX = 1_000;
+/** How often a key is resolved again when its bytes vanished from the origin meanwhile (a newer version replaced them). */
+const RESOLVE_ATTEMPTS = 3;
+/** After a failure to reach the origin, how long those who have something to fall back on do not wait for it again. */
+const AWAY_MEMORY_MS = 1_000;
+
+export type Pulled =
+  | {
+      readonly kind: 'object';
+      readonly manifest: Manifest;
+      /** 304: what was held is current. 200: something had to be brought. */
+      readonly fwdStatus: 200 | 304;
+      /** Its bytes are on this edge now. */
+      readonly stored: boolean;
+    }
+  | { readonly kind: 'absent' };
+
+/** The origin cannot be asked now. */
+export class OriginAwayError extends SluiceError {
+  constructor(cause: unknown) {
+    super('ORIGIN_AWAY', 'the origin cannot be reached', { retryable: true, cause });
+    this.name = 'OriginAwayError';
+  }
+}
+
+const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY', 'ORIGIN_AWAY']);
+
+export class Puller {
+  readonly #index: CatalogIndex;
+  readonly #replica: Replica;
+  readonly #origin: OriginPort;
+  readonly #absentKeys: AbsentKeys;
+  readonly #clock: Clock;
+  readonly #running = new Map<string, Promise<Pulled>>();
+  #awayUntilMs = 0;
+
+  constructor(parts: { index: CatalogIndex; replica: Replica; origin: OriginPort; absentKeys: AbsentKeys; clock: Clock }) {
+    this.#index = parts.index;
+    this.#replica = parts.replica;
+    this.#origin = parts.origin;
+    this.#absentKeys = parts.absentKeys;
+    this.#clock = parts.clock;
+  }
+
+  /** Whether a pull of this key is under way, which another one would join. */
+  isPulling(key: string): boolean {
+    return this.#running.has(key);
+  }
+
+  /**
+   * The origin's word on a key, with the bytes brought here when they are new. `impatient`: fail at once when the origin could not be
+   * reached a moment ago.
+   * @throws {OriginAwayError} when it cannot be asked
+   * @throws {SluiceError} when it was asked and bytes could not be brought
+   */
+  async pull(key: string, impatient: boolean): Promise<Pulled> {
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    if (impatient && this.#clock.monotonicMs() < this.#awayUntilMs) throw new OriginAwayError(undefined);
+    if (this.#running.size >= PULLS_MAX)
+      throw new SluiceError('EDGE_BUSY', 'too many pulls are under way on this edge', { retryable: true });
+    const pull = this.#pull(key);
+    this.#running.set(key, pull);
+    try {
+      return await pull;
+    } catch (error) {
+      if (!(error instanceof SluiceError) || !AWAY_CODES.has(error.code)) throw error;
+      this.#awayUntilMs = this.#clock.monotonicMs() + AWAY_MEMORY_MS;
+      throw new OriginAwayError(error);
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  async #pull(key: string): Promise<Pulled> {
+    for (let attempt = 1; ; attempt++) {
+      const resolution = await this.#origin.resolve(key, []);
+      this.#awayUntilMs = 0;
+      if (!resolution.found) return this.#absent(key, resolution);
+      try {
+        return await this.#take(resolution);
+      } catch (error) {
+        if (!(error instanceof SluiceError) || error.code !== 'BLOB_MISSING' || attempt === RESOLVE_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #take({ manifest, previous, asOf }: Resolution & { found: true }): Promise<Pulled> {
+    const before = this.#index.get(manifest.key);
+    const stored = await this.#replica.store(manifest, { kind: 'resolved', asOf }, previous === undefined ? [] : [previous.sha256]);
+    const after = this.#index.get(manifest.key);
+    // The origin has fallen behind what this edge has already seen: never go back, let the visitor have what is newest here.
+    if (after?.manifest === undefined || after.version !== manifest.version) {
+      throw new SluiceError('ORIGIN_BEHIND', 'the origin answered with an older version than this edge knows', { retryable: true });
+    }
+    const unchanged = before?.manifest?.version === manifest.version && stored.bytes === 0;
+    return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: stored.outcome !== 'metadata' };
+  }
+
+  async #absent(key: string, resolution: Resolution & { found: false }): Promise<Pulled> {
+    const known = this.#index.get(key);
+    const version = resolution.removed?.version ?? resolution.asOf;
+    if (known !== undefined && known.version < version)
+      await this.#replica.carryOut({ op: 'remove', eventId: 'pull', key, version, reason: 'deleted' });
+    this.#absentKeys.remember(key);
+    return { kind: 'absent' };
+  }
+}

@@ -1,0 +1,108 @@
+/** Carries out what the controller pushes and what a resolve brought: bytes first, then the index, then the answer. */
+import type { BlobStore } from '@sluice/blobs';
+import {
+  type Manifest,
+  type PushCommand,
+  type PushReply,
+  type RemoveCommand,
+  type StoreCommand,
+  selectorOf,
+  type TransferKind,
+} from '@sluice/contracts';
+import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
+import type { Provenance } from '../domain/entry.ts';
+import type { AbsentKeys } from './absent-keys.ts';
+import type { DiskBudget } from './disk-budget.ts';
+import { TooLargeError, type Transfers } from './transfers.ts';
+
+type PushOutcome = Exclude<PushReply, { ok: false }>;
+
+/** What storing a manifest did. */
+export interface Stored {
+  readonly outcome: 'stored' | 'metadata' | 'current';
+  readonly transfer: TransferKind | undefined;
+  /** Content bytes that moved. */
+  readonly bytes: number;
+}
+
+export class Replica {
+  readonly #index: CatalogIndex;
+  readonly #blobs: BlobStore;
+  readonly #budget: DiskBudget;
+  readonly #transfers: Transfers;
+  readonly #absentKeys: AbsentKeys;
+
+  constructor(parts: { index: CatalogIndex; blobs: BlobStore; budget: DiskBudget; transfers: Transfers; absentKeys: AbsentKeys }) {
+    this.#index = parts.index;
+    this.#blobs = parts.blobs;
+    this.#budget = parts.budget;
+    this.#transfers = parts.transfers;
+    this.#absentKeys = parts.absentKeys;
+  }
+
+  /** Carries out one pushed command. @throws {SluiceError} when it could not; nothing is half-done then */
+  async carryOut(command: PushCommand): Promise<PushOutcome> {
+    switch (command.op) {
+      case 'store':
+        return this.#storePushed(command);
+      case 'remove':
+        return this.#remove(command);
+      case 'invalidate':
+        await this.#apply({
+          op: 'invalidate',
+          invalidation: { selector: selectorOf(command), version: command.version, mode: command.mode },
+        });
+        return { ok: true, outcome: 'invalidated', bytes: 0 };
+    }
+  }
+
+  async #storePushed({ manifest, transfer }: StoreCommand): Promise<PushOutcome> {
+    const hinted = transfer.kind === 'delta' ? [transfer.base] : [];
+    const stored = await this.store(manifest, { kind: 'announced' }, hinted);
+    return {
+      ok: true,
+      outcome: stored.outcome,
+      bytes: stored.bytes,
+      ...(stored.transfer === undefined ? {} : { transfer: stored.transfer }),
+    };
+  }
+
+  /**
+   * Makes this edge hold a version: its bytes (as far as they fit), then its manifest. A version older than the one known is `current`,
+   * and so is the one known when its bytes are here.
+   */
+  async store(manifest: Manifest, provenance: Provenance, hintedBases: readonly string[]): Promise<Stored> {
+    const known = this.#index.get(manifest.key);
+    if (known !== undefined && known.version > manifest.version) return { outcome: 'current', transfer: undefined, bytes: 0 };
+    const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hintedBases])];
+    let transfer: { kind: TransferKind; bytes: number } | undefined;
+    try {
+      transfer = await this.#transfers.ensure(manifest, bases);
+    } catch (error) {
+      if (!(error instanceof TooLargeError)) throw error;
+    }
+    const effect = await this.#apply({ op: 'store', manifest, provenance });
+    if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
+    const changed = effect.after !== undefined || transfer.bytes > 0;
+    return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
+  }
+
+  async #remove({ key, version, reason }: RemoveCommand): Promise<PushOutcome> {
+    const effect = await this.#apply({ op: 'remove', key, version, reason });
+    return { ok: true, outcome: effect.after === undefined ? 'current' : 'removed', bytes: 0 };
+  }
+
+  async #apply(change: IndexChange): Promise<IndexEffect> {
+    const effect = await this.#index.apply(change);
+    this.settle(change, effect);
+    return effect;
+  }
+
+  /** What follows from a change to the index: a 404 forgotten, bytes let go that no entry needs, bytes of purged entries deleted. */
+  settle(change: IndexChange, { before, after, purged }: IndexEffect): void {
+    if (change.op === 'store') this.#absentKeys.forget(change.manifest.key);
+    const old = before?.manifest?.sha256;
+    if (after !== undefined && old !== undefined && old !== after.manifest?.sha256 && !this.#index.needs(old)) this.#budget.demote(old);
+    for (const sha256 of purged) if (!this.#index.needs(sha256)) this.#blobs.delete(sha256);
+  }
+}

@@ -1,0 +1,184 @@
+/** Brings the bytes of a manifest onto this edge: not at all, as a patch, or whole in parallel ranges. Always verified. */
+import { BlobMismatchError, type BlobReader, type BlobStore, DiskFullError } from '@sluice/blobs';
+import { type Manifest, SluiceError, type TransferKind } from '@sluice/contracts';
+import { applyPatch, isDeltaCandidate } from '@sluice/delta';
+import type { Logger } from '@sluice/runtime';
+import PQueue from 'p-queue';
+import type { DiskBudget } from './disk-budget.ts';
+import type { OriginPort } from './origin-port.ts';
+
+/** Ranges of one blob that are asked for at the same time. */
+const RANGES_IN_FLIGHT = 4;
+/** Blobs that are brought at the same time. */
+const CONCURRENT_TRANSFERS = 24;
+/** Blobs that may wait for their turn. */
+export const WAITING_TRANSFERS_MAX = 2_000;
+
+/** Objects too large to keep that are brought at the same time, and how many visitors may wait for one. */
+const CONCURRENT_DETACHED = 2;
+const WAITING_DETACHED_MAX = 64;
+
+export interface Transfer {
+  readonly kind: TransferKind;
+  /** Content bytes that came over the network. */
+  readonly bytes: number;
+}
+
+/** There is more to bring than may wait. What is refused is brought by catching up. */
+export class TransfersBusyError extends SluiceError {
+  constructor() {
+    super('EDGE_BUSY', 'too many transfers wait on this edge', { retryable: true });
+    this.name = 'TransfersBusyError';
+  }
+}
+
+/** The bytes are larger than the room this edge has for content. */
+export class TooLargeError extends SluiceError {
+  constructor(sizeBytes: number) {
+    super('TOO_LARGE', `${sizeBytes} bytes do not fit the capacity of this edge`);
+    this.name = 'TooLargeError';
+  }
+}
+
+export interface TransferObserver {
+  transferred(transfer: Transfer, manifest: Manifest): void;
+  failed(error: unknown): void;
+}
+
+export class Transfers {
+  readonly #blobs: BlobStore;
+  readonly #budget: DiskBudget;
+  readonly #origin: OriginPort;
+  readonly #log: Logger;
+  readonly #observer: TransferObserver;
+  readonly #queue = new PQueue({ concurrency: CONCURRENT_TRANSFERS });
+  readonly #detachedQueue = new PQueue({ concurrency: CONCURRENT_DETACHED });
+  /** One transfer per checksum, however many want it. */
+  readonly #running = new Map<string, Promise<Transfer>>();
+
+  constructor(parts: { blobs: BlobStore; budget: DiskBudget; origin: OriginPort; log: Logger; observer: TransferObserver }) {
+    this.#blobs = parts.blobs;
+    this.#budget = parts.budget;
+    this.#origin = parts.origin;
+    this.#log = parts.log;
+    this.#observer = parts.observer;
+  }
+
+  /** Transfers under way or waiting. */
+  get pending(): number {
+    return this.#running.size;
+  }
+
+  /**
+   * Returns when the bytes of `manifest` are on this edge. `bases`: checksums of versions that may be held and patched, best first. Who
+   * joins a transfer that is under way moves no bytes of its own.
+   * @throws {SluiceError} TOO_LARGE, EDGE_BUSY, DISK_FULL, or what the origin answered
+   */
+  async ensure(manifest: Manifest, bases: readonly string[]): Promise<Transfer> {
+    if (this.#blobs.has(manifest.sha256)) return { kind: 'same', bytes: 0 };
+    const running = this.#running.get(manifest.sha256);
+    if (running !== undefined) {
+      await running;
+      return { kind: 'same', bytes: 0 };
+    }
+    if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
+    const transfer = this.#queue.add(() => this.#bring(manifest, bases));
+    this.#running.set(manifest.sha256, transfer);
+    try {
+      return await transfer;
+    } finally {
+      this.#running.delete(manifest.sha256);
+    }
+  }
+
+  async #bring(manifest: Manifest, bases: readonly string[]): Promise<Transfer> {
+    const room = this.#budget.reserve(manifest.size);
+    if (room === undefined) throw new TooLargeError(manifest.size);
+    try {
+      const transfer = (await this.#tryDelta(manifest, bases)) ?? (await this.#bringWhole(manifest));
+      this.#observer.transferred(transfer, manifest);
+      return transfer;
+    } catch (error) {
+      this.#observer.failed(error);
+      if (error instanceof DiskFullError) this.#budget.evictTo(this.#blobs.totals.bytes - 2 * manifest.size);
+      throw error;
+    } finally {
+      room.release();
+    }
+  }
+
+  /** Undefined when there is no base, no offer, or the patch turns out not to make the right bytes. */
+  async #tryDelta(manifest: Manifest, bases: readonly string[]): Promise<Transfer | undefined> {
+    const held = bases.filter((base) => isDeltaCandidate(this.#blobs.size(base) ?? 0, manifest.size));
+    if (held.length === 0) return undefined;
+    try {
+      const resolution = await this.#origin.resolve(manifest.key, held);
+      if (!resolution.found || resolution.patch === undefined || resolution.manifest.sha256 !== manifest.sha256) return undefined;
+      const { base, sha256, size } = resolution.patch;
+      const patch = Buffer.concat(await Array.fromAsync(this.#ranges(sha256, size)));
+      const bytes = await applyPatch(await this.#blobs.readAll(base), patch, manifest.size);
+      await this.#blobs.put(bytes, manifest.sha256, this.#budget.initialRank(manifest.size));
+      return { kind: 'delta', bytes: size };
+    } catch (error) {
+      if (error instanceof DiskFullError) throw error;
+      this.#log.warn({ key: manifest.key, err: error }, 'patch not usable, taking the whole');
+      return undefined;
+    }
+  }
+
+  async #bringWhole(manifest: Manifest): Promise<Transfer> {
+    const writer = this.#blobs.writer(this.#budget.initialRank(manifest.size));
+    try {
+      for await (const range of this.#ranges(manifest.sha256, manifest.size)) await writer.write(range);
+      await writer.finish({ sha256: manifest.sha256, size: manifest.size });
+      return { kind: 'full', bytes: manifest.size };
+    } finally {
+      await writer.discard();
+    }
+  }
+
+  /**
+   * Brings bytes that this edge cannot keep, verifies them, and opens them. They vanish when the reader is closed.
+   * @throws {SluiceError} EDGE_BUSY, DISK_FULL, or what the origin answered
+   */
+  async bringDetached(manifest: Manifest): Promise<BlobReader> {
+    if (this.#detachedQueue.size >= WAITING_DETACHED_MAX) throw new TransfersBusyError();
+    return this.#detachedQueue.add(async () => {
+      const writer = this.#blobs.writer();
+      try {
+        for await (const range of this.#ranges(manifest.sha256, manifest.size)) await writer.write(range);
+        this.#observer.transferred({ kind: 'full', bytes: manifest.size }, manifest);
+        return await writer.finishDetached({ sha256: manifest.sha256, size: manifest.size });
+      } finally {
+        await writer.discard();
+      }
+    });
+  }
+
+  /** The bytes of a blob at the origin in order, a few ranges ahead. */
+  async *#ranges(sha256: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
+    const chunkBytes = this.#origin.chunkBytes;
+    const ahead: Promise<Uint8Array>[] = [];
+    let asked = 0;
+    try {
+      while (asked < sizeBytes || ahead.length > 0) {
+        while (asked < sizeBytes && ahead.length < RANGES_IN_FLIGHT) {
+          const length = Math.min(chunkBytes, sizeBytes - asked);
+          const range = this.#readExactly(sha256, asked, length);
+          range.catch(() => {}); // a failure is seen when its turn comes, or not at all when an earlier one failed
+          ahead.push(range);
+          asked += length;
+        }
+        yield await (ahead.shift() as Promise<Uint8Array>);
+      }
+    } finally {
+      await Promise.allSettled(ahead);
+    }
+  }
+
+  async #readExactly(sha256: string, offset: number, length: number): Promise<Uint8Array> {
+    const bytes = await this.#origin.read(sha256, offset, length);
+    if (bytes.byteLength !== length) throw new BlobMismatchError(`asked for ${length} bytes at ${offset}, got ${bytes.byteLength}`);
+    return bytes;
+  }
+}
