@@ -6,13 +6,13 @@
  * file is complete before its row is committed, so whatever has no row is garbage that the next start removes.
  */
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
 import { BlobWriter } from './blob-writer.ts';
+import { readBootId } from './boot-id.ts';
 import { BlobMissingError, fromDiskError } from './errors.ts';
 import { KeyLock } from './key-lock.ts';
 import { type Operate, operate as operatePlainly } from './operate.ts';
@@ -397,14 +397,5 @@ export class BlobStore {
 
   #pathOf(sha256: string): string {
     return join(this.#dir, 'files', sha256.slice(0, 2), sha256);
-  }
-}
-
-/** Changes with each start of the machine. Where there is no such thing every start counts as another one. */
-function readBootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return randomUUID();
   }
 }

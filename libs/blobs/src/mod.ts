@@ -4,6 +4,7 @@ export type { BlobRef } from './blob-ref.ts';
 export type { BlobStoreOptions } from './blob-store.ts';
 export { BlobStore } from './blob-store.ts';
 export { BlobWriter, INLINE_MAX_BYTES } from './blob-writer.ts';
+export { readBootId } from './boot-id.ts';
 export { BlobMismatchError, BlobMissingError, DiskFullError, fromDiskError, isDiskFull } from './errors.ts';
 export type { Operate } from './operate.ts';
 export { operate } from './operate.ts';

@@ -70,6 +70,23 @@ describe('catalog index', () => {
     index.close();
   });
 
+  test('after another start of the machine the index is in doubt, until catch-up has vouched for it', async () => {
+    await using dir = await temporaryDirectory();
+    const open = (boot: string) => new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0, readBootId: () => boot });
+    const doubts: boolean[] = [];
+    for (const boot of ['one', 'one', 'two', 'two']) {
+      const index = open(boot);
+      doubts.push(index.isDoubtful);
+      index.close();
+    }
+    expect(doubts).toEqual([false, false, true, true]);
+    const index = open('three');
+    index.advanceWatermark(1, 'catalog');
+    expect(index.isDoubtful).toBe(false);
+    index.close();
+    expect(open('three').isDoubtful).toBe(false);
+  });
+
   test('a transaction that fails leaves memory and disk as they were', async () => {
     await using dir = await temporaryDirectory();
     let failing = false;

@@ -1,15 +1,21 @@
 /**
  * The edge's copy of its region's catalog in SQLite. The rules are those of `domain/entry.ts`; this file only keeps entries and finds
- * them. Writes asked for in the same turn of the event loop share one transaction, so that one sync serves many.
+ * them. Writes asked for in the same turn of the event loop share one transaction.
+ *
+ * A commit survives the death of the process at once and a power cut after at most {@link SYNC_MS}. What a power cut takes is a whole
+ * tail of transactions, the watermark with them, so catch-up brings it back; until then {@link CatalogIndex.isDoubtful} says so.
  */
 import { mkdirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { fromDiskError, type Operate, operate as operatePlainly } from '@sluice/blobs';
+import { fromDiskError, type Operate, operate as operatePlainly, readBootId } from '@sluice/blobs';
 import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
 import { LRUCache } from 'lru-cache';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
 
+/** How long a commit may wait until it is safe from a power cut too. */
+const SYNC_MS = 500;
 /** Entries kept parsed in memory. */
 const CACHE_MAX_ENTRIES = 10_000;
 /** Invalidations newer than the watermark that are kept apart; beyond, they are merged into one that covers everything. */
@@ -52,11 +58,14 @@ export interface CatalogIndexOptions {
   readonly operate?: Operate;
   /** @default INVALIDATIONS_MAX */
   readonly invalidationsMax?: number;
+  /** @default the machine's */
+  readonly readBootId?: () => string;
 }
 
 export class CatalogIndex {
   readonly #options: CatalogIndexOptions;
   readonly #operate: Operate;
+  readonly #bootId: string;
   readonly #db: DatabaseSync;
   readonly #select: StatementSync;
   readonly #upsert: StatementSync;
@@ -69,15 +78,18 @@ export class CatalogIndex {
   #watermark = 0;
   #catalogId: string | undefined;
   #objects = 0;
+  #doubtful: boolean;
+  #syncTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CatalogIndexOptions) {
     this.#options = options;
     this.#operate = options.operate ?? operatePlainly;
+    this.#bootId = (options.readBootId ?? readBootId)();
     mkdirSync(options.dir, { recursive: true });
     this.#db = new DatabaseSync(join(options.dir, 'index.db'));
     this.#db.exec(`
       PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
+      PRAGMA synchronous = NORMAL;
       PRAGMA busy_timeout = 5000;
       CREATE TABLE IF NOT EXISTS entries (
         key TEXT PRIMARY KEY,
@@ -108,6 +120,15 @@ export class CatalogIndex {
     );
     this.#selectNeeding = this.#db.prepare('SELECT 1 FROM entries WHERE sha256 = ? AND purged_at <= confirmed_at LIMIT 1');
     this.#load();
+    this.#doubtful = this.#startedAnew();
+  }
+
+  /** Whether the machine was started anew since this index last caught up, so that what was confirmed after that may be missing. */
+  #startedAnew(): boolean {
+    const { value = this.#bootId } =
+      (this.#db.prepare("SELECT value FROM meta WHERE name = 'boot'").get() as { value: string } | undefined) ?? {};
+    this.#setMeta.run('boot', value);
+    return value !== this.#bootId;
   }
 
   #load(): void {
@@ -133,6 +154,10 @@ export class CatalogIndex {
   /** Everything up to this version has been applied. 0: nothing yet. */
   get watermark(): number {
     return this.#watermark;
+  }
+  /** A power cut may have taken what was last confirmed here: the origin is asked before serving until catch-up has brought it back. */
+  get isDoubtful(): boolean {
+    return this.#doubtful;
   }
   /** The catalog that the watermark belongs to. */
   get catalogId(): string | undefined {
@@ -204,6 +229,7 @@ export class CatalogIndex {
       try {
         const result = work();
         this.#db.exec('COMMIT');
+        this.#syncSoon();
         return result;
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
@@ -213,6 +239,27 @@ export class CatalogIndex {
         throw error;
       }
     });
+  }
+
+  /** Takes what was committed out of reach of a power cut, off the main thread and many commits at a time. */
+  #syncSoon(): void {
+    this.#syncTimer ??= setTimeout(() => {
+      this.#syncTimer = undefined;
+      void this.#syncLog();
+    }, SYNC_MS).unref();
+  }
+
+  async #syncLog(): Promise<void> {
+    try {
+      const log = await open(join(this.#options.dir, 'index.db-wal'), 'r');
+      try {
+        await this.#operate('INDEX_SYNC:LOG', () => log.datasync());
+      } finally {
+        await log.close();
+      }
+    } catch {
+      // Checkpointed and gone, or a failing disk, which the next write will tell.
+    }
   }
 
   #applyNow(change: IndexChange): IndexEffect {
@@ -298,6 +345,7 @@ export class CatalogIndex {
     this.#transaction('INDEX_CATCH_UP:WATERMARK', () => {
       this.#setMeta.run('watermark', String(version));
       this.#setMeta.run('catalogId', catalogId);
+      this.#setMeta.run('boot', this.#bootId);
       this.#db.prepare('DELETE FROM invalidations WHERE version <= ?').run(version);
       const forgotten = this.#db.prepare('DELETE FROM entries WHERE manifest IS NULL AND version <= ? RETURNING key').all(version) as {
         key: string;
@@ -305,6 +353,7 @@ export class CatalogIndex {
       for (const { key } of forgotten) this.#cache.delete(key);
       this.#watermark = version;
       this.#catalogId = catalogId;
+      this.#doubtful = false;
       for (const [name, invalidation] of this.#invalidations) if (invalidation.version <= version) this.#invalidations.delete(name);
     });
   }
@@ -342,6 +391,7 @@ export class CatalogIndex {
   }
 
   close(): void {
+    clearTimeout(this.#syncTimer);
     if (this.#pending.length > 0) this.#flush();
     this.#db.close();
   }

@@ -90,7 +90,11 @@ export class VisitorHandler {
 
   async #answer(key: string): Promise<Answer> {
     const { index, blobs, absentKeys } = this.#parts;
-    const lookup = lookUp(key, index.get(key), { has: (sha256) => blobs.has(sha256), isKnownAbsent: (absent) => absentKeys.has(absent) });
+    const lookup = lookUp(key, index.get(key), {
+      has: (sha256) => blobs.has(sha256),
+      isKnownAbsent: (absent) => absentKeys.has(absent),
+      isDoubtful: index.isDoubtful,
+    });
     if (lookup.kind === 'hit') return { kind: 'object', manifest: lookup.manifest, handling: { hit: true }, result: 'hit' };
     if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
     return this.#forward(key, lookup);

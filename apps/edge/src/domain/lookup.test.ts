@@ -5,7 +5,7 @@ import { lookUp } from './lookup.ts';
 
 const manifest = manifestOf('site/a', 10);
 const placed: Entry = { key: 'site/a', version: 10, placement: 'placed', manifest, confirmedAt: 10, staleAt: 0, purgedAt: 0, knownAtMs: 0 };
-const held = (has: boolean, absent = false) => ({ has: () => has, isKnownAbsent: () => absent });
+const held = (has: boolean, absent = false, isDoubtful = false) => ({ has: () => has, isKnownAbsent: () => absent, isDoubtful });
 
 describe('look-up', () => {
   test.each([
@@ -22,6 +22,12 @@ describe('look-up', () => {
       { ...placed, staleAt: 11, purgedAt: 11 },
       held(true),
       { kind: 'forward', reason: 'stale', fallback: undefined },
+    ],
+    [
+      'in doubt after a power cut is asked for, and may be served when the origin is away',
+      placed,
+      held(true, false, true),
+      { kind: 'forward', reason: 'stale', fallback: manifest },
     ],
     [
       'of another region is confirmed each time',

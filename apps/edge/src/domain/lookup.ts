@@ -15,6 +15,8 @@ export interface Held {
   has(sha256: string): boolean;
   /** Whether the origin's "no such key" is still remembered. */
   isKnownAbsent(key: string): boolean;
+  /** Whether what is known may be behind what was confirmed (after a power cut, until catch-up). */
+  isDoubtful: boolean;
 }
 
 export function lookUp(key: string, entry: Entry | undefined, held: Held): Lookup {
@@ -25,6 +27,6 @@ export function lookUp(key: string, entry: Entry | undefined, held: Held): Looku
   }
   const hasBytes = held.has(manifest.sha256);
   const fallback = hasBytes && !isPurged(entry) ? manifest : undefined;
-  if (isStale(entry) || entry.placement !== 'placed') return { kind: 'forward', reason: 'stale', fallback };
+  if (isStale(entry) || entry.placement !== 'placed' || held.isDoubtful) return { kind: 'forward', reason: 'stale', fallback };
   return hasBytes ? { kind: 'hit', manifest } : { kind: 'forward', reason: 'miss', fallback };
 }
