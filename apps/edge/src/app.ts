@@ -10,7 +10,7 @@ import { startHttpServer } from './adapters/http-server.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
 import { VisitorHandler } from './adapters/visitor-handler.ts';
-import type { EdgeConfig } from './config.ts';
+import { type EdgeConfig, edgeUrl } from './config.ts';
 import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { AbsentKeys } from './services/absent-keys.ts';
 import { CatchUp } from './services/catch-up.ts';
@@ -98,7 +98,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     id: config.EDGE_ID,
     instance,
     region: config.EDGE_REGION,
-    url: config.EDGE_URL ?? `http://${config.EDGE_HOST}:${http.port}`,
+    url: config.EDGE_URL ?? edgeUrl(config.EDGE_HOST, http.port),
     catalogVersion: index.watermark,
     objects: index.objects,
     bytes: blobs.totals.bytes,

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { tie } from './lifeline.ts';
 
 /** A process of the stack did not do what it was started for. The message carries its last lines of output. */
 export class ProcessError extends Error {
@@ -23,7 +24,7 @@ export interface ProcessOptions {
 /** Lines of output kept for error messages. */
 const TAIL_LINES = 20;
 
-/** The processes that run now. A parent that ends without stopping them (an uncaught error, `process.exit`) takes them along. */
+/** The processes that run now. A parent that ends without stopping them (an uncaught error, `process.exit`) takes them along at once. */
 const running = new Set<ManagedProcess>();
 process.on('exit', () => {
   for (const child of running) child.signal('SIGKILL');
@@ -38,6 +39,7 @@ export class ManagedProcess {
   readonly #log: WriteStream | undefined;
   /** Resolves with a description of how it ended. */
   readonly ended: Promise<string>;
+  readonly #untie: () => void;
   #running = true;
 
   constructor(options: ProcessOptions) {
@@ -49,6 +51,7 @@ export class ManagedProcess {
       detached: true,
     });
     running.add(this);
+    this.#untie = this.#child.pid === undefined ? () => {} : tie(this.#child.pid);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#take(line));
     }
@@ -70,6 +73,7 @@ export class ManagedProcess {
   #finish(how: string, resolve: (how: string) => void): void {
     this.#running = false;
     running.delete(this);
+    this.#untie();
     this.#log?.end();
     resolve(how);
   }

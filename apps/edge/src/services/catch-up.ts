@@ -1,5 +1,5 @@
 /** Asks the origin what changed and applies it: on start, on reconnect, and now and then. This is what makes the edge correct. */
-import { type Change, selectorOf } from '@sluice/contracts';
+import { type Change, SluiceError, selectorOf } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import type { CatalogIndex, IndexChange } from '../adapters/catalog-index.ts';
 import type { OriginPort } from './origin-port.ts';
@@ -99,6 +99,9 @@ export class CatchUp {
     let count = 0;
     for (;;) {
       const page = await origin.changes(since, catalogId);
+      if (page.reset ? listing : !page.done && page.next <= since) {
+        throw new SluiceError('FEED_STUCK', `the change feed does not get beyond version ${since}`, { retryable: true });
+      }
       if (page.reset) {
         log.info({ since, catalogId: page.catalogId }, 'the feed starts over, listing everything');
         listing = true;

@@ -1,0 +1,55 @@
+/** Where the services are: options of every command, with environment variables behind them. */
+import { InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
+
+const serviceUrl = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'must be a URL like http://127.0.0.1:9000')
+  .transform((text) => text.replace(/\/+$/, ''));
+
+const natsUrls = z
+  .string()
+  .transform((text) => text.split(',').map((server) => server.trim()))
+  .refine(
+    (servers) => servers.every((server) => /^((nats|tls):\/\/)?[^\s/]+$/.test(server)),
+    'must be one or more nats://host:port, separated by commas',
+  );
+
+export const DEFAULT_ORIGIN = 'http://127.0.0.1:9000';
+export const DEFAULT_CONTROLLER = 'http://127.0.0.1:9100';
+const DEFAULT_NATS = 'nats://127.0.0.1:4222';
+
+/** What the global options come to. */
+export const settings = z.object({
+  /** One JSON document on stdout, or one a line for what comes bit by bit. */
+  json: z.boolean().default(false),
+  /** Without a slash at the end. */
+  origin: z.string().default(DEFAULT_ORIGIN),
+  controller: z.string().default(DEFAULT_CONTROLLER),
+  nats: z.array(z.string()).default([DEFAULT_NATS]),
+});
+export type Settings = Readonly<z.output<typeof settings>>;
+
+/** An option parser for commander out of a schema; what the schema refuses is a usage error with its words. */
+export function parsedBy<Schema extends z.ZodType>(schema: Schema): (text: string) => z.output<Schema> {
+  return (text) => {
+    const result = schema.safeParse(text);
+    if (!result.success) throw new InvalidArgumentError(`It ${result.error.issues[0]?.message}.`);
+    return result.data;
+  };
+}
+
+export const urlOption = parsedBy(serviceUrl);
+
+/** The options every command takes. */
+export function globalOptions(): Option[] {
+  return [
+    new Option('--json', 'machine-readable output on stdout'),
+    new Option('--origin <url>', 'the origin').env('SLUICE_ORIGIN').default(DEFAULT_ORIGIN).argParser(urlOption),
+    new Option('--controller <url>', 'the controller').env('SLUICE_CONTROLLER').default(DEFAULT_CONTROLLER).argParser(urlOption),
+    new Option('--nats <url>', 'the broker; several with commas')
+      .env('NATS_URL')
+      .default([DEFAULT_NATS], DEFAULT_NATS)
+      .argParser(parsedBy(natsUrls)),
+  ];
+}

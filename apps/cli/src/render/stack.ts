@@ -1,0 +1,47 @@
+/** What runs after `sluice up`, and what to try first. */
+import type { Stack } from '@sluice/stack';
+import { DEFAULT_CONTROLLER, DEFAULT_ORIGIN } from '../config.ts';
+import { renderTable } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+type Running = Pick<Stack, 'natsUrl' | 'dataDir' | 'edges' | 'members'> & {
+  readonly origin: { readonly url: string };
+  readonly controller: { readonly url: string };
+};
+
+/** For programs. */
+export function stackDocument(stack: Stack) {
+  const describe = ({ url, pid }: { url: string; pid: number }) => ({ url, pid });
+  return {
+    pid: process.pid,
+    dataDir: stack.dataDir,
+    broker: { url: stack.natsUrl, ...(stack.ownsBroker ? { pid: stack.broker.pid } : {}) },
+    origin: describe(stack.origin),
+    controller: describe(stack.controller),
+    edges: Object.fromEntries([...stack.edges].map(([id, edge]) => [id, describe(edge)])),
+  };
+}
+
+/** A table of URLs and three commands that work as they stand. */
+export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>): string[] {
+  const rows = [['broker', stack.natsUrl], ...stack.members.map(({ name, url }) => [name, url]), ['data, logs', stack.dataDir]];
+  const where = [
+    ...(stack.origin.url === DEFAULT_ORIGIN ? [] : [`--origin ${stack.origin.url}`]),
+    ...(stack.controller.url === DEFAULT_CONTROLLER ? [] : [`--controller ${stack.controller.url}`]),
+  ];
+  const [edge] = stack.edges.values();
+  const commands = [
+    ['npx sluice put package.json demo/hello.json --wait', ...where].join(' '),
+    ...(edge === undefined ? [] : [`curl -i ${edge.url}/demo/hello.json`]),
+    `npx sluice watch --nats ${stack.natsUrl}`,
+  ];
+  return [
+    '',
+    ...renderTable([{ title: 'PART' }, { title: 'WHERE' }], rows),
+    '',
+    'Try, in another terminal:',
+    ...commands.map((command) => `  ${terminal.style('cyan', command)}`),
+    '',
+    'Ctrl-C stops everything.',
+  ];
+}

@@ -1,0 +1,31 @@
+/** Asks the origin for the truth. */
+import type { Bus } from '@sluice/bus';
+import { ORIGIN_FETCH } from '@sluice/contracts';
+import { type KeyState, keyState } from '../domain/planner.ts';
+import type { OriginReader } from '../ports.ts';
+
+const RESOLVE_TIMEOUT_MS = 5_000;
+/** An invalidation does not wait longer than this for the origin. */
+const NEWEST_TIMEOUT_MS = 1_000;
+/** Any key does: the answer to every `resolve` says how far the catalog has come. */
+const ANY_KEY = 'sluice/newest-version';
+
+export class OriginClient implements OriginReader {
+  readonly #bus: Pick<Bus, 'request'>;
+
+  constructor(bus: Pick<Bus, 'request'>) {
+    this.#bus = bus;
+  }
+
+  async stateOf(key: string): Promise<KeyState | undefined> {
+    return keyState(key, await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key }, { timeoutMs: RESOLVE_TIMEOUT_MS }));
+  }
+
+  async newestVersion(): Promise<number | undefined> {
+    try {
+      return (await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key: ANY_KEY }, { timeoutMs: NEWEST_TIMEOUT_MS })).asOf;
+    } catch {
+      return undefined;
+    }
+  }
+}

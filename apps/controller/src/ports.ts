@@ -1,0 +1,21 @@
+/** What the services need of the outside. The adapters have these shapes. */
+import type { Lease } from './domain/lease-table.ts';
+import type { KeyState } from './domain/planner.ts';
+
+/** Which edges are alive. */
+export interface LiveEdges {
+  /** Resolves when the answer of {@link live} can be relied on: not before every edge had the time to be heard. */
+  settled(): Promise<void>;
+  live(): Lease[];
+}
+
+/** The truth. */
+export interface OriginReader {
+  /**
+   * The state of `key` now; undefined when the origin has never known it.
+   * @throws {SluiceError} when the origin cannot be asked or refuses
+   */
+  stateOf(key: string): Promise<KeyState | undefined>;
+  /** The newest version of the whole catalog; undefined when the origin cannot be asked. */
+  newestVersion(): Promise<number | undefined>;
+}

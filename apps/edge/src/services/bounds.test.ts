@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { BlobStore } from '@sluice/blobs';
+import { type Manifest, SluiceError } from '@sluice/contracts';
+import { createLogger } from '@sluice/runtime';
+import { FakeClock, temporaryDirectory } from '@sluice/testkit';
+import { describe, expect, test } from 'vitest';
+import { CatalogIndex } from '../adapters/catalog-index.ts';
+import { manifestOf } from '../domain/history.fixture.ts';
+import { refetchCost } from '../domain/value.ts';
+import { sha256Of } from '../scripted-origin.fixture.ts';
+import { ABSENT_KEYS_MAX, AbsentKeys } from './absent-keys.ts';
+import { DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
+import type { OriginPort } from './origin-port.ts';
+import { PULLS_MAX, Puller } from './puller.ts';
+import { Replica } from './replica.ts';
+import { Transfers, WAITING_TRANSFERS_MAX } from './transfers.ts';
+
+const log = createLogger('edge', 'silent');
+const observer = { transferred() {}, failed() {} };
+
+/** An origin whose answers wait until they are let go. */
+function hangingOrigin(): OriginPort & { readonly asked: string[] } {
+  const asked: string[] = [];
+  const never = (what: string) => {
+    asked.push(what);
+    return new Promise<never>(() => {});
+  };
+  return { asked, chunkBytes: 1024, resolve: (key) => never(key), read: (sha256) => never(sha256), changes: () => never('changes') };
+}
+
+const manifestNumber = (number: number): Manifest =>
+  manifestOf(`site/${number}`, number + 1, { sha256: sha256Of(Buffer.from(String(number))) });
+
+async function parts(origin: OriginPort, capacityBytes = 1_000_000) {
+  const dir = await temporaryDirectory();
+  const blobs = await BlobStore.open({ dir: `${dir.path}/blobs`, durability: 'relaxed' });
+  const clock = new FakeClock();
+  const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+  const budget = new DiskBudget(blobs, capacityBytes);
+  const absentKeys = new AbsentKeys(clock, 5_000);
+  const transfers = new Transfers({ blobs, budget, origin, log, observer });
+  const replica = new Replica({ index, blobs, budget, transfers, absentKeys });
+  const puller = new Puller({ index, replica, origin, absentKeys, clock });
+  return {
+    ...{ blobs, clock, index, budget, absentKeys, transfers, replica, puller },
+    async [Symbol.asyncDispose]() {
+      index.close();
+      blobs.close();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('bounds', () => {
+  test('absent keys: ten times as many as remembered leave the newest, and each is forgotten in time', () => {
+    const clock = new FakeClock();
+    const absentKeys = new AbsentKeys(clock, 5_000);
+    for (let number = 0; number < 10 * ABSENT_KEYS_MAX; number++) absentKeys.remember(`site/${number}`);
+    expect(absentKeys.size).toBe(ABSENT_KEYS_MAX);
+    expect(absentKeys.has('site/0')).toBe(false);
+    expect(absentKeys.has(`site/${10 * ABSENT_KEYS_MAX - 1}`)).toBe(true);
+    clock.advance(5_000);
+    expect(absentKeys.has(`site/${10 * ABSENT_KEYS_MAX - 1}`)).toBe(false);
+  });
+
+  test('transfers: more than may wait are refused as busy, and one checksum is brought once', async () => {
+    const origin = hangingOrigin();
+    await using scene = await parts(origin);
+    const refusals: unknown[] = [];
+    for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
+      scene.transfers.ensure(manifestNumber(number), []).catch((error: unknown) => refusals.push(error));
+    }
+    for (let count = 0; count < 100; count++) void scene.transfers.ensure(manifestNumber(0), []);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(refusals.length).toBeGreaterThan(0);
+    expect(refusals.every((error) => error instanceof SluiceError && error.code === 'EDGE_BUSY')).toBe(true);
+    expect(scene.transfers.pending).toBe(2 * WAITING_TRANSFERS_MAX - refusals.length);
+    expect(origin.asked.filter((sha256) => sha256 === manifestNumber(0).sha256)).toHaveLength(1);
+  });
+
+  test('pulls: more keys than may be asked for at once are refused as busy, and one key is asked for once', async () => {
+    const origin = hangingOrigin();
+    await using scene = await parts(origin);
+    const refusals: unknown[] = [];
+    for (let number = 0; number < 2 * PULLS_MAX; number++)
+      scene.puller.pull(`site/${number}`, false).catch((error: unknown) => refusals.push(error));
+    for (let count = 0; count < 100; count++) void scene.puller.pull('site/0', false);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([origin.asked.length, refusals.length]).toEqual([PULLS_MAX, PULLS_MAX]);
+  });
+
+  test('ranks that wait to be written are bounded', async () => {
+    await using scene = await parts(hangingOrigin());
+    for (let number = 0; number < 2 * PENDING_RANKS_MAX; number++) scene.budget.touch(String(number), 100);
+    expect(scene.budget.pendingRanks).toBe(PENDING_RANKS_MAX);
+    scene.budget.flushRanks();
+    expect(scene.budget.pendingRanks).toBe(0);
+  });
+});
+
+describe('disk budget', () => {
+  test('room that is being written into counts, so that two large transfers at once do not overfill the disk', async () => {
+    await using scene = await parts(hangingOrigin(), 1_000);
+    const first = scene.budget.reserve(600);
+    expect(first).toBeDefined();
+    expect(scene.budget.reserve(600)).toBeUndefined();
+    first?.release();
+    first?.release();
+    expect(scene.budget.reserve(600)).toBeDefined();
+  });
+
+  test('the least valuable bytes go first: what nothing needs, then what is seldom used for its size', async () => {
+    await using scene = await parts(hangingOrigin(), 100_000);
+    const put = async (size: number) => (await scene.blobs.put(randomBytes(size), undefined, scene.budget.initialRank(size))).sha256;
+    const [popular, large, small, unneeded] = [await put(20_000), await put(30_000), await put(1_000), await put(10_000)];
+    for (let count = 0; count < 50; count++) scene.budget.touch(popular, 20_000);
+    scene.budget.demote(unneeded);
+    scene.budget.flushRanks();
+    const left = () => [popular, large, small, unneeded].map((sha256) => scene.blobs.has(sha256));
+    scene.budget.evictTo(60_000);
+    expect(left()).toEqual([true, true, true, false]);
+    scene.budget.evictTo(30_000);
+    expect(left()).toEqual([true, false, true, false]);
+  });
+
+  test('old popularity fades: what was used often long ago goes when enough else has come since', async () => {
+    await using scene = await parts(hangingOrigin(), 100_000);
+    const put = async () => (await scene.blobs.put(randomBytes(10_000), undefined, scene.budget.initialRank(10_000))).sha256;
+    const once = await put();
+    for (let count = 0; count < 20; count++) scene.budget.touch(once, 10_000);
+    let arrivals = 0;
+    while (scene.blobs.has(once) && arrivals < 1_000) {
+      const room = scene.budget.reserve(10_000);
+      await put();
+      room?.release();
+      arrivals += 1;
+    }
+    expect(arrivals).toBeGreaterThan(20);
+    expect(arrivals).toBeLessThan(1_000);
+  });
+
+  test('bringing a blob back costs at least a resolve and a range', () => {
+    expect([refetchCost(1), refetchCost(1024 * 1024), refetchCost(10 * 1024 * 1024)]).toEqual([2, 2, 11]);
+  });
+});
