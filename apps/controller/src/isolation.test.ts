@@ -1,7 +1,8 @@
 /** What goes wrong with one edge, or with one event, stays there. */
+import type { PushCommand } from '@sluice/contracts';
 import { eventually } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
-import { aManifest, getJson, hung, testStage } from './stage.fixture.ts';
+import { aManifest, getJson, hung, obedient, testStage } from './stage.fixture.ts';
 import type { EdgeStatus } from './status.ts';
 
 const edgeIds = async (url: string): Promise<string[]> =>
@@ -38,25 +39,44 @@ describe('a hung edge', () => {
     await using stage = await testStage({ CONTROLLER_EDGE_CONCURRENCY: '1', CONTROLLER_EDGE_QUEUE_MAX: '2' });
     const controller = await stage.controller();
     const stuck = await stage.edge('us-1', 'US', hung);
+    await stage.edge('us-2', 'US');
     const upload = (version: number) => stage.origin.upload(aManifest({ version, key: `site/${version}.js` }));
     const held = [await upload(1)];
     await stuck.received(1);
     for (const version of [2, 3]) held.push(await upload(version));
     await eventually(async () => {
       const { body } = await getJson<{ edges: EdgeStatus[] }>(`${controller.url}/edges`);
-      expect(body.edges).toMatchObject([{ queued: 2, inFlight: 1 }]);
+      expect(body.edges).toMatchObject([{ id: 'us-1', queued: 2, inFlight: 1 }, { id: 'us-2' }]);
     });
     const beyond = [];
     for (let version = 4; version < 24; version += 1) beyond.push(await upload(version));
     for (const id of beyond) {
-      expect((await stage.outcomes.of(id)).edges).toMatchObject([{ outcome: 'deferred', attempts: 0 }]);
+      expect((await stage.outcomes.of(id)).edges).toMatchObject([
+        { edge: 'us-1', outcome: 'deferred', attempts: 0 },
+        { edge: 'us-2', outcome: 'stored' },
+      ]);
     }
     expect(stage.outcomes.distributed).toHaveLength(20);
     const metrics = await (await fetch(`${controller.url}/metrics`)).text();
     expect(metrics).toMatch(/sluice_controller_pushes_deferred_total\{reason="queue_full",app="controller"\} 20/);
     expect(metrics).toMatch(/sluice_controller_longest_queue_total\{app="controller"\} 2/);
     await stuck.leave();
-    for (const id of held) expect((await stage.outcomes.of(id)).edges).toMatchObject([{ outcome: 'unreachable' }]);
+    for (const id of held)
+      expect((await stage.outcomes.of(id)).edges).toMatchObject([{ edge: 'us-1', outcome: 'unreachable' }, { edge: 'us-2' }]);
+  });
+
+  test('sets no pace, and neither is anything deferred when all edges are behind: then new events wait', async () => {
+    await using stage = await testStage({ CONTROLLER_EDGE_CONCURRENCY: '1', CONTROLLER_EDGE_QUEUE_MAX: '4' });
+    await stage.controller();
+    const gate = Promise.withResolvers<void>();
+    const behind = (command: PushCommand) => gate.promise.then(() => obedient(command));
+    const edges = [await stage.edge('us-1', 'US', behind), await stage.edge('us-2', 'US', behind)];
+    const events = [];
+    for (let version = 1; version <= 40; version += 1)
+      events.push(await stage.origin.upload(aManifest({ version, key: `site/${version}.js` })));
+    for (const edge of edges) await edge.received(1);
+    gate.resolve();
+    for (const id of events) expect(await stage.outcomes.of(id)).toMatchObject({ complete: true });
   });
 });
 

@@ -23,7 +23,7 @@ const ALREADY_CURRENT: PushResult = { outcome: 'current', bytes: 0, attempts: 0 
 export interface DistributorDeps {
   readonly presence: LiveEdges;
   readonly origin: OriginReader;
-  readonly pusher: Pick<Pusher, 'push'>;
+  readonly pusher: Pick<Pusher, 'push' | 'admit'>;
   readonly confirmations: Confirmations;
   readonly isDeltaCandidate: (baseBytes: number, targetBytes: number) => boolean;
   readonly metrics: ControllerMetrics;
@@ -60,6 +60,7 @@ export class Distributor {
    * the edges have answered, so a slow edge does not hold back the next version from the others.
    */
   async #round(key: string, wakes: readonly Wake[]): Promise<void> {
+    const queued = await this.#deps.pusher.admit();
     try {
       await this.#deps.presence.settled();
       const state = await this.#deps.origin.stateOf(key);
@@ -71,6 +72,8 @@ export class Distributor {
         ? { kind: 'rejected', reason: `the origin refused: ${error.message}` }
         : { kind: 'later', error };
       for (const { end } of wakes) end(disposition);
+    } finally {
+      queued();
     }
   }
 
@@ -104,25 +107,30 @@ export class Distributor {
   }
 
   async #invalidate(event: InvalidationEvent, distribution: Distribution): Promise<Disposition> {
-    await this.#deps.presence.settled();
-    const newest = await this.#deps.origin.newestVersion();
-    // Its version would cover every upload to come, and no edge could ever confirm one of them.
-    if (newest !== undefined && event.version > newest) {
-      return { kind: 'rejected', reason: `version: the origin has come to ${newest} only; leave out "version" to invalidate by hand` };
+    const queued = await this.#deps.pusher.admit();
+    let pushed: Promise<void>;
+    try {
+      await this.#deps.presence.settled();
+      const newest = await this.#deps.origin.newestVersion();
+      // Its version would cover every upload to come, and no edge could ever confirm one of them.
+      if (newest !== undefined && event.version > newest) {
+        return { kind: 'rejected', reason: `version: the origin has come to ${newest} only; leave out "version" to invalidate by hand` };
+      }
+      pushed = this.#pushInvalidation(event, distribution);
+    } finally {
+      queued();
     }
+    await pushed;
+    return DISTRIBUTED;
+  }
+
+  #pushInvalidation(event: InvalidationEvent, distribution: Distribution): Promise<void> {
     const edges = this.#liveEdges(() => undefined);
     const command = { op: 'invalidate', ...event.selector, version: event.version, mode: event.mode } as const;
     const pushes = planInvalidation(command, edges);
-    distribution.plan({
-      version: event.version,
-      targets: targetsOf(
-        edges,
-        pushes.map(({ edge }) => edge),
-      ),
-      emptyRegions: [],
-    });
-    await this.#pushAll(event.id, pushes, edges, [distribution], false);
-    return DISTRIBUTED;
+    const ids = pushes.map(({ edge }) => edge);
+    distribution.plan({ version: event.version, targets: targetsOf(edges, ids), emptyRegions: [] });
+    return this.#pushAll(event.id, pushes, edges, [distribution], false);
   }
 
   #liveEdges(holds: (edge: { id: string; instance: string }) => PlanEdge['holds']): LiveEdge[] {

@@ -23,10 +23,17 @@ export interface PusherDeps {
   readonly rng: Rng;
 }
 
+/** The share of its bound that the shortest queue may reach before new events wait. */
+const PACE_SHARE = 0.25;
+
 export class Pusher {
   readonly #options: PusherOptions;
   readonly #deps: PusherDeps;
   readonly #channels = new Map<string, { readonly instance: string; readonly channel: EdgeChannel }>();
+  /** Events that were let in and whose commands are not queued yet. */
+  #admitted = 0;
+  /** Events that wait to be let in; bounded by the events in work. */
+  readonly #waiting: (() => void)[] = [];
 
   constructor(options: PusherOptions, deps: PusherDeps) {
     this.#options = options;
@@ -59,10 +66,38 @@ export class Pusher {
   close(id: string, reason: string): void {
     this.#channels.get(id)?.channel.close(reason);
     this.#channels.delete(id);
+    this.#keepPace();
   }
 
   closeAll(reason: string): void {
     for (const id of [...this.#channels.keys()]) this.close(id, reason);
+  }
+
+  /**
+   * Lets an event in when the edge with the shortest queue can take more; call the result when its commands are queued. The fastest edge sets
+   * the pace: when all are behind, new events wait in the stream and nothing is deferred; an edge that is slower than the others by a whole
+   * queue is left to catch up by itself.
+   */
+  async admit(): Promise<() => void> {
+    if (this.#onPace()) this.#admitted += 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return () => {
+      this.#admitted -= 1;
+      this.#keepPace();
+    };
+  }
+
+  #onPace(): boolean {
+    const lengths = this.queueLengths();
+    const shortest = lengths.length === 0 ? 0 : Math.min(...lengths);
+    return shortest + this.#admitted < this.#options.queueMax * PACE_SHARE;
+  }
+
+  #keepPace(): void {
+    while (this.#waiting.length > 0 && this.#onPace()) {
+      this.#admitted += 1;
+      this.#waiting.shift()?.();
+    }
   }
 
   /** Sends `command` to one instance of an edge. Never rejects. */
@@ -71,6 +106,7 @@ export class Pusher {
     const known = this.#channels.get(edge.id);
     const result =
       known?.instance === edge.instance ? await known.channel.push(command, again) : unreachable(0, 'the edge left before its turn came');
+    this.#keepPace();
     this.#deps.metrics.pushes.inc({ outcome: result.outcome });
     this.#deps.metrics.pushDuration.observe((this.#deps.clock.monotonicMs() - startedMs) / 1000);
     return result;
