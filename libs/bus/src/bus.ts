@@ -100,7 +100,7 @@ export class Bus {
       } else if (status.type === 'reconnect') {
         this.#connected = true;
         this.#log.info({ server: status.server }, 'broker connection restored');
-        for (const listener of this.#reconnectListeners) listener();
+        for (const listener of this.#reconnectListeners) this.#guard('reconnect', listener);
       } else if (status.type === 'error') {
         this.#log.error({ err: status.error }, 'broker reported an error');
       } else if (status.type === 'slowConsumer') {
@@ -108,6 +108,15 @@ export class Bus {
       }
     }
     this.#connected = false;
+  }
+
+  /** Runs a listener. One that throws into the client's read loop would end it: connected to the eye, and deaf. */
+  #guard(subject: string, listener: () => void): void {
+    try {
+      listener();
+    } catch (err) {
+      this.#log.error({ err, subject }, 'listener failed');
+    }
   }
 
   /** Publishes at most once; while the broker is away the message is lost (and that is fine for what uses this). */
@@ -187,7 +196,10 @@ export class Bus {
     return () => subscription.unsubscribe();
   }
 
-  /** Listens to events. What does not fit the contract goes to `onInvalid` (default: a warning in the log). */
+  /**
+   * Listens to events. What does not fit the contract goes to `onInvalid` (default: a warning in the log). What a listener throws is
+   * logged; the next event comes all the same.
+   */
   subscribe<Schema extends z.ZodType>(
     to: EventSubject<Schema>,
     listener: (message: z.output<Schema>, subject: string) => void,
@@ -195,14 +207,16 @@ export class Bus {
   ): Unsubscribe {
     const subscription = this.connection.subscribe(to.subject, {
       callback: (error, message) => {
-        if (error !== null) return void onInvalid(error, to.subject);
-        let decoded: z.output<Schema>;
-        try {
-          decoded = decode(message.subject, to.message, message.data);
-        } catch (err) {
-          return void onInvalid(err as Error, message.subject);
-        }
-        listener(decoded, message.subject);
+        this.#guard(to.subject, () => {
+          if (error !== null) return onInvalid(error, to.subject);
+          let decoded: z.output<Schema>;
+          try {
+            decoded = decode(message.subject, to.message, message.data);
+          } catch (err) {
+            return onInvalid(err as Error, message.subject);
+          }
+          listener(decoded, message.subject);
+        });
       },
     });
     return () => subscription.unsubscribe();

@@ -1,0 +1,139 @@
+/** The stack of compose.yaml, as `docker compose up` brings it up, under a project name and on ports of its own. */
+import { eventually } from '@sluice/testkit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contentOf, distributionOf, edgesOf, expectServed, get, invalidate, upload } from './cdn.ts';
+import { docker, hasEngine, IMAGE, publishedUrl, uniqueName } from './engine.ts';
+
+const engine = await hasEngine();
+
+describe.skipIf(!engine)('docker compose', () => {
+  const project = uniqueName();
+  // Port 0 publishes on any free port.
+  const variables = {
+    COMPOSE_PROJECT_NAME: project,
+    SLUICE_IMAGE: IMAGE,
+    SLUICE_NATS_PORT: '0',
+    SLUICE_ORIGIN_PORT: '0',
+    SLUICE_CONTROLLER_PORT: '0',
+    SLUICE_EDGE_PORTS: '0',
+    SLUICE_EDGE_EU_PORT: '0',
+    SLUICE_EDGE_IN_PORT: '0',
+  };
+  const compose = (...args: string[]): Promise<string> => docker(['compose', ...args], variables);
+  const containersOf = async (service: string): Promise<string[]> => (await compose('ps', '-q', service)).split('\n').filter(Boolean);
+  const urlOf = async (service: string, port: number): Promise<string> => publishedUrl((await containersOf(service))[0] as string, port);
+  const edgeUrls = async (): Promise<string[]> => {
+    const containers = (await Promise.all(['edge', 'edge-eu', 'edge-in'].map(containersOf))).flat();
+    return Promise.all(containers.map((container) => publishedUrl(container, 8080)));
+  };
+  /** The ids that the replicas of `edge` must have: their host names, which are their containers' short ids. */
+  const replicaIds = async (): Promise<string[]> => (await containersOf('edge')).map((container) => container.slice(0, 12));
+  const liveIds = async (): Promise<string[]> => (await edgesOf(controller)).map(({ id }) => id).sort();
+  const everywhere = (id: string, edges: number): Promise<void> =>
+    eventually(async () => {
+      const outcome = await distributionOf(controller, id);
+      expect(outcome.complete).toBe(true);
+      expect(outcome.edges).toHaveLength(edges);
+    }, 30_000);
+  const content = contentOf(200_000, 'compose');
+  let origin: string;
+  let controller: string;
+
+  beforeAll(async () => {
+    await compose('up', '--detach', '--build', '--wait', '--wait-timeout', '120');
+    origin = await urlOf('origin', 9000);
+    controller = await urlOf('controller', 9100);
+  });
+  afterAll(async () => {
+    await compose('down', '--volumes', '--timeout', '5');
+  });
+
+  test('after up --wait everything is healthy and the three edges are known', async () => {
+    const states = (await compose('ps', '--format', '{{.Service}} {{.State}} {{.Health}}')).split('\n').sort();
+    expect(states.map((state) => state.trim())).toEqual([
+      'controller running healthy',
+      'edge running healthy',
+      'edge-eu running healthy',
+      'edge-in running healthy',
+      'nats running',
+      'origin running healthy',
+    ]);
+    expect(await liveIds()).toEqual([...(await replicaIds()), 'eu-1', 'in-1'].sort());
+  });
+
+  test('an upload is served by every edge', async () => {
+    await everywhere((await upload(origin, 'site/app.js', content)).id, 3);
+    for (const url of await edgeUrls()) await expectServed(url, 'site/app.js', content);
+  });
+
+  test('scaled to four, each edge has an id of its own, and the new ones know by themselves what was uploaded before they came', async () => {
+    const { version } = await upload(origin, 'site/before', content);
+    const old = await liveIds();
+    await compose('up', '--detach', '--wait', '--no-recreate', '--scale', 'edge=4');
+    const ids = await replicaIds();
+    expect(new Set(ids).size).toBe(4);
+    expect(await liveIds()).toEqual([...ids, 'eu-1', 'in-1'].sort());
+    // Nobody has asked the new ones for anything yet; what they report comes with their next heartbeat.
+    await eventually(async () => {
+      const newcomers = (await edgesOf(controller)).filter(({ id }) => !old.includes(id));
+      expect(newcomers).toHaveLength(3);
+      for (const { objects, catalogVersion } of newcomers) {
+        expect(objects).toBe(2);
+        expect(catalogVersion).toBeGreaterThanOrEqual(version);
+      }
+    }, 5_000);
+    for (const url of await edgeUrls()) await expectServed(url, 'site/before', content);
+  });
+
+  test('an invalidation reaches all of them, and each asks the origin before it serves again', async () => {
+    const urls = await edgeUrls();
+    expect(urls).toHaveLength(6);
+    for (const url of urls) expect((await get(url, 'site/before')).cache).toMatch(/;\s*hit$/);
+    await everywhere((await invalidate(origin, { prefix: 'site/' })).id, 6);
+    for (const url of urls) {
+      expect((await get(url, 'site/before')).cache).toContain('fwd=stale');
+      await expectServed(url, 'site/before', content);
+    }
+  });
+
+  test('a killed edge is forgotten; started again it has what was uploaded meanwhile', async () => {
+    const [victim] = (await containersOf('edge')) as [string];
+    await docker(['kill', victim]);
+    await eventually(async () => expect(await liveIds()).not.toContain(victim.slice(0, 12)), 10_000);
+    const meanwhile = contentOf(30_000, 'meanwhile');
+    await everywhere((await upload(origin, 'site/meanwhile', meanwhile)).id, 5);
+    await docker(['start', victim]);
+    const url = await publishedUrl(victim, 8080);
+    await eventually(() => expectServed(url, 'site/meanwhile', meanwhile), 30_000);
+    await eventually(async () => expect(await liveIds()).toContain(victim.slice(0, 12)), 20_000);
+  });
+
+  test('with broker, origin and controller killed and started again, nothing is lost and uploads go on arriving', async () => {
+    await compose('kill', 'nats', 'origin', 'controller');
+    for (const url of await edgeUrls()) await expectServed(url, 'site/app.js', content);
+    await compose('up', '--detach', '--wait', '--no-recreate', '--scale', 'edge=4');
+    origin = await urlOf('origin', 9000);
+    controller = await urlOf('controller', 9100);
+    await expectServed(origin, 'site/app.js', content);
+    await eventually(async () => expect(await liveIds()).toHaveLength(6), 30_000);
+    const next = contentOf(20_000, 'next');
+    await everywhere((await upload(origin, 'site/next', next)).id, 6);
+    for (const url of await edgeUrls()) await expectServed(url, 'site/next', next);
+  });
+
+  test('scaled down, the edges that leave are forgotten at once', async () => {
+    await compose('up', '--detach', '--wait', '--no-recreate', '--scale', 'edge=1');
+    await eventually(async () => expect(await liveIds()).toEqual([...(await replicaIds()), 'eu-1', 'in-1'].sort()), 3_000);
+    await everywhere((await upload(origin, 'site/last', content)).id, 3);
+  });
+
+  test('down --volumes ends cleanly and leaves nothing of it', async () => {
+    // An edge that can be scaled has no volume that could stay behind.
+    expect(await docker(['inspect', '--format', '{{len .Mounts}}', ...(await containersOf('edge'))])).toBe('0');
+    await compose('down', '--volumes');
+    const label = `label=com.docker.compose.project=${project}`;
+    for (const what of ['container', 'volume', 'network']) {
+      expect(await docker([what, 'ls', ...(what === 'container' ? ['-a'] : []), '-q', '--filter', label])).toBe('');
+    }
+  });
+});
