@@ -6,6 +6,7 @@ import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply } from '@sluice/contracts';
 import { type Clock, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { CatalogIndex } from './adapters/catalog-index.ts';
+import { DirectBlobs } from './adapters/direct-blobs.ts';
 import { startHttpServer } from './adapters/http-server.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
@@ -112,7 +113,9 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     const connected = await Bus.connect({ servers: config.NATS_URL, name: `edge ${config.EDGE_ID}`, log });
     if (lifecycle.state !== 'running') return connected.close();
     bus = connected;
-    origin.provide(natsOrigin(connected, config.EDGE_REGION));
+    const direct = new DirectBlobs(clock, log);
+    lifecycle.onStop('direct blobs', () => direct.close());
+    origin.provide(natsOrigin(connected, config.EDGE_REGION, direct));
     const stopServing = connected.serve(edgePush(config.EDGE_ID), (command) => answerPush(replica, metrics, command));
     const presence = new Presence({ bus: connected, clock, log, report });
     const announce = async (): Promise<void> => {

@@ -345,7 +345,8 @@ describe('a full disk', () => {
     await using scope = await scopedStore({ operate });
     const writer = scope.store.writer();
     await writer.write(LARGE);
-    await expect(writer.write(SMALL)).rejects.toThrow(DiskFullError);
+    // More than one batch, so that it is written and not only taken.
+    await expect(writer.write(Buffer.alloc(1024 * 1024 + 1))).rejects.toThrow(DiskFullError);
     await writer.write(SMALL);
     await expect(writer.finish()).rejects.toThrow(BlobMismatchError);
     await writer.discard();

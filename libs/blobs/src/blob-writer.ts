@@ -16,11 +16,18 @@ interface WriterOptions {
   readonly commitFile: (ref: BlobRef, temporaryPath: string) => Promise<void>;
 }
 
+/** Most pieces of one call, https://man7.org/linux/man-pages/man2/writev.2.html */
+const IOV_MAX = 1024;
+/** Bytes that go to the file in one call: with 64 KiB pieces a call for each would cost more than the writing. */
+const BATCH_BYTES = 1024 * 1024;
+
 /** Takes bytes in order, hashing as they come; in memory while small, in a temporary file from then on. */
 export class BlobWriter {
   readonly #options: WriterOptions;
   readonly #hash: Hash = createHash('sha256');
+  /** What is not in the file yet: all of it while small, then less than a batch. */
   #buffered: Uint8Array[] = [];
+  #bufferedBytes = 0;
   #file: FileHandle | undefined;
   #size = 0;
   #ref: BlobRef | undefined;
@@ -40,23 +47,37 @@ export class BlobWriter {
   async write(chunk: Uint8Array): Promise<void> {
     this.#hash.update(chunk);
     this.#size += chunk.byteLength;
+    this.#buffered.push(chunk);
+    this.#bufferedBytes += chunk.byteLength;
+    if (this.#bufferedBytes <= (this.#file === undefined ? INLINE_MAX_BYTES : BATCH_BYTES)) return;
+    await this.#flush();
+  }
+
+  /** Brings what is buffered into the file, which is created when it is the first time. */
+  async #flush(): Promise<void> {
+    const { operate, temporaryPath } = this.#options;
     try {
-      if (this.#file !== undefined) return await this.#append(chunk);
-      this.#buffered.push(chunk);
-      if (this.#size <= INLINE_MAX_BYTES) return;
-      this.#file = await this.#options.operate('BLOB_WRITE:CREATE', () => open(this.#options.temporaryPath, 'wx'));
-      for (const piece of this.#buffered.splice(0)) await this.#append(piece);
+      this.#file ??= await operate('BLOB_WRITE:CREATE', () => open(temporaryPath, 'wx'));
+      while (this.#buffered.length > 0) await this.#append(this.#buffered.splice(0, IOV_MAX));
+      this.#bufferedBytes = 0;
     } catch (error) {
       this.#failed = true;
       throw fromDiskError(error);
     }
   }
 
-  async #append(chunk: Uint8Array): Promise<void> {
-    let written = 0;
-    while (written < chunk.byteLength) {
-      const { bytesWritten } = await this.#options.operate('BLOB_WRITE:WRITE', () => (this.#file as FileHandle).write(chunk, written));
-      written += bytesWritten;
+  async #append(pieces: Uint8Array[]): Promise<void> {
+    const file = this.#file as FileHandle;
+    const { bytesWritten } = await this.#options.operate('BLOB_WRITE:WRITE', () => file.writev(pieces));
+    let rest = bytesWritten;
+    for (const piece of pieces) {
+      // A write may take less than it was given, for example just before the disk is full: what is left goes piece by piece.
+      let written = Math.min(rest, piece.byteLength);
+      rest -= written;
+      while (written < piece.byteLength) {
+        const from = written;
+        written += (await this.#options.operate('BLOB_WRITE:WRITE', () => file.write(piece, from))).bytesWritten;
+      }
     }
   }
 
@@ -80,6 +101,7 @@ export class BlobWriter {
           this.#buffered.length === 1 ? (this.#buffered[0] as Uint8Array) : Buffer.concat(this.#buffered),
         );
       } else {
+        await this.#flush();
         if (this.#options.durable) await this.#options.operate('BLOB_COMMIT:SYNC', () => (this.#file as FileHandle).datasync());
         await this.#file.close();
         this.#file = undefined;
@@ -99,6 +121,7 @@ export class BlobWriter {
   async finishDetached(expected: BlobRef): Promise<BlobReader> {
     const ref = await this.#verify(expected);
     if (this.#file === undefined) return new BlobReader(ref, Buffer.concat(this.#buffered), undefined);
+    await this.#flush();
     const file = await open(this.#options.temporaryPath, 'r');
     await this.discard();
     return new BlobReader(ref, undefined, file);

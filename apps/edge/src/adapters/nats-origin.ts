@@ -2,6 +2,7 @@ import type { Bus } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
 import pRetry, { type Options } from 'p-retry';
 import type { OriginPort } from '../services/origin-port.ts';
+import type { DirectBlobs } from './direct-blobs.ts';
 
 /** A resolve may wait for a patch to be made, and a visitor may wait for a resolve. */
 const RESOLVE_TIMEOUT_MS = 2_000;
@@ -21,23 +22,20 @@ const RETRY: Options = {
   },
 };
 
-/** The origin over NATS. */
-export function natsOrigin(bus: Bus, region: string): OriginPort {
+/** The origin over NATS, with the short cut for large blobs that it names in its feed. */
+export function natsOrigin(bus: Bus, region: string, direct: DirectBlobs): OriginPort {
   return {
     resolve: (key, have) =>
       pRetry(() => bus.request(ORIGIN_FETCH, { op: 'resolve', key, have: [...have] }, { timeoutMs: RESOLVE_TIMEOUT_MS }), RETRY),
     read: (sha256, offset, length) =>
       pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
-    changes: (since, catalogId) =>
-      pRetry(
-        () =>
-          bus.request(
-            ORIGIN_CHANGES,
-            { region, since, ...(catalogId === undefined ? {} : { catalogId }) },
-            { timeoutMs: CHANGES_TIMEOUT_MS },
-          ),
-        RETRY,
-      ),
+    readDirectly: (sha256, sizeBytes) => direct.read(sha256, sizeBytes),
+    async changes(since, catalogId) {
+      const request = { region, since, ...(catalogId === undefined ? {} : { catalogId }) };
+      const page = await pRetry(() => bus.request(ORIGIN_CHANGES, request, { timeoutMs: CHANGES_TIMEOUT_MS }), RETRY);
+      direct.learn(page.blobsUrl);
+      return page;
+    },
     get chunkBytes() {
       return bus.chunkBytes;
     },

@@ -25,7 +25,14 @@ function hangingOrigin(): OriginPort & { readonly asked: string[] } {
     asked.push(what);
     return new Promise<never>(() => {});
   };
-  return { asked, chunkBytes: 1024, resolve: (key) => never(key), read: (sha256) => never(sha256), changes: () => never('changes') };
+  return {
+    asked,
+    chunkBytes: 1024,
+    readDirectly: async function* () {},
+    resolve: (key) => never(key),
+    read: (sha256) => never(sha256),
+    changes: () => never('changes'),
+  };
 }
 
 const manifestNumber = (number: number): Manifest =>

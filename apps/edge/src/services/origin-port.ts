@@ -9,6 +9,8 @@ export interface OriginPort {
   resolve(key: string, have: readonly string[]): Promise<Resolution>;
   /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
   read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
+  /** The bytes of a large blob from its beginning in one stream, as far as that works: all, some or none. Never throws. */
+  readDirectly(sha256: string, sizeBytes: number): AsyncIterable<Uint8Array>;
   /** What changed for this edge's region since a version. */
   changes(since: number, catalogId: string | undefined): Promise<ChangesPage>;
   /** Most bytes of one `read`. */
@@ -25,6 +27,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
   return {
     resolve: async (key, have) => origin().resolve(key, have),
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
+    readDirectly: (sha256, sizeBytes) => origin().readDirectly(sha256, sizeBytes),
     changes: async (since, catalogId) => origin().changes(since, catalogId),
     get chunkBytes() {
       return origin().chunkBytes;

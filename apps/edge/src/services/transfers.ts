@@ -7,6 +7,8 @@ import PQueue from 'p-queue';
 import type { DiskBudget } from './disk-budget.ts';
 import type { OriginPort } from './origin-port.ts';
 
+/** From here on one stream is cheaper than messages: measured, 100 MB to ten edges take a quarter of the time. */
+const DIRECT_MIN_BYTES = 1024 * 1024;
 /** Ranges of one blob that are asked for at the same time. */
 const RANGES_IN_FLIGHT = 4;
 /** Blobs that are brought at the same time. */
@@ -115,7 +117,7 @@ export class Transfers {
       const resolution = await this.#origin.resolve(manifest.key, held);
       if (!resolution.found || resolution.patch === undefined || resolution.manifest.sha256 !== manifest.sha256) return undefined;
       const { base, sha256, size } = resolution.patch;
-      const patch = Buffer.concat(await Array.fromAsync(this.#ranges(sha256, size)));
+      const patch = Buffer.concat(await Array.fromAsync(this.#ranges(sha256, 0, size)));
       const bytes = await applyPatch(await this.#blobs.readAll(base), patch, manifest.size);
       await this.#blobs.put(bytes, manifest.sha256, this.#budget.initialRank(manifest.size));
       return { kind: 'delta', bytes: size };
@@ -129,7 +131,7 @@ export class Transfers {
   async #bringWhole(manifest: Manifest): Promise<Transfer> {
     const writer = this.#blobs.writer(this.#budget.initialRank(manifest.size));
     try {
-      for await (const range of this.#ranges(manifest.sha256, manifest.size)) await writer.write(range);
+      for await (const piece of this.#bytes(manifest.sha256, manifest.size)) await writer.write(piece);
       await writer.finish({ sha256: manifest.sha256, size: manifest.size });
       return { kind: 'full', bytes: manifest.size };
     } finally {
@@ -146,7 +148,7 @@ export class Transfers {
     return this.#detachedQueue.add(async () => {
       const writer = this.#blobs.writer();
       try {
-        for await (const range of this.#ranges(manifest.sha256, manifest.size)) await writer.write(range);
+        for await (const piece of this.#bytes(manifest.sha256, manifest.size)) await writer.write(piece);
         this.#observer.transferred({ kind: 'full', bytes: manifest.size }, manifest);
         return await writer.finishDetached({ sha256: manifest.sha256, size: manifest.size });
       } finally {
@@ -155,11 +157,23 @@ export class Transfers {
     });
   }
 
-  /** The bytes of a blob at the origin in order, a few ranges ahead. */
-  async *#ranges(sha256: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
+  /** The bytes of a blob at the origin in order: a large one in one stream as far as that works, the rest in ranges. */
+  async *#bytes(sha256: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
+    let read = 0;
+    if (sizeBytes >= DIRECT_MIN_BYTES) {
+      for await (const piece of this.#origin.readDirectly(sha256, sizeBytes)) {
+        read += piece.byteLength;
+        yield piece;
+      }
+    }
+    yield* this.#ranges(sha256, read, sizeBytes);
+  }
+
+  /** Bytes `offset … sizeBytes-1` over the broker in order, a few ranges ahead. */
+  async *#ranges(sha256: string, offset: number, sizeBytes: number): AsyncGenerator<Uint8Array> {
     const chunkBytes = this.#origin.chunkBytes;
     const ahead: Promise<Uint8Array>[] = [];
-    let asked = 0;
+    let asked = offset;
     try {
       while (asked < sizeBytes || ahead.length > 0) {
         while (asked < sizeBytes && ahead.length < RANGES_IN_FLIGHT) {

@@ -1,0 +1,48 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { PatchOffer } from '@sluice/contracts';
+
+/** Which bytes the catalog still needs, and the patches made between them. */
+export class BlobReferences {
+  readonly #selectReference: StatementSync;
+  readonly #selectPair: StatementSync;
+  readonly #selectPatch: StatementSync;
+  readonly #insertPatch: StatementSync;
+  readonly #deletePatch: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#selectReference = db.prepare(`
+      SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM objects WHERE previous_sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM patches WHERE patch_sha256 = ?1) AS referenced`);
+    this.#selectPair = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND previous_sha256 = ? LIMIT 1');
+    this.#selectPatch = db.prepare('SELECT patch_sha256 AS sha256, patch_size AS size FROM patches WHERE target = ? AND base = ?');
+    this.#insertPatch = db.prepare('INSERT OR REPLACE INTO patches (target, base, patch_sha256, patch_size) VALUES (?, ?, ?, ?)');
+    this.#deletePatch = db.prepare('DELETE FROM patches WHERE target = ? AND base = ? RETURNING patch_sha256 AS sha256');
+  }
+
+  /** Whether an object, the version before it or a patch has these bytes. */
+  isReferenced(sha256: string): boolean {
+    return (this.#selectReference.get(sha256) as { referenced: number }).referenced === 1;
+  }
+
+  /** The patch from `base` to `target`, `none` when it was tried and is not worthwhile, undefined when it was not tried. */
+  patch(target: string, base: string): PatchOffer | 'none' | undefined {
+    const row = this.#selectPatch.get(target, base) as { sha256: string | null; size: number } | undefined;
+    if (row === undefined) return undefined;
+    return row.sha256 === null ? 'none' : { base, sha256: row.sha256, size: row.size };
+  }
+
+  /** Inside a transaction: remembers the outcome of making a patch, unless no object needs it any more. Returns whether it did. */
+  recordPatch(target: string, base: string, made: { readonly sha256: string; readonly size: number } | undefined): boolean {
+    if (this.#selectPair.get(target, base) === undefined) return false;
+    this.#insertPatch.run(target, base, made?.sha256 ?? null, made?.size ?? null);
+    return true;
+  }
+
+  /** Inside a transaction, after an object left this pair of versions: forgets the patch if no other object has it. Returns bytes that may be garbage. */
+  releasePair(target: string, base: string | null): string[] {
+    if (base === null || this.#selectPair.get(target, base) !== undefined) return [];
+    const row = this.#deletePatch.get(target, base) as { sha256: string | null } | undefined;
+    return row?.sha256 == null ? [] : [row.sha256];
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The truth about every key. Invariants: a version is never minted twice and never goes back; a change, what it replaces and the event that
+ * tells of it are committed together or not at all.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { type Operate, operate as operatePlainly } from '@sluice/blobs';
+import {
+  type ChangesRequest,
+  CONTENT_INVALIDATED,
+  CONTENT_REMOVED,
+  CONTENT_UPLOADED,
+  encode,
+  type InvalidationMode,
+  type Manifest,
+  type PreviousVersion,
+  type Selector,
+} from '@sluice/contracts';
+import type { Clock } from '@sluice/runtime';
+import { addPlacement } from '../../domain/placement.ts';
+import type { UploadFields } from '../../domain/upload-headers.ts';
+import { mintVersion } from '../../domain/version.ts';
+import { BlobReferences } from './blob-references.ts';
+import { ChangeFeed, type ChangesPage } from './change-feed.ts';
+import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
+import { GroupCommit } from './group-commit.ts';
+import { ObjectTable, type StoredObject } from './object-table.ts';
+import { Outbox } from './outbox.ts';
+import { RequestTable } from './request-table.ts';
+import { openDatabase } from './schema.ts';
+
+export interface CatalogOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly outboxMaxEntries: number;
+  readonly operate?: Operate;
+  /** Called with the names of bytes that a change may have left without use. */
+  readonly onGarbage?: (checksums: readonly string[]) => void;
+  /** Called when an event was put into the outbox. */
+  readonly onEvent?: () => void;
+  /** Called when an event found the outbox full. */
+  readonly onEventDropped?: () => void;
+}
+
+/** A body that is in the blob store. */
+export interface StoredBody {
+  readonly sha256: string;
+  readonly size: number;
+  /** MD5 in hexadecimal. */
+  readonly etag: string;
+}
+
+/** A committed change: the event that announces it. */
+export interface Announced {
+  readonly eventId: string;
+  readonly version: number;
+}
+
+/** A request to announce something, from a message on the stream. The same `eventId` is answered once. */
+export interface RequestOrigin {
+  readonly eventId: string;
+  /** The request's own id. */
+  readonly cause: string;
+}
+
+export class Catalog {
+  readonly id: string;
+  readonly outbox: Outbox;
+  readonly references: BlobReferences;
+  readonly #options: CatalogOptions;
+  readonly #db: DatabaseSync;
+  readonly #commit: GroupCommit;
+  readonly #objects: ObjectTable;
+  readonly #requests: RequestTable;
+  readonly #feed: ChangeFeed;
+  readonly #pruner: FeedPruner;
+  /** The newest version on the disk, and the newest of the transaction under way. */
+  #lastVersion: number;
+  #minted: number;
+  #horizon: number;
+  #garbage: string[] = [];
+
+  constructor(options: CatalogOptions) {
+    this.#options = options;
+    this.#db = openDatabase(options.path);
+    const meta = this.#db.prepare('SELECT catalog_id, last_version, horizon FROM meta').get() as {
+      catalog_id: string;
+      last_version: number;
+      horizon: number;
+    };
+    this.id = meta.catalog_id;
+    this.#lastVersion = this.#minted = meta.last_version;
+    this.#horizon = meta.horizon;
+    this.outbox = new Outbox(this.#db, options.outboxMaxEntries, () => options.onEventDropped?.());
+    this.references = new BlobReferences(this.#db);
+    this.#objects = new ObjectTable(this.#db);
+    this.#requests = new RequestTable(this.#db);
+    this.#pruner = new FeedPruner(this.#db);
+    this.#feed = new ChangeFeed(this.#db, () => ({ catalogId: this.id, lastVersion: this.#lastVersion, horizon: this.#horizon }));
+    const saveVersion = this.#db.prepare('UPDATE meta SET last_version = ?');
+    this.#commit = new GroupCommit(this.#db, options.operate ?? operatePlainly, {
+      begin: () => {
+        this.#minted = this.#lastVersion;
+        this.#garbage = [];
+      },
+      beforeCommit: () => {
+        if (this.#minted !== this.#lastVersion) saveVersion.run(this.#minted);
+      },
+      afterCommit: () => {
+        this.#lastVersion = this.#minted;
+        if (this.#garbage.length > 0) options.onGarbage?.(this.#garbage);
+      },
+    });
+  }
+
+  get open(): boolean {
+    return this.#db.isOpen;
+  }
+  /** The newest version that was ever minted; everything up to it is in what this catalog says. */
+  get lastVersion(): number {
+    return this.#lastVersion;
+  }
+  get objectCount(): number {
+    return this.#objects.count;
+  }
+
+  find(key: string): StoredObject | undefined {
+    return this.#objects.find(key);
+  }
+  /** Since when a key that once was is gone; undefined when it is there, or never was as far as is remembered. */
+  removedAt(key: string): number | undefined {
+    return this.#objects.tombstone(key)?.version;
+  }
+  changes(request: ChangesRequest): ChangesPage {
+    return this.#feed.page(request);
+  }
+
+  /** Commits an upload whose bytes are in the blob store. */
+  async put(key: string, fields: UploadFields, body: StoredBody): Promise<Announced> {
+    return this.#announcing(() => {
+      const nowMs = this.#options.clock.nowMs();
+      const current = this.#objects.find(key);
+      const ever = current?.ever ?? this.#objects.tombstone(key)?.ever ?? [];
+      const version = this.#mint(nowMs);
+      const { sha256, size } = body;
+      const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt: new Date(nowMs).toISOString() };
+      const previous = current === undefined ? undefined : asPrevious(current.manifest);
+      this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+      if (current !== undefined) this.#release(current);
+      return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+    });
+  }
+
+  /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. */
+  async remove(key: string): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      const nowMs = this.#options.clock.nowMs();
+      const current = this.#objects.find(key);
+      if (current === undefined) return undefined;
+      const version = this.#mint(nowMs);
+      const eventId = this.#eventId(version);
+      this.#objects.bury(key, version, current.ever);
+      this.#release(current);
+      const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
+      this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
+      return { eventId, version };
+    });
+  }
+
+  /** Records an invalidation. Undefined when it names a key that is not there, or when `request` was answered before. */
+  async invalidate(selector: Selector, mode: InvalidationMode, request?: RequestOrigin): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      if ('key' in selector && this.#objects.find(selector.key) === undefined) return undefined;
+      if (request !== undefined && !this.#requests.claim(request.eventId)) return undefined;
+      const nowMs = this.#options.clock.nowMs();
+      const version = this.#mint(nowMs);
+      const eventId = request?.eventId ?? this.#eventId(version);
+      this.#objects.invalidate(version, selector, mode);
+      const cause = request === undefined ? {} : { cause: request.cause };
+      const message = { ...selector, id: eventId, version, mode, ...cause, at: new Date(nowMs).toISOString() };
+      this.outbox.add(
+        eventId,
+        CONTENT_INVALIDATED.subject,
+        encode(CONTENT_INVALIDATED.subject, CONTENT_INVALIDATED.message, message),
+        nowMs,
+      );
+      return { eventId, version };
+    });
+  }
+
+  /** Announces the current version of a key again. Undefined when there is no such key, or when `request` was answered before. */
+  async announceAgain(key: string, request: RequestOrigin): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      const current = this.#objects.find(key);
+      if (current === undefined || !this.#requests.claim(request.eventId)) return undefined;
+      return this.#announceUpload(current.manifest, request.eventId, request.cause, this.#options.clock.nowMs());
+    });
+  }
+
+  /** Remembers what came of making a patch. False when no object needs it any more. */
+  async recordPatch(target: string, base: string, made: { sha256: string; size: number } | undefined): Promise<boolean> {
+    return this.#commit.write(() => this.references.recordPatch(target, base, made));
+  }
+
+  /** Forgets events that the stream has acknowledged. */
+  async settle(published: Parameters<Outbox['remove']>[0]): Promise<void> {
+    return this.#commit.write(() => this.outbox.remove(published));
+  }
+
+  /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */
+  async prune(limits: PruneLimits): Promise<number> {
+    const { pruned, horizon } = await this.#commit.write(() => this.#pruner.prune(limits, this.#horizon));
+    this.#horizon = horizon;
+    return pruned;
+  }
+
+  close(): void {
+    this.#commit.flush();
+    this.#db.close();
+  }
+
+  async #announcing<Result extends Announced | undefined>(change: () => Result): Promise<Result> {
+    const result = await this.#commit.write(change);
+    if (result !== undefined) this.#options.onEvent?.();
+    return result;
+  }
+
+  #announceUpload(manifest: Manifest, eventId: string, cause: string | undefined, nowMs: number): Announced {
+    const { key, version } = manifest;
+    const message = { id: eventId, key, version, manifest, ...(cause === undefined ? {} : { cause }), at: new Date(nowMs).toISOString() };
+    this.outbox.add(eventId, CONTENT_UPLOADED.subject, encode(CONTENT_UPLOADED.subject, CONTENT_UPLOADED.message, message), nowMs);
+    return { eventId, version };
+  }
+
+  #mint(nowMs: number): number {
+    this.#minted = mintVersion(nowMs, this.#minted);
+    return this.#minted;
+  }
+
+  /** The catalog's name makes it unique also beside events of an origin that was set up anew. */
+  #eventId(version: number): string {
+    return `${this.id.slice(0, 8)}-${version}`;
+  }
+
+  /** After `replaced` made way: its patch, its predecessor and itself may be garbage. */
+  #release({ manifest, previous }: StoredObject): void {
+    this.#garbage.push(manifest.sha256, ...this.references.releasePair(manifest.sha256, previous?.sha256 ?? null));
+    if (previous !== undefined) this.#garbage.push(previous.sha256);
+  }
+}
+
+function asPrevious({ version, sha256, size, regions }: Manifest): PreviousVersion {
+  return { version, sha256, size, regions };
+}

@@ -1,0 +1,85 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { fromDiskError, type Operate } from '@sluice/blobs';
+
+/** What runs around each transaction. */
+export interface CommitHooks {
+  begin(): void;
+  beforeCommit(): void;
+  afterCommit(): void;
+}
+
+interface Waiting {
+  readonly change: () => unknown;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Writes to one database: what is asked for in the same turn of the event loop shares one transaction, so one sync serves many. A change
+ * that throws is undone alone; when the commit fails, all of it is undone and each asker learns it.
+ */
+export class GroupCommit {
+  readonly #db: DatabaseSync;
+  readonly #operate: Operate;
+  readonly #hooks: CommitHooks;
+  #waiting: Waiting[] = [];
+
+  constructor(db: DatabaseSync, operate: Operate, hooks: CommitHooks) {
+    this.#db = db;
+    this.#operate = operate;
+    this.#hooks = hooks;
+  }
+
+  /** Runs `change` inside the next transaction; resolves with its result when that is on the disk. @throws {DiskFullError} */
+  write<Result>(change: () => Result): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      this.#waiting.push({ change, resolve, reject });
+      if (this.#waiting.length === 1) setImmediate(() => this.flush());
+    });
+  }
+
+  /** Commits what waits, now. */
+  flush(): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    const settle: (() => void)[] = [];
+    try {
+      this.#operate('CATALOG_COMMIT:TRANSACTION', () => this.#transact(waiting, settle));
+    } catch (error) {
+      const failure = fromDiskError(error);
+      for (const { reject } of waiting) reject(failure);
+      return;
+    }
+    this.#hooks.afterCommit();
+    for (const done of settle) done();
+  }
+
+  #transact(waiting: readonly Waiting[], settle: (() => void)[]): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      this.#hooks.begin();
+      for (const entry of waiting) settle.push(this.#attempt(entry));
+      this.#hooks.beforeCommit();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  #attempt({ change, resolve, reject }: Waiting): () => void {
+    this.#db.exec('SAVEPOINT change');
+    try {
+      const result = change();
+      this.#db.exec('RELEASE change');
+      return () => resolve(result as never);
+    } catch (error) {
+      // A full disk makes SQLite end the whole transaction: then nobody's change is there.
+      if (!this.#db.isTransaction) throw error;
+      this.#db.exec('ROLLBACK TO change');
+      this.#db.exec('RELEASE change');
+      return () => reject(fromDiskError(error));
+    }
+  }
+}

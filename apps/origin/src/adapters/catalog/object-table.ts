@@ -1,0 +1,86 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { InvalidationMode, Manifest, PreviousVersion, Selector } from '@sluice/contracts';
+import type { EverRegions } from '../../domain/placement.ts';
+
+/** One key as it is now. */
+export interface StoredObject {
+  readonly manifest: Manifest;
+  readonly previous: PreviousVersion | undefined;
+  /** MD5 in hexadecimal. */
+  readonly etag: string;
+  readonly ever: EverRegions;
+}
+
+interface ObjectRow {
+  manifest: string;
+  previous: string | null;
+  etag: string;
+  ever: string;
+}
+
+/** The rows of objects, tombstones and invalidations. A key is in one of the first two at most. Writes belong into a transaction. */
+export class ObjectTable {
+  readonly #select: StatementSync;
+  readonly #upsert: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #count: StatementSync;
+  readonly #selectTombstone: StatementSync;
+  readonly #insertTombstone: StatementSync;
+  readonly #deleteTombstone: StatementSync;
+  readonly #deleteInvalidation: StatementSync;
+  readonly #insertInvalidation: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#select = db.prepare('SELECT manifest, previous, etag, ever_regions AS ever FROM objects WHERE key = ?');
+    this.#upsert = db.prepare(`
+      INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#delete = db.prepare('DELETE FROM objects WHERE key = ?');
+    this.#count = db.prepare('SELECT count(*) AS count FROM objects');
+    this.#selectTombstone = db.prepare('SELECT version, ever_regions AS ever FROM tombstones WHERE key = ?');
+    this.#insertTombstone = db.prepare('INSERT INTO tombstones (key, version, ever_regions) VALUES (?, ?, ?)');
+    this.#deleteTombstone = db.prepare('DELETE FROM tombstones WHERE key = ?');
+    this.#deleteInvalidation = db.prepare('DELETE FROM invalidations WHERE kind = ? AND value = ? AND mode = ?');
+    this.#insertInvalidation = db.prepare('INSERT INTO invalidations (version, kind, value, mode) VALUES (?, ?, ?, ?)');
+  }
+
+  get count(): number {
+    return (this.#count.get() as { count: number }).count;
+  }
+
+  find(key: string): StoredObject | undefined {
+    const row = this.#select.get(key) as ObjectRow | undefined;
+    if (row === undefined) return undefined;
+    return {
+      manifest: JSON.parse(row.manifest),
+      previous: row.previous === null ? undefined : JSON.parse(row.previous),
+      etag: row.etag,
+      ever: JSON.parse(row.ever),
+    };
+  }
+
+  tombstone(key: string): { readonly version: number; readonly ever: EverRegions } | undefined {
+    const row = this.#selectTombstone.get(key) as { version: number; ever: string } | undefined;
+    return row === undefined ? undefined : { version: row.version, ever: JSON.parse(row.ever) };
+  }
+
+  put({ manifest, previous, etag, ever }: StoredObject): void {
+    const { key, version, sha256 } = manifest;
+    const previousJson = previous === undefined ? null : JSON.stringify(previous);
+    this.#deleteTombstone.run(key);
+    const columns = [key, version, sha256, previous?.sha256 ?? null, etag, JSON.stringify(manifest), previousJson, JSON.stringify(ever)];
+    this.#upsert.run(...columns);
+  }
+
+  bury(key: string, version: number, ever: EverRegions): void {
+    this.#delete.run(key);
+    this.#insertTombstone.run(key, version, JSON.stringify(ever));
+  }
+
+  invalidate(version: number, selector: Selector, mode: InvalidationMode): void {
+    const [kind, value] = Object.entries(selector)[0] as [string, string | true];
+    const text = value === true ? '' : value;
+    this.#deleteInvalidation.run(kind, text, mode);
+    this.#insertInvalidation.run(version, kind, text, mode);
+  }
+}

@@ -1,0 +1,56 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+/** An event that is not yet on the stream. */
+export interface OutboxEntry {
+  readonly seq: number;
+  readonly eventId: string;
+  readonly subject: string;
+  readonly payload: Uint8Array;
+}
+
+/** Events committed together with what they tell of. Written inside the catalog's transactions, drained by the publisher in order. */
+export class Outbox {
+  readonly #maxEntries: number;
+  readonly #insert: StatementSync;
+  readonly #oldest: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #span: StatementSync;
+  readonly #oldestAt: StatementSync;
+  readonly #onDropped: () => void;
+
+  constructor(db: DatabaseSync, maxEntries: number, onDropped: () => void) {
+    this.#maxEntries = maxEntries;
+    this.#onDropped = onDropped;
+    this.#insert = db.prepare('INSERT INTO outbox (event_id, subject, payload, at_ms) VALUES (?, ?, ?, ?)');
+    this.#oldest = db.prepare('SELECT seq, event_id AS eventId, subject, payload FROM outbox ORDER BY seq LIMIT ?');
+    this.#remove = db.prepare('DELETE FROM outbox WHERE seq = ?');
+    this.#span = db.prepare('SELECT (SELECT max(seq) FROM outbox) - (SELECT min(seq) FROM outbox) + 1 AS span');
+    this.#oldestAt = db.prepare('SELECT at_ms AS atMs FROM outbox ORDER BY seq LIMIT 1');
+  }
+
+  /** Inside a transaction. When the outbox is full the event is dropped and counted: the edges find the change by catching up. */
+  add(eventId: string, subject: string, payload: Uint8Array, nowMs: number): void {
+    if (this.length >= this.#maxEntries) this.#onDropped();
+    else this.#insert.run(eventId, subject, payload, nowMs);
+  }
+
+  /** Inside a transaction: forgets what the stream has acknowledged. */
+  remove(entries: readonly OutboxEntry[]): void {
+    for (const { seq } of entries) this.#remove.run(seq);
+  }
+
+  /** The first `count` in order. */
+  oldest(count: number): OutboxEntry[] {
+    return this.#oldest.all(count) as unknown as OutboxEntry[];
+  }
+
+  /** Entries between the oldest and the newest: what waits, or slightly more while acknowledgements come out of order. */
+  get length(): number {
+    return (this.#span.get() as { span: number | null }).span ?? 0;
+  }
+
+  /** When the oldest entry was committed, undefined when there is none. */
+  get oldestAtMs(): number | undefined {
+    return (this.#oldestAt.get() as { atMs: number } | undefined)?.atMs;
+  }
+}

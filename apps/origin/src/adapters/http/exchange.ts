@@ -1,0 +1,110 @@
+/** One request and its answer. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { XMLBuilder } from 'fast-xml-parser';
+import { targetPath } from '../../domain/object-key.ts';
+import type { S3Error } from '../../domain/s3-error.ts';
+
+/** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
+const LINGER_MS = 10_000;
+const RESOURCE_MAX_CHARACTERS = 2048;
+/** How it shows that the reader of an answer went away. */
+const CLIENT_LEFT = new Set(['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE', 'ERR_STREAM_DESTROYED']);
+const xml = new XMLBuilder({});
+
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: HeaderList;
+  readonly contentType?: string;
+  readonly body?: string;
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId = randomUUID();
+  /** The client holds the body back until it is told to go on (RFC 9110 §10.1.1). */
+  readonly #expectsContinue: boolean;
+  #continued = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) {
+    this.request = request;
+    this.response = response;
+    this.#expectsContinue = expectsContinue;
+    response.setHeader('x-amz-request-id', this.requestId);
+  }
+
+  get target(): string {
+    return this.request.url ?? '';
+  }
+
+  /** Asks for the body; call when nothing speaks against it. */
+  accept(): void {
+    if (!this.#expectsContinue || this.#continued) return;
+    this.#continued = true;
+    this.response.writeContinue();
+  }
+
+  /** Sends an answer whose body is in memory. Works also while the request's body is still coming: then the connection ends after it. */
+  answer({ status, headers = [], contentType, body = '' }: Answer): void {
+    const { request, response } = this;
+    if (response.headersSent || response.destroyed) return;
+    response.statusCode = status;
+    for (const [name, value] of headers) response.setHeader(name, value);
+    if (contentType !== undefined) response.setHeader('content-type', contentType);
+    if (status !== 204 && status !== 304) response.setHeader('content-length', Buffer.byteLength(body));
+    const payload = request.method === 'HEAD' ? '' : body;
+    if (!this.#bodyIsComing) return void response.end(payload);
+    response.setHeader('connection', 'close');
+    // A body held back never comes. One that is on its way must be taken off the wire: closing on unread bytes resets the
+    // connection, and the client would lose the answer (RFC 9112 §9.6).
+    if (this.#expectsContinue && !this.#continued) return void response.end(payload);
+    if (payload === '') response.flushHeaders();
+    else response.write(payload);
+    const timer = setTimeout(() => response.end(), LINGER_MS);
+    request.once('close', () => {
+      clearTimeout(timer);
+      response.end();
+    });
+    request.once('end', () => {
+      clearTimeout(timer);
+      response.end();
+    });
+    request.resume();
+  }
+
+  /** Sends a body whose length was announced. When it cannot be read to its end the connection is cut, which tells the client so. */
+  async stream(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      await pipeline(chunks, this.response);
+    } catch (error) {
+      this.response.destroy();
+      if (!CLIENT_LEFT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+
+  get #bodyIsComing(): boolean {
+    const { headers, complete } = this.request;
+    if (complete) return false;
+    return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  }
+
+  /** Answers with an S3 error document. */
+  refuse(error: S3Error, headers: HeaderList = []): void {
+    const resource = targetPath(this.target).slice(0, RESOURCE_MAX_CHARACTERS);
+    const document = xml.build({ Error: { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId } });
+    this.answer({
+      status: error.status,
+      headers,
+      contentType: 'application/xml',
+      body: `<?xml version="1.0" encoding="UTF-8"?>\n${document}`,
+    });
+  }
+
+  answerJson(status: number, value: object, headers: HeaderList = []): void {
+    this.answer({ status, headers, contentType: 'application/json', body: `${JSON.stringify(value)}\n` });
+  }
+}

@@ -1,0 +1,72 @@
+import type { BlobReader, BlobStore } from '@sluice/blobs';
+import { SluiceError } from '@sluice/contracts';
+import { type ByteRange, selectRange } from '../../domain/byte-range.ts';
+import { evaluatePreconditions, rangeApplies } from '../../domain/preconditions.ts';
+import { S3Error } from '../../domain/s3-error.ts';
+import { metadataHeaders } from '../../domain/upload-headers.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { StoredObject } from '../catalog/object-table.ts';
+import type { Exchange } from './exchange.ts';
+
+/** How often a key is looked up again when its bytes went between looking it up and opening them: it was overwritten twice just then. */
+const LOOKUPS_MAX = 3;
+
+export interface GetOptions {
+  readonly blobs: BlobStore;
+  readonly catalog: Catalog;
+}
+
+/** Answers GET and HEAD of `key`. @throws {S3Error} to be sent to the client */
+export async function getObject(exchange: Exchange, key: string, options: GetOptions): Promise<void> {
+  const { object, reader } = await openObject(key, options);
+  try {
+    await answer(exchange, object, reader);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function openObject(key: string, { blobs, catalog }: GetOptions): Promise<{ object: StoredObject; reader: BlobReader }> {
+  for (let lookup = 1; ; lookup += 1) {
+    const object = catalog.find(key);
+    if (object === undefined) throw new S3Error('NoSuchKey', `there is no object "${key}"`);
+    try {
+      return { object, reader: await blobs.reader(object.manifest.sha256) };
+    } catch (error) {
+      if (!(error instanceof SluiceError && error.code === 'BLOB_MISSING') || lookup === LOOKUPS_MAX) throw error;
+    }
+  }
+}
+
+async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject, reader: BlobReader): Promise<void> {
+  const { request, response } = exchange;
+  const etag = `"${md5}"`;
+  const lastModifiedMs = Date.parse(manifest.uploadedAt);
+  const validators = { etag, lastModifiedMs };
+  const verdict = evaluatePreconditions(request.headers, validators);
+  if (verdict === 'failed') throw new S3Error('PreconditionFailed', 'the object is not as If-Match or If-Unmodified-Since demand');
+  response.setHeader('etag', etag);
+  response.setHeader('last-modified', new Date(lastModifiedMs).toUTCString());
+  response.setHeader('x-sluice-version', String(manifest.version));
+  if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
+  if (verdict === 'not-modified') return exchange.answer({ status: 304 });
+  const range = requestedRange(exchange, manifest.size, validators);
+  for (const [name, value] of metadataHeaders(manifest)) response.setHeader(name, value);
+  response.setHeader('accept-ranges', 'bytes');
+  const { start, end } = range ?? { start: 0, end: manifest.size - 1 };
+  response.statusCode = range === undefined ? 200 : 206;
+  if (range !== undefined) response.setHeader('content-range', `bytes ${start}-${end}/${manifest.size}`);
+  response.setHeader('content-length', end - start + 1);
+  if (request.method === 'HEAD' || manifest.size === 0) return void response.end();
+  await exchange.stream(reader.chunks(start, end));
+}
+
+function requestedRange(exchange: Exchange, size: number, validators: { etag: string; lastModifiedMs: number }): ByteRange | undefined {
+  const { headers, method } = exchange.request;
+  // RFC 9110 §14.2: Range is defined for GET only.
+  if (method !== 'GET' || headers.range === undefined || !rangeApplies(headers, validators)) return undefined;
+  const range = selectRange(headers.range, size);
+  if (range !== 'unsatisfiable') return range;
+  exchange.response.setHeader('content-range', `bytes */${size}`);
+  throw new S3Error('InvalidRange', `the object has only ${size} bytes`);
+}

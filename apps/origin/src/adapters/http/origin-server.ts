@@ -1,0 +1,152 @@
+/** The origin's HTTP side: objects as in path-style S3, invalidations, and the operations paths. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { answerOperations, type Logger, type Readiness, type Registry } from '@sluice/runtime';
+import { objectKey, targetPath } from '../../domain/object-key.ts';
+import { S3Error, toS3Error } from '../../domain/s3-error.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { OriginMetrics } from '../metrics.ts';
+import { Exchange, type HeaderList } from './exchange.ts';
+import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
+import { type GetOptions, getObject } from './get-object.ts';
+import { postInvalidation } from './invalidations.ts';
+import type { Uploads } from './put-object.ts';
+
+/** Time for a request's header. Bodies may take as long as they keep moving. */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** A connection on which nothing moves for so long is closed. */
+const IDLE_TIMEOUT_MS = 60_000;
+const CONNECTIONS_MAX = 4096;
+/** Time for running requests after the end was announced; below the lifecycle's own deadline. */
+const DRAIN_MS = 8_000;
+const INVALIDATIONS_PATH = '/-/invalidations';
+const OBJECT_METHODS = 'GET, HEAD, PUT, DELETE';
+
+export interface OriginServerOptions extends GetOptions, GetBlobOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly catalog: Catalog;
+  readonly uploads: Uploads;
+  readonly readiness: Readiness;
+  readonly registry: Registry;
+  readonly metrics: OriginMetrics;
+  readonly log: Logger;
+}
+
+export class OriginServer {
+  readonly #options: OriginServerOptions;
+  readonly #server: Server;
+
+  private constructor(options: OriginServerOptions) {
+    this.#options = options;
+    this.#server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: IDLE_TIMEOUT_MS });
+    this.#server.timeout = IDLE_TIMEOUT_MS;
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('request', (request, response) => void this.#serve(request, response, false));
+    this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true));
+    this.#server.on('clientError', refuseBrokenRequest);
+  }
+
+  static async listen(options: OriginServerOptions): Promise<OriginServer> {
+    const created = new OriginServer(options);
+    await new Promise<void>((resolve, reject) => {
+      created.#server.once('error', reject);
+      created.#server.listen(options.port, options.host, () => resolve());
+    });
+    return created;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Takes no more connections, lets running requests end, then closes what is left. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // A connection that was busy when the end began stays open for a next request: close it as soon as it is idle.
+    const idle = setInterval(() => this.#server.closeIdleConnections(), 25);
+    const deadline = setTimeout(() => this.#server.closeAllConnections(), DRAIN_MS);
+    await closed;
+    clearInterval(idle);
+    clearTimeout(deadline);
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    const { metrics, log } = this.#options;
+    const exchange = new Exchange(request, response, expectsContinue);
+    response.once('close', () => {
+      if (response.headersSent) metrics.httpRequests.inc({ class: `${Math.floor(response.statusCode / 100)}xx` });
+    });
+    try {
+      await this.#route(exchange);
+    } catch (error) {
+      const refusal = toS3Error(error);
+      if (refusal.status >= 500 && refusal.status !== 501) {
+        log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
+      }
+      if (targetPath(exchange.target) === INVALIDATIONS_PATH) {
+        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, allowed(refusal, 'POST'));
+      } else exchange.refuse(refusal, allowed(refusal, OBJECT_METHODS));
+    }
+  }
+
+  async #route(exchange: Exchange): Promise<void> {
+    const { catalog, readiness, registry, metrics, uploads } = this.#options;
+    const { method } = exchange.request;
+    const path = targetPath(exchange.target);
+    if (method === 'GET' || method === 'HEAD') {
+      const operations = await answerOperations(path, readiness, registry);
+      if (operations !== undefined) return exchange.answer(operations);
+    }
+    if (path === INVALIDATIONS_PATH) {
+      if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
+      return postInvalidation(exchange, catalog, metrics);
+    }
+    if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
+    const key = objectKey(exchange.target);
+    switch (method) {
+      case 'GET':
+      case 'HEAD':
+        return getObject(exchange, key, this.#options);
+      case 'PUT':
+        return uploads.put(exchange, key);
+      case 'DELETE':
+        return this.#delete(exchange, key);
+      default:
+        throw new S3Error('MethodNotAllowed', `an object takes ${OBJECT_METHODS}`);
+    }
+  }
+
+  async #delete(exchange: Exchange, key: string): Promise<void> {
+    const { catalog, metrics } = this.#options;
+    const removed = await catalog.remove(key);
+    if (removed === undefined) return exchange.answer({ status: 204 });
+    metrics.removals.inc();
+    const headers = [
+      ['x-sluice-event-id', removed.eventId],
+      ['x-sluice-version', String(removed.version)],
+    ] as const;
+    exchange.answer({ status: 204, headers });
+  }
+}
+
+function allowed(refusal: S3Error, methods: string): HeaderList {
+  return refusal.status === 405 ? [['allow', methods]] : [];
+}
+
+/** What the HTTP parser refuses never becomes a request; the answer is written by hand. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const [status, code] = BROKEN_REQUESTS[error.code ?? ''] ?? [400, 'InvalidRequest'];
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>the request is not complete HTTP/1.1</Message></Error>`;
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/xml\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+}
+
+const BROKEN_REQUESTS: Readonly<Record<string, readonly [status: number, code: string]>> = {
+  HPE_INVALID_EOF_STATE: [400, 'IncompleteBody'],
+  HPE_HEADER_OVERFLOW: [431, 'MetadataTooLarge'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'RequestTimeout'],
+};

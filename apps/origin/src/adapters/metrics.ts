@@ -1,0 +1,54 @@
+import { counter, type Registry } from '@sluice/runtime';
+
+export type OriginMetrics = ReturnType<typeof createOriginMetrics>;
+
+/** What the origin's parts count. Gauges over the catalog and the store are added where those are opened. */
+export function createOriginMetrics(registry: Registry) {
+  return {
+    uploads: counter(registry, 'sluice_origin_uploads_total', 'Uploads by outcome', 'outcome', [
+      'stored', // durable and in the catalog
+      'refused', // the client's mistake
+      'aborted', // the client went away
+      'failed', // the origin's fault: disk full, too busy, broken
+    ]),
+    uploadBytes: counter(registry, 'sluice_origin_upload_bytes_total', 'Bytes of uploads that were stored'),
+    removals: counter(registry, 'sluice_origin_removals_total', 'Objects deleted'),
+    invalidations: counter(registry, 'sluice_origin_invalidations_total', 'Invalidations recorded'),
+    httpRequests: counter(registry, 'sluice_origin_http_requests_total', 'HTTP answers by status class', 'class', [
+      '2xx',
+      '3xx',
+      '4xx',
+      '5xx',
+    ]),
+    published: counter(registry, 'sluice_origin_events_published_total', 'Events that the stream has acknowledged'),
+    dropped: counter(registry, 'sluice_origin_events_dropped_total', 'Events that found the outbox full; the edges catch up without them'),
+    publishFailures: counter(registry, 'sluice_origin_publish_failures_total', 'Attempts to publish an event that failed and are repeated'),
+    requests: counter(registry, 'sluice_origin_content_requests_total', 'Messages that others put on the content stream', 'outcome', [
+      'announced',
+      'repeated', // delivered again after it was answered
+      'rejected',
+      'deferred', // could not be dealt with now, is delivered again
+    ]),
+    fetches: counter(registry, 'sluice_origin_fetches_total', 'origin.fetch requests by operation and outcome', 'outcome', [
+      'resolve_found',
+      'resolve_missing',
+      'read_ok',
+      'read_missing',
+      'read_busy',
+      'read_failed',
+    ]),
+    fetchBytes: counter(registry, 'sluice_origin_fetch_bytes_total', 'Content bytes sent on origin.fetch'),
+    changesPages: counter(registry, 'sluice_origin_changes_pages_total', 'Pages of the change feed by kind', 'kind', [
+      'continued',
+      'reset',
+    ]),
+    patches: counter(registry, 'sluice_origin_patches_total', 'Patches made by outcome', 'outcome', [
+      'worthwhile',
+      'not_worthwhile',
+      'failed',
+      'skipped',
+    ]),
+    garbageBlobs: counter(registry, 'sluice_origin_garbage_blobs_total', 'Blobs removed because nothing names them'),
+    garbageBytes: counter(registry, 'sluice_origin_garbage_bytes_total', 'Bytes of those blobs'),
+  };
+}

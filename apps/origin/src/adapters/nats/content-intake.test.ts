@@ -1,0 +1,90 @@
+import type { DurableMessage } from '@sluice/bus';
+import { SluiceError } from '@sluice/contracts';
+import { Registry } from '@sluice/runtime';
+import { FakeClock } from '@sluice/testkit';
+import { expect, test } from 'vitest';
+import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
+import { silent } from '../../testing/origin.fixture.ts';
+import { createOriginMetrics } from '../metrics.ts';
+import { ContentIntake } from './content-intake.ts';
+
+async function intakeFixture() {
+  const fixture = await catalogFixture();
+  await fixture.catalog.put('site/a', fields(), body('a'));
+  await fixture.catalog.settle(fixture.catalog.outbox.oldest(10));
+  const rejected: string[] = [];
+  const state = { failing: false };
+  const ended: string[] = [];
+  const intake = new ContentIntake({
+    streams: {
+      consume: () => ({ stop: async () => {} }),
+      publish: async (_event, _message, id) => {
+        if (state.failing) throw new SluiceError('BROKER_AWAY', 'away', { retryable: true });
+        rejected.push(id);
+      },
+    },
+    catalog: fixture.catalog,
+    clock: new FakeClock(),
+    metrics: createOriginMetrics(new Registry()),
+    log: silent,
+  });
+  const message = (subject: string, data: string | Uint8Array, sequence = 1): DurableMessage => ({
+    ...{ subject, data: Buffer.from(data), sequence, storedAtMs: 5, delivery: 1, working: () => {} },
+    ack: () => ended.push('ack'),
+    retryIn: () => ended.push('retry'),
+  });
+  return {
+    ...{ intake, message, rejected, ended, state, catalog: fixture.catalog },
+    announced: () => fixture.catalog.outbox.oldest(100).map(({ eventId }) => eventId),
+    [Symbol.asyncDispose]: () => fixture[Symbol.asyncDispose](),
+  };
+}
+
+test('a message delivered again is announced once; the same sequence of a stream made anew is another message', async () => {
+  await using fixture = await intakeFixture();
+  const first = fixture.message('content.uploaded', '{"key":"site/a"}');
+  await fixture.intake.take(first);
+  await fixture.intake.take({ ...first, delivery: 2 });
+  expect(fixture.announced()).toHaveLength(1);
+  await fixture.intake.take({ ...first, storedAtMs: 6 });
+  expect(fixture.announced()).toHaveLength(2);
+  expect(fixture.ended).toEqual(['ack', 'ack', 'ack']);
+});
+
+test('a rejection that cannot be published is not acknowledged, and has the same id when it comes again', async () => {
+  await using fixture = await intakeFixture();
+  const bad = fixture.message('content.uploaded', 'bad');
+  fixture.state.failing = true;
+  await fixture.intake.take(bad);
+  expect(fixture.ended).toEqual(['retry']);
+  fixture.state.failing = false;
+  await fixture.intake.take(bad);
+  await fixture.intake.take(bad);
+  expect(fixture.ended).toEqual(['retry', 'ack', 'ack']);
+  expect(new Set(fixture.rejected).size).toBe(1);
+});
+
+test('a megabyte of bytes that are no text is rejected like anything else', async () => {
+  await using fixture = await intakeFixture();
+  await fixture.intake.take(fixture.message('content.uploaded', Buffer.alloc(1024 * 1024, 0xff)));
+  expect([fixture.ended, fixture.rejected.length]).toEqual([['ack'], 1]);
+});
+
+test('announcements pass by without a trace, forged ones too', async () => {
+  await using fixture = await intakeFixture();
+  const { lastVersion } = fixture.catalog;
+  await fixture.intake.take(fixture.message('content.uploaded', '{"key":"site/forged","version":99999999999999}'));
+  await fixture.intake.take(fixture.message('content.invalidated', '{"all":true,"version":3}', 2));
+  await fixture.intake.take(fixture.message('content.removed', '{"id":"x","key":"site/a","version":3}', 3));
+  expect([fixture.ended.length, fixture.announced(), fixture.rejected, fixture.catalog.lastVersion]).toEqual([3, [], [], lastVersion]);
+});
+
+test('the end waits for what is under way and takes nothing more', async () => {
+  await using fixture = await intakeFixture();
+  const taken = fixture.intake.take(fixture.message('content.uploaded', '{"key":"site/a"}'));
+  await fixture.intake.stop();
+  expect(fixture.ended).toEqual(['ack']);
+  await taken;
+  await fixture.intake.take(fixture.message('content.uploaded', '{"key":"site/a"}', 2));
+  expect([fixture.ended.length, fixture.announced().length]).toEqual([1, 1]);
+});

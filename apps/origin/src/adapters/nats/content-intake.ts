@@ -1,0 +1,127 @@
+import type { DurableMessage, Streams } from '@sluice/bus';
+import { CONTENT_REJECTED, STREAMS } from '@sluice/contracts';
+import type { Clock, Logger } from '@sluice/runtime';
+import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
+import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
+import type { OriginMetrics } from '../metrics.ts';
+
+/** Messages being dealt with at once. */
+const PENDING_MAX = 256;
+const ACK_WAIT_MS = 30_000;
+/** Pause before a message that could not be dealt with (disk full, broker leaving) is delivered again. */
+const RETRY_DELAY_MS = 2_000;
+const PAYLOAD_SHOWN_CHARACTERS = 1024;
+const REASON_MAX_CHARACTERS = 4096;
+
+export interface ContentIntakeOptions {
+  readonly streams: Pick<Streams, 'consume' | 'publish'>;
+  readonly catalog: Pick<Catalog, 'id' | 'find' | 'announceAgain' | 'invalidate'>;
+  readonly clock: Clock;
+  readonly metrics: OriginMetrics;
+  readonly log: Logger;
+}
+
+/**
+ * What others put on the content stream, by hand or by script: requests to announce or invalidate. Each becomes an announcement of the
+ * origin's own, or is rejected with the reason. Announcements (they have a version) only pass by.
+ */
+export class ContentIntake {
+  readonly #options: ContentIntakeOptions;
+  readonly #consumer: { stop(): Promise<void> };
+  /** At most as many as the consumer may have outstanding. */
+  readonly #underWay = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(options: ContentIntakeOptions) {
+    this.#options = options;
+    this.#consumer = options.streams.consume(
+      { stream: STREAMS.CONTENT, durable: 'origin-intake', maxPending: PENDING_MAX, ackWaitMs: ACK_WAIT_MS },
+      (message) => void this.take(message),
+    );
+  }
+
+  /**
+   * Takes no more messages and lets those under way end. Does not wait for the consumer's own requests to the broker, which may take seconds
+   * to time out: what was delivered and not acknowledged is delivered again after the next start.
+   */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    void this.#consumer.stop();
+    await Promise.allSettled(this.#underWay);
+  }
+
+  /** Deals with one message and ends it. */
+  async take(message: DurableMessage): Promise<void> {
+    if (this.#stopped) return;
+    const work = this.#deal(message);
+    this.#underWay.add(work);
+    await work.finally(() => this.#underWay.delete(work));
+  }
+
+  async #deal(message: DurableMessage): Promise<void> {
+    const { log, metrics } = this.#options;
+    try {
+      await this.#answer(message, readContentRequest(message.subject, message.data));
+      message.ack();
+    } catch (err) {
+      metrics.requests.inc({ outcome: 'deferred' });
+      log.warn({ err, subject: message.subject, sequence: message.sequence }, 'content request deferred');
+      message.retryIn(RETRY_DELAY_MS);
+    }
+  }
+
+  async #answer(message: DurableMessage, request: ContentRequest): Promise<void> {
+    const { catalog } = this.#options;
+    switch (request.kind) {
+      case 'announcement':
+        return;
+      case 'invalid':
+        return this.#reject(message, undefined, request.reason);
+      case 'announce': {
+        if (catalog.find(request.key) === undefined) return this.#rejectUnknown(message, request.id, request.key);
+        return this.#count(await catalog.announceAgain(request.key, this.#originOf(message, request.id)));
+      }
+      case 'invalidate': {
+        const { selector, mode, id } = request;
+        if ('key' in selector && catalog.find(selector.key) === undefined) return this.#rejectUnknown(message, id, selector.key);
+        return this.#count(await catalog.invalidate(selector, mode, this.#originOf(message, id)));
+      }
+    }
+  }
+
+  #count(announced: object | undefined): void {
+    this.#options.metrics.requests.inc({ outcome: announced === undefined ? 'repeated' : 'announced' });
+  }
+
+  /** Deterministic, so that a message delivered again is answered once; the time of storing tells streams made anew apart. */
+  #nameOf(message: DurableMessage): string {
+    return `${this.#options.catalog.id.slice(0, 8)}-${message.storedAtMs}-${message.sequence}`;
+  }
+
+  #originOf(message: DurableMessage, id: string | undefined): RequestOrigin {
+    return { eventId: `announce-${this.#nameOf(message)}`, cause: id ?? `content-${this.#nameOf(message)}` };
+  }
+
+  #rejectUnknown(message: DurableMessage, id: string | undefined, key: string): Promise<void> {
+    return this.#reject(message, id, `key: the origin has no object "${key}"; upload it first`);
+  }
+
+  async #reject(message: DurableMessage, id: string | undefined, reason: string): Promise<void> {
+    const { streams, clock, metrics, log } = this.#options;
+    const name = `rejected-${this.#nameOf(message)}`;
+    const rejected = {
+      id: id ?? `content-${this.#nameOf(message)}`,
+      subject: message.subject,
+      reason: reason.slice(0, REASON_MAX_CHARACTERS),
+      payload: Buffer.from(message.data.subarray(0, 4 * PAYLOAD_SHOWN_CHARACTERS))
+        .toString('utf8')
+        .slice(0, PAYLOAD_SHOWN_CHARACTERS)
+        .toWellFormed(),
+      by: 'origin',
+      at: new Date(clock.nowMs()).toISOString(),
+    } as const;
+    await streams.publish(CONTENT_REJECTED, rejected, name);
+    metrics.requests.inc({ outcome: 'rejected' });
+    log.warn({ subject: message.subject, sequence: message.sequence, reason: rejected.reason }, 'content event rejected');
+  }
+}

@@ -1,0 +1,63 @@
+import { Registry } from '@sluice/runtime';
+import { FakeClock } from '@sluice/testkit';
+import { expect, test } from 'vitest';
+import { catalogFixture } from '../../testing/catalog.fixture.ts';
+import { RangeCache } from '../blobs/range-cache.ts';
+import { createOriginMetrics } from '../metrics.ts';
+import { FetchService } from './fetch-service.ts';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const SHA = 'a'.repeat(64);
+const READS_MAX = 8;
+const WAITING_MAX = 1_024;
+
+test('replies that have not left yet are bounded, then the waiting is bounded, then the asker is told to come back', async () => {
+  await using fixture = await catalogFixture();
+  let reading = 0;
+  const flushes: (() => void)[] = [];
+  const service = new FetchService({
+    bus: { chunkBytes: 100, flush: () => new Promise<void>((resolve) => flushes.push(resolve)) },
+    catalog: fixture.catalog,
+    ranges: new RangeCache(async (_, offset) => {
+      reading += 1;
+      return Buffer.from([offset]);
+    }),
+    sizeOf: () => 10_000,
+    patches: { offer: async () => undefined },
+    clock: new FakeClock(),
+    metrics: createOriginMetrics(new Registry()),
+  });
+  const read = async (offset: number) => service.handle({ op: 'read', sha256: SHA, offset, length: 1 });
+  const total = READS_MAX + WAITING_MAX;
+  const replies = Array.from({ length: total }, (_, offset) => read(offset));
+  await expect(read(total)).rejects.toMatchObject({ code: 'BUSY', retryable: true });
+  await turn();
+  await turn();
+  // They are answered, but their places are free only when the broker has the bytes.
+  expect(reading).toBe(READS_MAX);
+  while (reading < total) {
+    for (const release of flushes.splice(0)) release();
+    await turn();
+    expect(flushes.length).toBeLessThanOrEqual(READS_MAX);
+  }
+  expect(await Promise.all(replies)).toHaveLength(total);
+});
+
+test('a broker that takes nothing does not hold the places for ever', async () => {
+  await using fixture = await catalogFixture();
+  const clock = new FakeClock();
+  const service = new FetchService({
+    bus: { chunkBytes: 100, flush: () => new Promise<void>(() => {}) },
+    catalog: fixture.catalog,
+    ranges: new RangeCache(async () => Buffer.from('x')),
+    sizeOf: () => 10_000,
+    patches: { offer: async () => undefined },
+    clock,
+    metrics: createOriginMetrics(new Registry()),
+  });
+  const replies = Array.from({ length: READS_MAX + 1 }, (_, offset) => service.handle({ op: 'read', sha256: SHA, offset, length: 1 }));
+  await turn();
+  await turn();
+  clock.advance(10_000);
+  expect(await Promise.all(replies)).toHaveLength(READS_MAX + 1);
+});

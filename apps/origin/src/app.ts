@@ -1,0 +1,63 @@
+/** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
+import { type Operate, operate as operatePlainly } from '@sluice/blobs';
+import { type Clock, createMetrics, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { BLOBS_PATH } from './adapters/http/get-blob.ts';
+import { OriginServer } from './adapters/http/origin-server.ts';
+import { Uploads } from './adapters/http/put-object.ts';
+import { createOriginMetrics } from './adapters/metrics.ts';
+import { BrokerSide } from './broker-side.ts';
+import { type OriginConfig, originUrl } from './config.ts';
+import { openStorage, watchStorage } from './storage.ts';
+
+/** What a test replaces. */
+export interface OriginSeams {
+  readonly clock?: Clock;
+  readonly rng?: Rng;
+  readonly operate?: Operate;
+}
+
+export interface RunningOrigin {
+  readonly port: number;
+  readonly lifecycle: Lifecycle;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an origin. Resolves when HTTP is served; the broker is connected to in the background.
+ * @throws when the data directory or the port cannot be used; nothing is left running
+ */
+export async function startOrigin(config: OriginConfig, log: Logger, seams: OriginSeams = {}): Promise<RunningOrigin> {
+  const lifecycle = new Lifecycle(log);
+  try {
+    const port = await start(config, log, lifecycle, seams);
+    return { port, lifecycle, stop: async () => void (await lifecycle.stop('asked to')) };
+  } catch (error) {
+    await lifecycle.stop('could not start');
+    throw error;
+  }
+}
+
+async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, seams: OriginSeams): Promise<number> {
+  const { clock = systemClock, rng = systemRng, operate = operatePlainly } = seams;
+  const registry = createMetrics('origin');
+  const metrics = createOriginMetrics(registry);
+  const readiness = new Readiness();
+
+  const storage = await openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
+  watchStorage(registry, storage, clock);
+  const { blobs, catalog, garbage, ranges } = storage;
+  const broker = new BrokerSide({ servers: config.NATS_URL, storage, clock, rng, metrics, log });
+  lifecycle.onStop('broker', () => broker.stop());
+
+  readiness.require('catalog', () => (catalog.open ? undefined : 'the catalog is closed'));
+  readiness.require('broker', () => (broker.connected ? undefined : 'not connected to the broker'));
+  readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
+  const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
+  const uploads = new Uploads({ blobs, catalog, garbage, metrics, maxUploads });
+  const server = await OriginServer.listen({ host, port, blobs, catalog, ranges, uploads, readiness, registry, metrics, log });
+  lifecycle.onStop('http', () => server.stop());
+  log.info({ host, port: server.port }, 'listening');
+  const blobsUrl = `${(config.ORIGIN_URL ?? originUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;
+  broker.start(blobsUrl).catch((err: unknown) => log.error({ err }, 'the broker cannot be used'));
+  return server.port;
+}

@@ -1,0 +1,73 @@
+/** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
+import { Bus, Streams } from '@sluice/bus';
+import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
+import type { Clock, Logger, Rng } from '@sluice/runtime';
+import type { OriginMetrics } from './adapters/metrics.ts';
+import { ContentIntake } from './adapters/nats/content-intake.ts';
+import { FetchService } from './adapters/nats/fetch-service.ts';
+import { OutboxPublisher } from './adapters/nats/outbox-publisher.ts';
+import type { Storage } from './storage.ts';
+
+/** Origins of one catalog would share the requests. */
+const QUEUE = { queue: 'origin' };
+
+export interface BrokerSideOptions {
+  readonly servers: readonly string[];
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly metrics: OriginMetrics;
+  readonly log: Logger;
+}
+
+export class BrokerSide {
+  readonly #options: BrokerSideOptions;
+  #bus: Bus | undefined;
+  #publisher: OutboxPublisher | undefined;
+  #intake: ContentIntake | undefined;
+  #stopped = false;
+
+  constructor(options: BrokerSideOptions) {
+    this.#options = options;
+  }
+
+  get connected(): boolean {
+    return this.#bus?.connected ?? false;
+  }
+
+  /** There is something new in the outbox. */
+  wake(): void {
+    this.#publisher?.wake();
+  }
+
+  /** `blobsUrl`: where edges may read blobs over HTTP. */
+  async start(blobsUrl: string): Promise<void> {
+    const { servers, storage, clock, rng, metrics, log } = this.#options;
+    const { blobs, catalog, patches, ranges } = storage;
+    const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
+    if (this.#stopped) return bus.close();
+    this.#bus = bus;
+    const fetches = new FetchService({ bus, catalog, ranges, sizeOf: (sha256) => blobs.size(sha256), patches, clock, metrics });
+    bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), QUEUE);
+    bus.serve(
+      ORIGIN_CHANGES,
+      (request) => {
+        const page = catalog.changes(request);
+        metrics.changesPages.inc({ kind: page.reset ? 'reset' : 'continued' });
+        return { ...page, blobsUrl };
+      },
+      QUEUE,
+    );
+    const streams = new Streams(bus, log);
+    this.#publisher = new OutboxPublisher({ bus, streams, catalog, clock, rng, metrics, log });
+    this.#intake = new ContentIntake({ streams, catalog, clock, metrics, log });
+    log.info({}, 'connected to the broker');
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#intake?.stop();
+    await this.#publisher?.stop();
+    await this.#bus?.close();
+  }
+}

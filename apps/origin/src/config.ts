@@ -1,0 +1,31 @@
+import { hostname } from 'node:os';
+import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { z } from 'zod';
+
+/** The origin's environment (DESIGN §7). Variables beyond host, port and directory are bounds that rarely need a change. */
+export const originConfigSchema = z.strictObject({
+  ...commonVariables,
+  ORIGIN_HOST: z.string().default('127.0.0.1'),
+  /** 0 = any free port; the log's `listening` line says which. */
+  ORIGIN_PORT: portVariable.default(9000),
+  /** Where edges reach this origin's HTTP side; made of host and port when absent. They use it for large blobs, when they can. */
+  ORIGIN_URL: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).optional(),
+  /** Holds `catalog.db` and `blobs/`. */
+  ORIGIN_DATA_DIR: z.string().default('./data/origin'),
+  /** Uploads under way at once; one more is answered 503 SlowDown. */
+  ORIGIN_UPLOADS_MAX: integerVariable(1, 100_000).default(512),
+  /** Days for which removals and invalidations stay in the feed. An edge that was away for longer starts over. */
+  ORIGIN_FEED_RETENTION_DAYS: integerVariable(1, 3650).default(30),
+  /** Removals, and likewise invalidations, that the feed remembers; what is more is forgotten oldest first. */
+  ORIGIN_FEED_MAX_ROWS: integerVariable(1, 10_000_000).default(200_000),
+  /** Events that wait for the broker. Those beyond it are not announced: the edges find the change by catching up. */
+  ORIGIN_OUTBOX_MAX: integerVariable(1, 10_000_000).default(100_000),
+});
+
+export type OriginConfig = Readonly<z.output<typeof originConfigSchema>>;
+
+/** Where an origin is reached that was given no URL: its address, or its host name when it listens on all addresses. */
+export function originUrl(host: string, port: number): string {
+  if (host === '0.0.0.0' || host === '::') return `http://${hostname()}:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,46 @@
+/** What the origin answers when it cannot do what was asked: Amazon S3's error codes, so that S3 clients understand them. */
+import { SluiceError } from '@sluice/contracts';
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; `InsufficientStorage` is WebDAV's 507 (RFC 4918 §11.5). */
+const STATUS_BY_CODE = {
+  BadDigest: 400,
+  EntityTooLarge: 400,
+  IncompleteBody: 400,
+  InvalidArgument: 400,
+  InvalidDigest: 400,
+  InvalidURI: 400,
+  KeyTooLongError: 400,
+  NoSuchKey: 404,
+  MethodNotAllowed: 405,
+  PreconditionFailed: 412,
+  InvalidRange: 416,
+  InternalError: 500,
+  NotImplemented: 501,
+  SlowDown: 503,
+  InsufficientStorage: 507,
+} as const;
+
+export type S3ErrorCode = keyof typeof STATUS_BY_CODE;
+
+/** A refusal with its HTTP status. `message` tells the client what to do. */
+export class S3Error extends SluiceError {
+  readonly status: number;
+  constructor(code: S3ErrorCode, message: string, cause?: unknown) {
+    const status = STATUS_BY_CODE[code];
+    super(code, message, { retryable: status >= 500 && status !== 501, cause });
+    this.name = 'S3Error';
+    this.status = status;
+  }
+}
+
+/** Any thrown value as what the client may know of it: no path, no stack. */
+export function toS3Error(error: unknown): S3Error {
+  if (error instanceof S3Error) return error;
+  if (error instanceof SluiceError) {
+    if (error.code === 'DISK_FULL') {
+      return new S3Error('InsufficientStorage', 'the disk of the origin is full: nothing was stored; free space and try again', error);
+    }
+    if (error.code === 'INVALID_MESSAGE') return new S3Error('InvalidArgument', error.message, error);
+  }
+  return new S3Error('InternalError', 'the origin failed inside; its log has the request id with the reason. Try again', error);
+}

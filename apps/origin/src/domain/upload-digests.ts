@@ -1,0 +1,110 @@
+/** The digests and the length that a client announces for a body, and whether the body has them. */
+import { S3Error } from './s3-error.ts';
+import { headerValue, type RequestHeaders } from './upload-headers.ts';
+
+export const DIGEST_BYTES = { md5: 16, crc32: 4, crc32c: 4, crc64nvme: 8, sha1: 20, sha256: 32 } as const;
+export type DigestAlgorithm = keyof typeof DIGEST_BYTES;
+
+/** One announced digest. */
+export interface ExpectedDigest {
+  readonly header: string;
+  readonly algorithm: DigestAlgorithm;
+  /** Lower-case hexadecimal. */
+  readonly hex: string;
+}
+
+export interface BodyExpectation {
+  /** Bytes; undefined for a body in chunked coding. */
+  readonly contentLength: number | undefined;
+  readonly digests: readonly ExpectedDigest[];
+}
+
+/** Largest object: Amazon S3's limit, 5 TiB. */
+export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
+
+const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const;
+
+/**
+ * What the headers of an upload promise about its body.
+ * @throws {S3Error} `InvalidDigest`, `EntityTooLarge`; `NotImplemented` for a body in `aws-chunked` framing, which stored as it comes would be
+ * other bytes than the client meant
+ */
+export function expectedBody(headers: RequestHeaders): BodyExpectation {
+  const payload = headerValue(headers, 'x-amz-content-sha256');
+  const encodings = headerValue(headers, 'content-encoding')?.toLowerCase() ?? '';
+  if (payload?.startsWith('STREAMING-') || encodings.split(',').some((coding) => coding.trim() === 'aws-chunked')) {
+    throw new S3Error('NotImplemented', 'bodies in aws-chunked framing are not supported; send the plain bytes (UNSIGNED-PAYLOAD)');
+  }
+  const digests: ExpectedDigest[] = [];
+  const md5 = headerValue(headers, 'content-md5');
+  if (md5 !== undefined) digests.push(fromBase64('content-md5', 'md5', md5));
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const header = `x-amz-checksum-${algorithm}`;
+    const value = headerValue(headers, header);
+    if (value !== undefined) digests.push(fromBase64(header, algorithm, value));
+  }
+  if (payload !== undefined && payload !== 'UNSIGNED-PAYLOAD') digests.push(fromHex('x-amz-content-sha256', 'sha256', payload));
+  return { contentLength: contentLength(headers), digests };
+}
+
+function contentLength(headers: RequestHeaders): number | undefined {
+  const value = headerValue(headers, 'content-length');
+  if (value === undefined) return undefined;
+  const length = Number(value);
+  if (length > OBJECT_MAX_BYTES) throw tooLarge();
+  return length;
+}
+
+/** The refusal of a body beyond {@link OBJECT_MAX_BYTES}. */
+export function tooLarge(): S3Error {
+  return new S3Error('EntityTooLarge', `an object can have at most ${OBJECT_MAX_BYTES} bytes`);
+}
+
+function fromBase64(header: string, algorithm: DigestAlgorithm, value: string): ExpectedDigest {
+  const bytes = decodeBase64(value.trim());
+  if (bytes?.byteLength !== DIGEST_BYTES[algorithm]) {
+    throw new S3Error('InvalidDigest', `${header}: must be the ${DIGEST_BYTES[algorithm]} bytes of the digest in base64`);
+  }
+  return { header, algorithm, hex: bytes.toHex() };
+}
+
+function decodeBase64(text: string): Uint8Array | undefined {
+  try {
+    return Uint8Array.fromBase64(text, { lastChunkHandling: 'strict' });
+  } catch {
+    return undefined;
+  }
+}
+
+function fromHex(header: string, algorithm: DigestAlgorithm, value: string): ExpectedDigest {
+  const hex = value.trim().toLowerCase();
+  if (!/^[0-9a-f]*$/.test(hex) || hex.length !== 2 * DIGEST_BYTES[algorithm]) {
+    throw new S3Error('InvalidDigest', `${header}: must be ${2 * DIGEST_BYTES[algorithm]} hexadecimal digits, or UNSIGNED-PAYLOAD`);
+  }
+  return { header, algorithm, hex };
+}
+
+/** The algorithms that checking needs beside SHA-256, which names the content anyway. */
+export function algorithmsToCompute(expectation: BodyExpectation): ReadonlySet<DigestAlgorithm> {
+  return new Set(expectation.digests.map(({ algorithm }) => algorithm).filter((algorithm) => algorithm !== 'sha256'));
+}
+
+/**
+ * Compares a body with what was announced. `digests` are in lower-case hexadecimal.
+ * @throws {S3Error} `IncompleteBody` or `BadDigest` naming the header
+ */
+export function checkBody(
+  expectation: BodyExpectation,
+  sizeBytes: number,
+  digests: Readonly<Partial<Record<DigestAlgorithm, string>>>,
+): void {
+  const { contentLength: announced } = expectation;
+  if (announced !== undefined && announced !== sizeBytes) {
+    throw new S3Error('IncompleteBody', `content-length: announced ${announced} bytes, got ${sizeBytes}; nothing was stored`);
+  }
+  for (const { header, algorithm, hex } of expectation.digests) {
+    if (digests[algorithm] !== hex) {
+      throw new S3Error('BadDigest', `${header}: the body has another ${algorithm} than announced; nothing was stored`);
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/** Request headers of an upload → the fields of its manifest. */
+import { fieldValue, LIST_MAX_ITEMS, type Manifest, metaName, region, tag } from '@sluice/contracts';
+import { lookup } from 'mime-types';
+import { S3Error } from './s3-error.ts';
+
+/** Header fields as an HTTP server gives them: lower-case names. */
+export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What a publisher says about the content. */
+export type UploadFields = Omit<Manifest, 'key' | 'version' | 'sha256' | 'size' | 'uploadedAt'>;
+
+const META_PREFIX = 'x-amz-meta-';
+const REGIONS_HEADER = `${META_PREFIX}regions`;
+const TAGS_HEADER = `${META_PREFIX}tags`;
+const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
+
+const STANDARD_FIELDS = [
+  ['cache-control', 'cacheControl'],
+  ['content-encoding', 'contentEncoding'],
+  ['content-language', 'contentLanguage'],
+  ['content-disposition', 'contentDisposition'],
+  ['expires', 'expires'],
+] as const;
+
+/** One header's value; several lines of one field are one list (RFC 9110 §5.3). Undefined when absent. */
+export function headerValue(headers: RequestHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/**
+ * The manifest fields that an upload's headers give. Without a Content-Type the key's extension decides.
+ * @throws {S3Error} `InvalidArgument` naming the header
+ */
+export function uploadFields(key: string, headers: RequestHeaders): UploadFields {
+  const fields: UploadFields = {
+    contentType: checked(headers, 'content-type') || lookup(key) || DEFAULT_CONTENT_TYPE,
+    meta: userMetadata(headers),
+    regions: nameList(headers, REGIONS_HEADER, region, 'US,IN'),
+    tags: nameList(headers, TAGS_HEADER, tag, 'v41,home'),
+  };
+  for (const [header, field] of STANDARD_FIELDS) {
+    const value = checked(headers, header);
+    if (value) fields[field] = value;
+  }
+  return fields;
+}
+
+function checked(headers: RequestHeaders, name: string): string | undefined {
+  const value = headerValue(headers, name);
+  if (value === undefined) return undefined;
+  const result = fieldValue.safeParse(value);
+  if (!result.success) throw invalid(name, result.error.issues[0]?.message);
+  return result.data;
+}
+
+function userMetadata(headers: RequestHeaders): Record<string, string> {
+  const meta: [string, string][] = [];
+  for (const header of Object.keys(headers)) {
+    if (!header.startsWith(META_PREFIX) || header === REGIONS_HEADER || header === TAGS_HEADER) continue;
+    const name = metaName.safeParse(header.slice(META_PREFIX.length));
+    if (!name.success) throw invalid(header, `the name after "${META_PREFIX}" ${name.error.issues[0]?.message}`);
+    meta.push([name.data, checked(headers, header) ?? '']);
+  }
+  if (meta.length > LIST_MAX_ITEMS) throw new S3Error('InvalidArgument', `there are more than ${LIST_MAX_ITEMS} ${META_PREFIX}* headers`);
+  // fromEntries defines own properties, so a header called `__proto__` is only a name.
+  return Object.fromEntries(meta);
+}
+
+/** A comma-separated header. Empty is refused: a placement that was meant to be narrow must not become "everywhere" by accident. */
+function nameList(headers: RequestHeaders, header: string, item: typeof region | typeof tag, example: string): string[] {
+  const value = headerValue(headers, header);
+  if (value === undefined) return [];
+  const names = value.split(',').map((name) => {
+    const result = item.safeParse(name.trim());
+    if (!result.success) throw invalid(header, `each name ${result.error.issues[0]?.message}, as in "${example}"`);
+    return result.data;
+  });
+  const distinct = [...new Set(names)];
+  if (distinct.length > LIST_MAX_ITEMS) throw invalid(header, `must have at most ${LIST_MAX_ITEMS} names`);
+  return distinct;
+}
+
+function invalid(header: string, problem: string | undefined): S3Error {
+  return new S3Error('InvalidArgument', `${header}: ${problem ?? 'is not valid'}`);
+}
+
+/** The header fields under which a manifest's metadata goes back to an S3 client. */
+export function metadataHeaders(manifest: UploadFields): [name: string, value: string][] {
+  const headers: [string, string][] = [['content-type', manifest.contentType]];
+  for (const [header, field] of STANDARD_FIELDS) {
+    const value = manifest[field];
+    if (value !== undefined) headers.push([header, value]);
+  }
+  for (const [name, value] of Object.entries(manifest.meta)) headers.push([META_PREFIX + name, value]);
+  if (manifest.regions.length > 0) headers.push([REGIONS_HEADER, manifest.regions.join(',')]);
+  if (manifest.tags.length > 0) headers.push([TAGS_HEADER, manifest.tags.join(',')]);
+  return headers;
+}

@@ -1,0 +1,74 @@
+/** What the origin keeps: bytes, catalog, and what tidies up behind both. */
+import { join, resolve } from 'node:path';
+import { BlobStore, type Operate } from '@sluice/blobs';
+import { type Clock, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
+import { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
+import { OpenBlobs } from './adapters/blobs/open-blobs.ts';
+import { PatchMaker } from './adapters/blobs/patch-maker.ts';
+import { RangeCache } from './adapters/blobs/range-cache.ts';
+import { Catalog } from './adapters/catalog/catalog.ts';
+import { maintainFeed } from './adapters/catalog/feed-maintenance.ts';
+import type { OriginMetrics } from './adapters/metrics.ts';
+import type { OriginConfig } from './config.ts';
+
+const DAY_MS = 24 * 3600 * 1000;
+
+export interface StorageOptions {
+  readonly config: OriginConfig;
+  readonly clock: Clock;
+  readonly metrics: OriginMetrics;
+  readonly log: Logger;
+  readonly lifecycle: Lifecycle;
+  readonly operate: Operate;
+  /** An event was put into the outbox. */
+  readonly onEvent: () => void;
+}
+
+export interface Storage {
+  readonly blobs: BlobStore;
+  readonly catalog: Catalog;
+  readonly garbage: GarbageCollector;
+  readonly patches: PatchMaker;
+  /** Where all reading on behalf of edges goes through. */
+  readonly ranges: RangeCache;
+}
+
+/** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. */
+export async function openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent }: StorageOptions): Promise<Storage> {
+  const dir = resolve(config.ORIGIN_DATA_DIR);
+  const blobs = await BlobStore.open({ dir: join(dir, 'blobs'), durability: 'full', operate });
+  lifecycle.onStop('blobs', () => blobs.close());
+  const catalog = new Catalog({
+    path: join(dir, 'catalog.db'),
+    clock,
+    operate,
+    onEvent,
+    onEventDropped: () => metrics.dropped.inc(),
+    outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
+    onGarbage: (checksums) => garbage.offer(checksums),
+  });
+  lifecycle.onStop('catalog', () => catalog.close());
+  const garbage = new GarbageCollector({ blobs, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log });
+  lifecycle.onStop('garbage collector', () => garbage.stop());
+  garbage.sweep();
+  const retentionMs = config.ORIGIN_FEED_RETENTION_DAYS * DAY_MS;
+  lifecycle.onStop('feed maintenance', maintainFeed({ catalog, clock, log, retentionMs, maxRows: config.ORIGIN_FEED_MAX_ROWS }));
+  const patches = new PatchMaker({ catalog, blobs, garbage, clock, metrics, log });
+  lifecycle.onStop('patch maker', () => patches.stop());
+  const openBlobs = new OpenBlobs(blobs, clock);
+  lifecycle.onStop('open blobs', () => openBlobs.close());
+  const ranges = new RangeCache((sha256, offset, length) => openBlobs.read(sha256, offset, length));
+  return { blobs, catalog, garbage, patches, ranges };
+}
+
+/** Gauges over what is kept. */
+export function watchStorage(registry: Registry, { blobs, catalog }: Storage, clock: Clock): void {
+  gauge(registry, 'sluice_origin_objects', 'Objects in the catalog', () => catalog.objectCount);
+  gauge(registry, 'sluice_origin_blobs', 'Blobs held: objects, versions before, patches', () => blobs.totals.count);
+  gauge(registry, 'sluice_origin_blob_bytes', 'Bytes of those blobs', () => blobs.totals.bytes);
+  gauge(registry, 'sluice_origin_outbox_events', 'Events that wait for the broker', () => catalog.outbox.length);
+  gauge(registry, 'sluice_origin_outbox_oldest_age_seconds', 'Age of the oldest of them', () => {
+    const atMs = catalog.outbox.oldestAtMs;
+    return atMs === undefined ? 0 : Math.max(0, (clock.nowMs() - atMs) / 1000);
+  });
+}

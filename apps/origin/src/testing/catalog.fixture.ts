@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { FakeClock, temporaryDirectory } from '@sluice/testkit';
+import { Catalog, type CatalogOptions, type StoredBody } from '../adapters/catalog/catalog.ts';
+import type { UploadFields } from '../domain/upload-headers.ts';
+
+export interface CatalogFixture extends AsyncDisposable {
+  readonly catalog: Catalog;
+  readonly clock: FakeClock;
+  /** Checksums named as possible garbage since the last look. */
+  garbage(): string[];
+  /** Closes and opens it again, as a new process would. */
+  reopen(options?: Partial<CatalogOptions>): void;
+}
+
+/** A catalog on a real file, with a clock that obeys. */
+export async function catalogFixture(options: Partial<CatalogOptions> = {}): Promise<CatalogFixture> {
+  const dir = await temporaryDirectory();
+  const clock = new FakeClock();
+  let garbage: string[] = [];
+  const open = (more: Partial<CatalogOptions>): Catalog =>
+    new Catalog({
+      path: join(dir.path, 'catalog.db'),
+      clock,
+      outboxMaxEntries: 1_000,
+      onGarbage: (checksums) => garbage.push(...checksums),
+      ...more,
+    });
+  let catalog = open(options);
+  return {
+    get catalog() {
+      return catalog;
+    },
+    clock,
+    garbage: () => {
+      const seen = [...new Set(garbage)].sort();
+      garbage = [];
+      return seen;
+    },
+    reopen(more = options) {
+      catalog.close();
+      catalog = open(more);
+    },
+    async [Symbol.asyncDispose]() {
+      if (catalog.open) catalog.close();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export function fields(regions: string[] = [], tags: string[] = []): UploadFields {
+  return { contentType: 'text/plain', meta: {}, regions, tags };
+}
+
+/** A body named by one character. */
+export function body(name: string, size = 10_000): StoredBody {
+  return { sha256: checksum(name), size, etag: '0'.repeat(32) };
+}
+export function checksum(name: string): string {
+  return Buffer.from(name).toString('hex').padEnd(64, '0');
+}
