@@ -11,6 +11,7 @@ COPY libs/bus/package.json libs/bus/
 COPY libs/blobs/package.json libs/blobs/
 COPY libs/delta/package.json libs/delta/
 COPY libs/runtime/package.json libs/runtime/
+COPY libs/sqlite/package.json libs/sqlite/
 COPY libs/stack/package.json libs/stack/
 COPY libs/testkit/package.json libs/testkit/
 # npm links the workspaces into node_modules: Node strips types only from files whose real path is outside of it.

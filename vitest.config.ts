@@ -6,6 +6,7 @@ const PROJECTS = [
   'libs/blobs',
   'libs/delta',
   'libs/runtime',
+  'libs/sqlite',
   'libs/stack',
   'libs/testkit',
   'apps/origin',

@@ -5,6 +5,7 @@ import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply } from '@sluice/contracts';
 import { type Clock, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
 import { DirectBlobs } from './adapters/direct-blobs.ts';
 import { startHttpServer } from './adapters/http-server.ts';
@@ -22,6 +23,8 @@ import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { Transfers } from './services/transfers.ts';
 
+/** How often what was committed is brought out of reach of a power cut too. */
+const CHECKPOINT_MS = 500;
 /** How often ranks that changed by use are written to disk. */
 const FLUSH_RANKS_MS = 2_000;
 
@@ -49,6 +52,11 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   lifecycle.onStop('blobs', () => blobs.close());
   const index = new CatalogIndex({ dir: config.EDGE_DATA_DIR, region: config.EDGE_REGION, nowMs: () => clock.nowMs(), ...withOperate });
   lifecycle.onStop('index', () => index.close());
+
+  const checkpointer = startCheckpointer([blobs.databasePath, index.databasePath], CHECKPOINT_MS, (err) =>
+    log.error({ err }, 'checkpoint failed'),
+  );
+  lifecycle.onStop('checkpointer', () => checkpointer.stop());
 
   const origin = awaitedOrigin();
   const budget = new DiskBudget(blobs, config.EDGE_CAPACITY_BYTES);

@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { type Clock, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
+import { startCheckpointer } from '@sluice/sqlite';
 import { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import { OpenBlobs } from './adapters/blobs/open-blobs.ts';
 import { PatchMaker } from './adapters/blobs/patch-maker.ts';
@@ -11,6 +12,8 @@ import { maintainFeed } from './adapters/catalog/feed-maintenance.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import type { OriginConfig } from './config.ts';
 
+/** How often the logs of the databases are brought into them. */
+const CHECKPOINT_MS = 1_000;
 const DAY_MS = 24 * 3600 * 1000;
 
 export interface StorageOptions {
@@ -48,6 +51,9 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
     onGarbage: (checksums) => garbage.offer(checksums),
   });
   lifecycle.onStop('catalog', () => catalog.close());
+  const databases = [blobs.databasePath, join(dir, 'catalog.db')];
+  const checkpointer = startCheckpointer(databases, CHECKPOINT_MS, (err) => log.error({ err }, 'checkpoint failed'));
+  lifecycle.onStop('checkpointer', () => checkpointer.stop());
   const garbage = new GarbageCollector({ blobs, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log });
   lifecycle.onStop('garbage collector', () => garbage.stop());
   garbage.sweep();

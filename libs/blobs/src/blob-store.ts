@@ -8,7 +8,8 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { openDatabase } from '@sluice/sqlite';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
 import { BlobWriter } from './blob-writer.ts';
@@ -19,6 +20,8 @@ import { type Operate, operate as operatePlainly } from './operate.ts';
 
 /** Files are spread over one directory for each first byte of their name. */
 const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+const DATABASE = 'blobs.db';
 
 export interface BlobStoreOptions {
   readonly dir: string;
@@ -90,11 +93,8 @@ export class BlobStore {
     await mkdir(filesDir, { recursive: true });
     await rm(join(options.dir, 'incoming'), { recursive: true, force: true });
     await mkdir(join(options.dir, 'incoming'), { recursive: true });
-    const db = new DatabaseSync(join(options.dir, 'blobs.db'));
+    const db = openDatabase(join(options.dir, DATABASE), options.durability);
     db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = ${options.durability === 'full' ? 'FULL' : 'NORMAL'};
-      PRAGMA busy_timeout = 5000;
       CREATE TABLE IF NOT EXISTS blobs (
         sha256 TEXT PRIMARY KEY,
         size INTEGER NOT NULL,
@@ -134,6 +134,11 @@ export class BlobStore {
     this.#count = sums.count;
     this.#bytes = sums.bytes;
     this.#syncInBackground();
+  }
+
+  /** Where the database is, for a checkpointer. */
+  get databasePath(): string {
+    return join(this.#dir, DATABASE);
   }
 
   /** What is held: blobs, and their bytes. */

@@ -4,13 +4,13 @@ import { transferKind } from './content-events.ts';
 import { failure } from './errors.ts';
 import { manifest } from './manifest.ts';
 import { invalidationMode, withSelector } from './selector.ts';
-import { byteCount, contentKey, eventId, sha256, version } from './values.ts';
+import { byteCount, contentKey, eventId, inlineContent, sha256, version } from './values.ts';
 
-/** How the planner thinks the bytes should come. A hint: the edge that lacks the base takes the whole, the one that holds the bytes takes nothing. */
+/** How the planner thinks the bytes should come; small ones may come along. A hint: the edge that lacks the base takes the whole, the one that holds the bytes takes nothing. */
 export const transferPlan = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('same') }),
   z.object({ kind: z.literal('delta'), base: sha256 }),
-  z.object({ kind: z.literal('full') }),
+  z.object({ kind: z.literal('full'), content: inlineContent.optional() }),
 ]);
 export type TransferPlan = z.output<typeof transferPlan>;
 

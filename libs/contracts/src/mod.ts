@@ -52,6 +52,8 @@ export {
   edgeId,
   eventId,
   fieldValue,
+  INLINE_CONTENT_MAX_BYTES,
+  inlineContent,
   instant,
   isBucketName,
   KEY_MAX_BYTES,

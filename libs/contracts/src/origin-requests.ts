@@ -3,13 +3,21 @@ import { z } from 'zod';
 import { failure } from './errors.ts';
 import { manifest, previousVersion } from './manifest.ts';
 import { invalidationMode, withSelector } from './selector.ts';
-import { byteCount, contentKey, region, sha256, version, versionOrZero } from './values.ts';
+import { byteCount, contentKey, INLINE_CONTENT_MAX_BYTES, inlineContent, region, sha256, version, versionOrZero } from './values.ts';
 
 /** Most checksums in one `have`. */
 export const HAVE_MAX_ITEMS = 16;
 
-/** What is the current version of `key`? `have` names bytes the asker holds: the origin may then offer a patch against one of them. */
-const resolve = z.object({ op: z.literal('resolve'), key: contentKey, have: z.array(sha256).max(HAVE_MAX_ITEMS).default([]) });
+/**
+ * What is the current version of `key`? `have` names bytes the asker holds: the origin may then offer a patch against one of them.
+ * `inlineMaxBytes`: content up to this size may come along, unless another key has the same (then the asker's edges likely hold it).
+ */
+const resolve = z.object({
+  op: z.literal('resolve'),
+  key: contentKey,
+  have: z.array(sha256).max(HAVE_MAX_ITEMS).default([]),
+  inlineMaxBytes: z.int().nonnegative().max(INLINE_CONTENT_MAX_BYTES).default(0),
+});
 /**
  * Bytes `offset … offset+length-1` of a blob. The reply is the raw bytes, not JSON (failures are JSON, told apart by the
  * header `sluice-reply`). `length` is at most what fits one message of the connection.
@@ -36,6 +44,7 @@ export const resolveReply = z.discriminatedUnion('ok', [
       manifest,
       previous: previousVersion.optional(),
       patch: patchOffer.optional(),
+      content: inlineContent.optional(),
       asOf: versionOrZero,
     }),
     z.object({ ok: z.literal(true), found: z.literal(false), removed: z.object({ version }).optional(), asOf: versionOrZero }),

@@ -173,7 +173,7 @@ export class ContentIntake {
     metrics.distributions.inc({ completeness: message.complete ? 'complete' : 'incomplete' });
     const { id, event, subject, version, durationMs, complete, edges } = message;
     const fields = { event: id, kind: event, subject, version, durationMs, edges: edges.length };
-    if (complete) log.info(fields, 'distributed');
+    if (complete) log.debug(fields, 'distributed');
     else log.warn({ ...fields, unconfirmed: edges.filter(({ error }) => error !== undefined).slice(0, 20) }, 'distributed with gaps');
   }
 

@@ -1,6 +1,6 @@
 /** Asks the origin for the truth. */
 import type { Bus } from '@sluice/bus';
-import { ORIGIN_FETCH } from '@sluice/contracts';
+import { INLINE_CONTENT_MAX_BYTES, ORIGIN_FETCH } from '@sluice/contracts';
 import { type KeyState, keyState } from '../domain/planner.ts';
 import type { OriginReader } from '../ports.ts';
 
@@ -17,8 +17,9 @@ export class OriginClient implements OriginReader {
     this.#bus = bus;
   }
 
-  async stateOf(key: string): Promise<KeyState | undefined> {
-    return keyState(key, await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key }, { timeoutMs: RESOLVE_TIMEOUT_MS }));
+  async stateOf(key: string, withContent: boolean): Promise<KeyState | undefined> {
+    const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
+    return keyState(key, await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key, inlineMaxBytes }, { timeoutMs: RESOLVE_TIMEOUT_MS }));
   }
 
   async newestVersion(): Promise<number | undefined> {

@@ -11,7 +11,14 @@ import {
 
 /** The state of one key at the origin. */
 export type KeyState =
-  | { readonly kind: 'stored'; readonly version: number; readonly manifest: Manifest; readonly previous: PreviousVersion | undefined }
+  | {
+      readonly kind: 'stored';
+      readonly version: number;
+      readonly manifest: Manifest;
+      readonly previous: PreviousVersion | undefined;
+      /** The bytes in base64, when they are small and likely held by nobody. */
+      readonly content?: string | undefined;
+    }
   | { readonly kind: 'removed'; readonly version: number; readonly key: string };
 
 /** What an edge has confirmed of a key: the version, and whether it holds it or has forgotten everything up to it. */
@@ -45,7 +52,10 @@ export interface PlanOptions {
 
 /** The origin's answer as a state; undefined for a key that it has never known. */
 export function keyState(key: string, reply: Exclude<ResolveReply, { ok: false }>): KeyState | undefined {
-  if (reply.found) return { kind: 'stored', version: reply.manifest.version, manifest: reply.manifest, previous: reply.previous };
+  if (reply.found) {
+    const { manifest, previous, content } = reply;
+    return { kind: 'stored', version: manifest.version, manifest, previous, content };
+  }
   return reply.removed === undefined ? undefined : { kind: 'removed', version: reply.removed.version, key };
 }
 
@@ -74,10 +84,11 @@ function commandFor(state: KeyState, edge: PlanEdge, options: PlanOptions): Plan
 }
 
 function transferFor(state: KeyState & { kind: 'stored' }, edge: PlanEdge, options: PlanOptions): TransferPlan {
-  const { manifest, previous } = state;
-  if (previous === undefined || !isPlacedIn(previous.regions, edge.region)) return { kind: 'full' };
+  const { manifest, previous, content } = state;
+  const full = { kind: 'full', ...(content === undefined ? {} : { content }) } as const;
+  if (previous === undefined || !isPlacedIn(previous.regions, edge.region)) return full;
   if (previous.sha256 === manifest.sha256) return { kind: 'same' };
-  return options.isDeltaCandidate(previous.size, manifest.size) ? { kind: 'delta', base: previous.sha256 } : { kind: 'full' };
+  return options.isDeltaCandidate(previous.size, manifest.size) ? { kind: 'delta', base: previous.sha256 } : full;
 }
 
 function isConfirmedAt(edge: PlanEdge, state: KeyState): boolean {

@@ -63,7 +63,8 @@ export class Distributor {
     const queued = await this.#deps.pusher.admit();
     try {
       await this.#deps.presence.settled();
-      const state = await this.#deps.origin.stateOf(key);
+      // What is pushed again is likely held already: then nothing but the question is sent.
+      const state = await this.#deps.origin.stateOf(key, !wakes.some(({ event }) => event.again));
       this.#deps.metrics.rounds.inc();
       this.#distributeState(key, state, wakes);
     } catch (error) {

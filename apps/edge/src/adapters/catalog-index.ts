@@ -2,20 +2,18 @@
  * The edge's copy of its region's catalog in SQLite. The rules are those of `domain/entry.ts`; this file only keeps entries and finds
  * them. Writes asked for in the same turn of the event loop share one transaction.
  *
- * A commit survives the death of the process at once and a power cut after at most {@link SYNC_MS}. What a power cut takes is a whole
- * tail of transactions, the watermark with them, so catch-up brings it back; until then {@link CatalogIndex.isDoubtful} says so.
+ * A commit survives the death of the process at once and a power cut after the next checkpoint. What a power cut takes is a whole tail of
+ * transactions, the watermark with them, so catch-up brings it back; until then {@link CatalogIndex.isDoubtful} says so.
  */
 import { mkdirSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fromDiskError, type Operate, operate as operatePlainly, readBootId } from '@sluice/blobs';
 import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
+import { openDatabase } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
 
-/** How long a commit may wait until it is safe from a power cut too. */
-const SYNC_MS = 500;
 /** Entries kept parsed in memory. */
 const CACHE_MAX_ENTRIES = 10_000;
 /** Invalidations newer than the watermark that are kept apart; beyond, they are merged into one that covers everything. */
@@ -79,18 +77,14 @@ export class CatalogIndex {
   #catalogId: string | undefined;
   #objects = 0;
   #doubtful: boolean;
-  #syncTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CatalogIndexOptions) {
     this.#options = options;
     this.#operate = options.operate ?? operatePlainly;
     this.#bootId = (options.readBootId ?? readBootId)();
     mkdirSync(options.dir, { recursive: true });
-    this.#db = new DatabaseSync(join(options.dir, 'index.db'));
+    this.#db = openDatabase(this.databasePath, 'relaxed');
     this.#db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA busy_timeout = 5000;
       CREATE TABLE IF NOT EXISTS entries (
         key TEXT PRIMARY KEY,
         version INTEGER NOT NULL,
@@ -149,6 +143,11 @@ export class CatalogIndex {
         return [nameOf(invalidation), invalidation];
       }),
     );
+  }
+
+  /** Where the database is, for a checkpointer. */
+  get databasePath(): string {
+    return join(this.#options.dir, 'index.db');
   }
 
   /** Everything up to this version has been applied. 0: nothing yet. */
@@ -229,7 +228,6 @@ export class CatalogIndex {
       try {
         const result = work();
         this.#db.exec('COMMIT');
-        this.#syncSoon();
         return result;
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
@@ -239,27 +237,6 @@ export class CatalogIndex {
         throw error;
       }
     });
-  }
-
-  /** Takes what was committed out of reach of a power cut, off the main thread and many commits at a time. */
-  #syncSoon(): void {
-    this.#syncTimer ??= setTimeout(() => {
-      this.#syncTimer = undefined;
-      void this.#syncLog();
-    }, SYNC_MS).unref();
-  }
-
-  async #syncLog(): Promise<void> {
-    try {
-      const log = await open(join(this.#options.dir, 'index.db-wal'), 'r');
-      try {
-        await this.#operate('INDEX_SYNC:LOG', () => log.datasync());
-      } finally {
-        await log.close();
-      }
-    } catch {
-      // Checkpointed and gone, or a failing disk, which the next write will tell.
-    }
   }
 
   #applyNow(change: IndexChange): IndexEffect {
@@ -391,7 +368,6 @@ export class CatalogIndex {
   }
 
   close(): void {
-    clearTimeout(this.#syncTimer);
     if (this.#pending.length > 0) this.#flush();
     this.#db.close();
   }

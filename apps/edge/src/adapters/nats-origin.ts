@@ -1,5 +1,5 @@
 import type { Bus } from '@sluice/bus';
-import { ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
+import { INLINE_CONTENT_MAX_BYTES, ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
 import pRetry, { type Options } from 'p-retry';
 import type { OriginPort } from '../services/origin-port.ts';
 import type { DirectBlobs } from './direct-blobs.ts';
@@ -25,8 +25,11 @@ const RETRY: Options = {
 /** The origin over NATS, with the short cut for large blobs that it names in its feed. */
 export function natsOrigin(bus: Bus, region: string, direct: DirectBlobs): OriginPort {
   return {
-    resolve: (key, have) =>
-      pRetry(() => bus.request(ORIGIN_FETCH, { op: 'resolve', key, have: [...have] }, { timeoutMs: RESOLVE_TIMEOUT_MS }), RETRY),
+    resolve(key, have, withContent = false) {
+      const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
+      const request = { op: 'resolve' as const, key, have: [...have], inlineMaxBytes };
+      return pRetry(() => bus.request(ORIGIN_FETCH, request, { timeoutMs: RESOLVE_TIMEOUT_MS }), RETRY);
+    },
     read: (sha256, offset, length) =>
       pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
     readDirectly: (sha256, sizeBytes) => direct.read(sha256, sizeBytes),

@@ -75,9 +75,9 @@ describe('bounds', () => {
     await using scene = await parts(origin);
     const refusals: unknown[] = [];
     for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
-      scene.transfers.ensure(manifestNumber(number), []).catch((error: unknown) => refusals.push(error));
+      scene.transfers.ensure(manifestNumber(number), { bases: [] }).catch((error: unknown) => refusals.push(error));
     }
-    for (let count = 0; count < 100; count++) void scene.transfers.ensure(manifestNumber(0), []);
+    for (let count = 0; count < 100; count++) void scene.transfers.ensure(manifestNumber(0), { bases: [] });
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals.length).toBeGreaterThan(0);
     expect(refusals.every((error) => error instanceof SluiceError && error.code === 'EDGE_BUSY')).toBe(true);

@@ -5,8 +5,8 @@ export type ChangesPage = Exclude<ChangesReply, { ok: false }>;
 
 /** What an edge asks of the origin. Every method throws a SluiceError; `retryable` says whether asking again may help. */
 export interface OriginPort {
-  /** The current version of a key. `have`: checksums held, against which the origin may offer a patch. */
-  resolve(key: string, have: readonly string[]): Promise<Resolution>;
+  /** The current version of a key. `have`: checksums held, against which the origin may offer a patch; small content comes along when `withContent`. */
+  resolve(key: string, have: readonly string[], withContent?: boolean): Promise<Resolution>;
   /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
   read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
   /** The bytes of a large blob from its beginning in one stream, as far as that works: all, some or none. Never throws. */
@@ -25,7 +25,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
     return provided;
   };
   return {
-    resolve: async (key, have) => origin().resolve(key, have),
+    resolve: async (key, have, withContent) => origin().resolve(key, have, withContent),
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
     readDirectly: (sha256, sizeBytes) => origin().readDirectly(sha256, sizeBytes),
     changes: async (since, catalogId) => origin().changes(since, catalogId),

@@ -83,7 +83,8 @@ export class Puller {
 
   async #pull(key: string): Promise<Pulled> {
     for (let attempt = 1; ; attempt++) {
-      const resolution = await this.#origin.resolve(key, []);
+      const known = this.#index.get(key)?.manifest;
+      const resolution = await this.#origin.resolve(key, [], known === undefined);
       this.#awayUntilMs = 0;
       if (!resolution.found) return this.#absent(key, resolution);
       try {
@@ -94,9 +95,10 @@ export class Puller {
     }
   }
 
-  async #take({ manifest, previous, asOf }: Resolution & { found: true }): Promise<Pulled> {
+  async #take({ manifest, previous, asOf, content }: Resolution & { found: true }): Promise<Pulled> {
     const before = this.#index.get(manifest.key);
-    const stored = await this.#replica.store(manifest, { kind: 'resolved', asOf }, previous === undefined ? [] : [previous.sha256]);
+    const sources = { bases: previous === undefined ? [] : [previous.sha256], content };
+    const stored = await this.#replica.store(manifest, { kind: 'resolved', asOf }, sources);
     const after = this.#index.get(manifest.key);
     // The origin has fallen behind what this edge has already seen: never go back, let the visitor have what is newest here.
     if (after?.manifest === undefined || after.version !== manifest.version) {

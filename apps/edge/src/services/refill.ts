@@ -61,7 +61,7 @@ export class Refill {
     for (let manifest = missing.shift(); manifest !== undefined && !this.#stopped; manifest = missing.shift()) {
       if (!budget.hasRoomToRefill(manifest.size) || !index.needs(manifest.sha256)) continue;
       try {
-        await transfers.ensure(manifest, []);
+        await transfers.ensure(manifest, { bases: [] });
       } catch (err) {
         log.debug({ key: manifest.key, err }, 'refill of an object failed');
       }

@@ -13,7 +13,7 @@ import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog
 import type { Provenance } from '../domain/entry.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { DiskBudget } from './disk-budget.ts';
-import { TooLargeError, type Transfers } from './transfers.ts';
+import { type Sources, TooLargeError, type Transfers } from './transfers.ts';
 
 type PushOutcome = Exclude<PushReply, { ok: false }>;
 
@@ -57,8 +57,11 @@ export class Replica {
   }
 
   async #storePushed({ manifest, transfer }: StoreCommand): Promise<PushOutcome> {
-    const hinted = transfer.kind === 'delta' ? [transfer.base] : [];
-    const stored = await this.store(manifest, { kind: 'announced' }, hinted);
+    const sources = {
+      bases: transfer.kind === 'delta' ? [transfer.base] : [],
+      content: transfer.kind === 'full' ? transfer.content : undefined,
+    };
+    const stored = await this.store(manifest, { kind: 'announced' }, sources);
     return {
       ok: true,
       outcome: stored.outcome,
@@ -71,13 +74,13 @@ export class Replica {
    * Makes this edge hold a version: its bytes (as far as they fit), then its manifest. A version older than the one known is `current`,
    * and so is the one known when its bytes are here.
    */
-  async store(manifest: Manifest, provenance: Provenance, hintedBases: readonly string[]): Promise<Stored> {
+  async store(manifest: Manifest, provenance: Provenance, hinted: Sources): Promise<Stored> {
     const known = this.#index.get(manifest.key);
     if (known !== undefined && known.version > manifest.version) return { outcome: 'current', transfer: undefined, bytes: 0 };
-    const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hintedBases])];
+    const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hinted.bases])];
     let transfer: { kind: TransferKind; bytes: number } | undefined;
     try {
-      transfer = await this.#transfers.ensure(manifest, bases);
+      transfer = await this.#transfers.ensure(manifest, { bases, content: hinted.content });
     } catch (error) {
       if (!(error instanceof TooLargeError)) throw error;
     }

@@ -20,6 +20,14 @@ export const WAITING_TRANSFERS_MAX = 2_000;
 const CONCURRENT_DETACHED = 2;
 const WAITING_DETACHED_MAX = 64;
 
+/** Where the bytes may come from, besides the origin as a whole. */
+export interface Sources {
+  /** Checksums of versions that may be held and patched, best first. */
+  readonly bases: readonly string[];
+  /** The bytes themselves in base64, as they came with the message. */
+  readonly content?: string | undefined;
+}
+
 export interface Transfer {
   readonly kind: TransferKind;
   /** Content bytes that came over the network. */
@@ -72,11 +80,10 @@ export class Transfers {
   }
 
   /**
-   * Returns when the bytes of `manifest` are on this edge. `bases`: checksums of versions that may be held and patched, best first. Who
-   * joins a transfer that is under way moves no bytes of its own.
+   * Returns when the bytes of `manifest` are on this edge. Who joins a transfer that is under way moves no bytes of its own.
    * @throws {SluiceError} TOO_LARGE, EDGE_BUSY, DISK_FULL, or what the origin answered
    */
-  async ensure(manifest: Manifest, bases: readonly string[]): Promise<Transfer> {
+  async ensure(manifest: Manifest, sources: Sources): Promise<Transfer> {
     if (this.#blobs.has(manifest.sha256)) return { kind: 'same', bytes: 0 };
     const running = this.#running.get(manifest.sha256);
     if (running !== undefined) {
@@ -84,7 +91,7 @@ export class Transfers {
       return { kind: 'same', bytes: 0 };
     }
     if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
-    const transfer = this.#queue.add(() => this.#bring(manifest, bases));
+    const transfer = this.#queue.add(() => this.#bring(manifest, sources));
     this.#running.set(manifest.sha256, transfer);
     try {
       return await transfer;
@@ -93,11 +100,12 @@ export class Transfers {
     }
   }
 
-  async #bring(manifest: Manifest, bases: readonly string[]): Promise<Transfer> {
+  async #bring(manifest: Manifest, { bases, content }: Sources): Promise<Transfer> {
     const room = this.#budget.reserve(manifest.size);
     if (room === undefined) throw new TooLargeError(manifest.size);
     try {
-      const transfer = (await this.#tryDelta(manifest, bases)) ?? (await this.#bringWhole(manifest));
+      const transfer =
+        (await this.#takeInline(manifest, content)) ?? (await this.#tryDelta(manifest, bases)) ?? (await this.#bringWhole(manifest));
       this.#observer.transferred(transfer, manifest);
       return transfer;
     } catch (error) {
@@ -106,6 +114,19 @@ export class Transfers {
       throw error;
     } finally {
       room.release();
+    }
+  }
+
+  /** Undefined when nothing came along, or other bytes than the manifest's. */
+  async #takeInline(manifest: Manifest, content: string | undefined): Promise<Transfer | undefined> {
+    if (content === undefined) return undefined;
+    try {
+      await this.#blobs.put(Buffer.from(content, 'base64'), manifest.sha256, this.#budget.initialRank(manifest.size));
+      return { kind: 'full', bytes: manifest.size };
+    } catch (error) {
+      if (!(error instanceof BlobMismatchError)) throw error;
+      this.#log.warn({ key: manifest.key, err: error }, 'content that came along is not the manifest’s, fetching it');
+      return undefined;
     }
   }
 

@@ -4,6 +4,7 @@ import type { PatchOffer } from '@sluice/contracts';
 /** Which bytes the catalog still needs, and the patches made between them. */
 export class BlobReferences {
   readonly #selectReference: StatementSync;
+  readonly #selectOtherKey: StatementSync;
   readonly #selectPair: StatementSync;
   readonly #selectPatch: StatementSync;
   readonly #insertPatch: StatementSync;
@@ -14,6 +15,7 @@ export class BlobReferences {
       SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = ?1)
           OR EXISTS (SELECT 1 FROM objects WHERE previous_sha256 = ?1)
           OR EXISTS (SELECT 1 FROM patches WHERE patch_sha256 = ?1) AS referenced`);
+    this.#selectOtherKey = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND key <> ? LIMIT 1');
     this.#selectPair = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND previous_sha256 = ? LIMIT 1');
     this.#selectPatch = db.prepare('SELECT patch_sha256 AS sha256, patch_size AS size FROM patches WHERE target = ? AND base = ?');
     this.#insertPatch = db.prepare('INSERT OR REPLACE INTO patches (target, base, patch_sha256, patch_size) VALUES (?, ?, ?, ?)');
@@ -23,6 +25,11 @@ export class BlobReferences {
   /** Whether an object, the version before it or a patch has these bytes. */
   isReferenced(sha256: string): boolean {
     return (this.#selectReference.get(sha256) as { referenced: number }).referenced === 1;
+  }
+
+  /** Whether an object under another key than `key` has these bytes. */
+  isShared(sha256: string, key: string): boolean {
+    return this.#selectOtherKey.get(sha256, key) !== undefined;
   }
 
   /** The patch from `base` to `target`, `none` when it was tried and is not worthwhile, undefined when it was not tried. */

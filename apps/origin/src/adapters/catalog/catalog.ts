@@ -26,7 +26,7 @@ import { GroupCommit } from './group-commit.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
-import { openDatabase } from './schema.ts';
+import { openCatalogDatabase } from './schema.ts';
 
 export interface CatalogOptions {
   readonly path: string;
@@ -81,7 +81,7 @@ export class Catalog {
 
   constructor(options: CatalogOptions) {
     this.#options = options;
-    this.#db = openDatabase(options.path);
+    this.#db = openCatalogDatabase(options.path);
     const meta = this.#db.prepare('SELECT catalog_id, last_version, horizon FROM meta').get() as {
       catalog_id: string;
       last_version: number;

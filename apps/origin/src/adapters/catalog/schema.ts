@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
+import { openDatabase } from '@sluice/sqlite';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (
@@ -55,10 +56,9 @@ const SCHEMA = `
 `;
 
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */
-export function openDatabase(path: string): DatabaseSync {
+export function openCatalogDatabase(path: string): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
-  const db = new DatabaseSync(path);
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;');
+  const db = openDatabase(path, 'full');
   db.exec(SCHEMA);
   db.prepare('INSERT INTO meta SELECT ?, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID());
   return db;

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { PatchMaker } from '../blobs/patch-maker.ts';
 import type { RangeCache } from '../blobs/range-cache.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { StoredObject } from '../catalog/object-table.ts';
 import type { OriginMetrics } from '../metrics.ts';
 
 /**
@@ -53,7 +54,7 @@ export class FetchService {
     return request.op === 'resolve' ? this.#resolve(request) : this.#read(request);
   }
 
-  async #resolve({ key, have }: Of<'resolve'>): Promise<ResolveAnswer> {
+  async #resolve({ key, have, inlineMaxBytes }: Of<'resolve'>): Promise<ResolveAnswer> {
     const { catalog, metrics, patches } = this.#options;
     // One turn of the event loop: object and `asOf` belong to the same state.
     const found = catalog.find(key);
@@ -65,15 +66,26 @@ export class FetchService {
     }
     metrics.fetches.inc({ outcome: 'resolve_found' });
     const { manifest, previous } = found;
-    const patch = await patches.offer(manifest, previous, have);
+    const [patch, content] = await Promise.all([patches.offer(manifest, previous, have), this.#inline(found, have, inlineMaxBytes)]);
     return {
       ok: true,
       found: true,
       manifest,
       ...(previous === undefined ? {} : { previous }),
       ...(patch === undefined ? {} : { patch }),
+      ...(content === undefined ? {} : { content }),
       asOf,
     };
+  }
+
+  /** Small content that nobody is likely to hold yet, in base64. */
+  async #inline({ manifest, previous }: StoredObject, have: readonly string[], maxBytes: number): Promise<string | undefined> {
+    const { key, sha256, size } = manifest;
+    const likelyHeld = have.includes(sha256) || previous?.sha256 === sha256 || this.#options.catalog.references.isShared(sha256, key);
+    if (size === 0 || size > maxBytes || likelyHeld) return undefined;
+    const bytes = await this.#options.ranges.read(sha256, 0, size);
+    this.#options.metrics.fetchBytes.inc(size);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
   }
 
   #read({ sha256, offset, length }: Of<'read'>): Promise<Uint8Array> {

@@ -1,0 +1,5 @@
+/** SQLite as Sluice uses it: the log ahead, checkpoints beside. */
+export type { Checkpointer } from './checkpointer.ts';
+export { startCheckpointer } from './checkpointer.ts';
+export type { Durability } from './open-database.ts';
+export { openDatabase } from './open-database.ts';

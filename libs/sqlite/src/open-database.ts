@@ -1,0 +1,23 @@
+import { DatabaseSync } from 'node:sqlite';
+
+/**
+ * - `full`: a commit survives a power cut when it returns.
+ * - `relaxed`: it survives the death of the process when it returns, and a power cut after the next checkpoint. What a power cut takes is a
+ *   whole tail of commits.
+ */
+export type Durability = 'full' | 'relaxed';
+
+/** Pages of the log after which a commit itself checkpoints, should the {@link startCheckpointer checkpointer} lag behind: 64 MB. */
+const AUTOCHECKPOINT_PAGES = 16_384;
+
+/** Opens or creates a database in WAL mode (https://www.sqlite.org/wal.html). */
+export function openDatabase(path: string, durability: Durability): DatabaseSync {
+  const db = new DatabaseSync(path);
+  db.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'};
+    PRAGMA wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES};
+    PRAGMA busy_timeout = 5000;
+  `);
+  return db;
+}
