@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
 import type { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type Manifest, type PushCommand, SluiceError } from '@sluice/contracts';
 import { createLogger, readConfig } from '@sluice/runtime';
@@ -214,6 +214,43 @@ describe('edge', () => {
     scene.origin.distort = (bytes) => bytes;
     const response = await scene.get('site/a');
     expect([response.status, response.body.equals(first)]).toEqual([200, true]);
+  });
+
+  test('small content that comes along is stored without asking for it, and other bytes than the manifest’s are not taken', async () => {
+    await using scene = await Scene.start();
+    const bytes = randomBytes(10_000);
+    const manifest = scene.origin.upload('site/a', bytes);
+    const along = { kind: 'full', content: bytes.toString('base64') };
+    expect(await scene.pushStore(manifest, along)).toMatchObject({ outcome: 'stored', transfer: 'full', bytes: 10_000 });
+    expect(scene.origin.counts.read).toBe(0);
+    expect((await scene.get('site/a')).body.equals(bytes)).toBe(true);
+    const next = scene.origin.upload('site/b', randomBytes(10_000));
+    expect(await scene.pushStore(next, along)).toMatchObject({ outcome: 'stored', bytes: 10_000 });
+    expect(scene.origin.counts.read).toBe(1);
+    expect((await scene.get('site/b')).headers.get('etag')).toBe(`"${next.sha256}"`);
+  });
+
+  test('a large object comes in one stream where the origin can be reached, and over the broker where not', async () => {
+    const bytes = randomBytes(3_000_000);
+    let answers = 0;
+    const server = createServer((_request, response) => {
+      answers += 1;
+      response.writeHead(200, { 'content-length': bytes.byteLength }).end(bytes);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await using scene = await Scene.start();
+    scene.origin.blobsUrl = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+    await scene.stopEdge();
+    await scene.startEdge();
+    await scene.pushStore(scene.origin.upload('site/a', bytes));
+    expect([answers, scene.origin.counts.read]).toEqual([1, 0]);
+    expect((await scene.get('site/a')).body.equals(bytes)).toBe(true);
+    server.closeAllConnections();
+    server.close();
+    const other = randomBytes(3_000_000);
+    await scene.pushStore(scene.origin.upload('site/b', other));
+    expect(scene.origin.counts.readBytes).toBe(3_000_000);
+    expect((await scene.get('site/b')).body.equals(other)).toBe(true);
   });
 
   test('an invalidation fetches nothing; the next request asks once, however many ask, and the bytes stay', async () => {

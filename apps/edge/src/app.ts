@@ -7,7 +7,7 @@ import { type EdgeReport, edgePush, type PushCommand, type PushReply } from '@sl
 import { type Clock, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
-import { DirectBlobs } from './adapters/direct-blobs.ts';
+import { DirectDownload } from './adapters/direct-download.ts';
 import { startHttpServer } from './adapters/http-server.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
@@ -23,8 +23,8 @@ import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { Transfers } from './services/transfers.ts';
 
-/** How often what was committed is brought out of reach of a power cut too. */
-const CHECKPOINT_MS = 500;
+/** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
+const CHECKPOINT_MS = 5_000;
 /** How often ranks that changed by use are written to disk. */
 const FLUSH_RANKS_MS = 2_000;
 
@@ -121,8 +121,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     const connected = await Bus.connect({ servers: config.NATS_URL, name: `edge ${config.EDGE_ID}`, log });
     if (lifecycle.state !== 'running') return connected.close();
     bus = connected;
-    const direct = new DirectBlobs(clock, log);
-    lifecycle.onStop('direct blobs', () => direct.close());
+    const direct = new DirectDownload(clock, log);
+    lifecycle.onStop('direct download', () => direct.close());
     origin.provide(natsOrigin(connected, config.EDGE_REGION, direct));
     const stopServing = connected.serve(edgePush(config.EDGE_ID), (command) => answerPush(replica, metrics, command));
     const presence = new Presence({ bus: connected, clock, log, report });

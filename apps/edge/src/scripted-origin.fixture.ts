@@ -24,6 +24,8 @@ export class ScriptedOrigin {
   readonly changes: Change[] = [];
   readonly counts = { resolve: 0, read: 0, readBytes: 0, changes: 0 };
   catalogId = 'catalog-1';
+  /** Where it says its blobs can be read directly. */
+  blobsUrl: string | undefined;
   version = 100;
   /** Called before each answer; a throw is answered as a failure, a promise delays it. */
   interfere: (what: 'resolve' | 'read' | 'changes') => void | Promise<void> = () => {};
@@ -52,7 +54,8 @@ export class ScriptedOrigin {
         await this.interfere('changes');
         const reset = catalogId !== undefined && catalogId !== this.catalogId;
         const changes = this.changes.filter((change) => versionOf(change) > (reset ? 0 : since));
-        return { ok: true, catalogId: this.catalogId, reset, changes, next: this.version, done: true } as const;
+        const blobsUrl = this.blobsUrl === undefined ? {} : { blobsUrl: this.blobsUrl };
+        return { ok: true, catalogId: this.catalogId, reset, changes, next: this.version, done: true, ...blobsUrl } as const;
       }),
     ];
     await this.#bus.flush();

@@ -198,3 +198,20 @@ test('an event that was not announced before a restart is announced after it', a
   const streams = new Streams(await environment.connect(), silentLog);
   await eventually(async () => expect(await streams.recent(STREAMS.CONTENT, CONTENT_UPLOADED, 10)).toHaveLength(1));
 }, 30_000);
+
+test('small content comes along with a resolve when it is asked for and nobody is likely to hold it', async () => {
+  await using fixture = await brokerFixture();
+  const ask = (key: string, more: object = {}) =>
+    fixture.bus.request(ORIGIN_FETCH, { op: 'resolve', key, inlineMaxBytes: 100, ...more }, { timeoutMs });
+  const hello = Buffer.from('hello').toString('base64');
+  await fixture.put('site/a', 'hello');
+  expect(await ask('site/a')).toMatchObject({ found: true, content: hello });
+  expect(await ask('site/a', { inlineMaxBytes: 0 })).not.toHaveProperty('content');
+  expect(await ask('site/a', { inlineMaxBytes: 4 })).not.toHaveProperty('content');
+  expect(await ask('site/a', { have: [sha256('hello')] })).not.toHaveProperty('content');
+  await fixture.put('site/a', 'hello');
+  expect(await ask('site/a')).not.toHaveProperty('content');
+  await fixture.put('site/b', 'shared');
+  await fixture.put('site/c', 'shared');
+  expect(await ask('site/c')).not.toHaveProperty('content');
+});

@@ -365,3 +365,38 @@ test('the checker of these tests sees a wrong byte', async () => {
   await writeFile(join(scope.dir, 'files', sha256.slice(0, 2), sha256), contentOf(LARGE.length, 5));
   await expect(checkStore(scope.store, scope.dir)).rejects.toThrow();
 });
+
+describe('a file that somebody else wrote', () => {
+  const ref = { sha256: sha256Of(LARGE), size: LARGE.byteLength };
+
+  test('becomes a blob that a new start finds', async () => {
+    await using scope = await scopedStore();
+    const file = scope.store.incoming();
+    await writeFile(file.path, LARGE);
+    await file.adopt(ref, 3);
+    await file.discard();
+    const reopened = await scope.reopen();
+    expect(Buffer.from(await reopened.readAll(ref.sha256)).equals(LARGE)).toBe(true);
+    expect(reopened.lowest(1)).toMatchObject([{ ...ref, rank: 3 }]);
+  });
+
+  test('of another size is refused, and one that is dropped leaves nothing', async () => {
+    await using scope = await scopedStore();
+    const file = scope.store.incoming();
+    await writeFile(file.path, LARGE.subarray(1));
+    await expect(file.adopt(ref)).rejects.toThrow(BlobMismatchError);
+    await file.discard();
+    expect([scope.store.totals.count, await readdir(join(scope.dir, 'incoming'))]).toEqual([0, []]);
+  });
+
+  test('can be read without being kept, and vanishes with its reader', async () => {
+    await using scope = await scopedStore();
+    const file = scope.store.incoming();
+    await writeFile(file.path, LARGE);
+    const reader = await file.open(ref);
+    await file.discard();
+    expect(Buffer.from(await reader.read(0, ref.size)).equals(LARGE)).toBe(true);
+    await reader.close();
+    expect([scope.store.totals.count, await readdir(join(scope.dir, 'incoming'))]).toEqual([0, []]);
+  });
+});

@@ -14,7 +14,7 @@ import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { readBootId } from './boot-id.ts';
-import { BlobMissingError, fromDiskError } from './errors.ts';
+import { BlobMismatchError, BlobMissingError, fromDiskError } from './errors.ts';
 import { KeyLock } from './key-lock.ts';
 import { type Operate, operate as operatePlainly } from './operate.ts';
 
@@ -22,6 +22,8 @@ import { type Operate, operate as operatePlainly } from './operate.ts';
 const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 const DATABASE = 'blobs.db';
+/** How long the files of a relaxed store may wait for their sync. */
+const SYNC_DELAY_MS = 2_000;
 
 export interface BlobStoreOptions {
   readonly dir: string;
@@ -44,6 +46,14 @@ interface PendingRow {
   readonly rank: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** See {@link BlobStore.incoming}. */
+export interface IncomingFile {
+  readonly path: string;
+  adopt(ref: BlobRef, rank?: number): Promise<void>;
+  open(ref: BlobRef): Promise<BlobReader>;
+  discard(): Promise<void>;
 }
 
 export class BlobStore {
@@ -106,8 +116,8 @@ export class BlobStore {
       CREATE INDEX IF NOT EXISTS blobs_unsynced ON blobs (unsynced_boot, sha256) WHERE unsynced_boot IS NOT NULL;
     `);
     const store = new BlobStore(options, db);
-    await store.#syncDirectory('BLOB_OPEN:SYNC_DIRECTORY', filesDir);
-    await store.#syncDirectory('BLOB_OPEN:SYNC_DIRECTORY', options.dir);
+    await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', filesDir);
+    await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', options.dir);
     await store.#recover();
     return store;
   }
@@ -216,6 +226,32 @@ export class BlobStore {
     });
   }
 
+  /**
+   * A place for a file that somebody else writes. `adopt` makes it a blob: the caller has verified that it has exactly these bytes. `open` reads it
+   * without keeping it: it vanishes with the reader. `discard` drops it; harmless after the others.
+   */
+  incoming(): IncomingFile {
+    const path = join(this.#dir, 'incoming', randomUUID());
+    return {
+      path,
+      adopt: async (ref, rank = 0) => {
+        if ((await stat(path)).size !== ref.size) throw new BlobMismatchError(`the file does not have ${ref.size} bytes`);
+        if (this.#durable) await this.#syncPath('BLOB_COMMIT:SYNC', path);
+        await this.#files
+          .run(ref.sha256, () => this.#commitFile(ref, path, rank))
+          .catch((error: unknown) => {
+            throw fromDiskError(error);
+          });
+      },
+      open: async (ref) => {
+        const file = await open(path, 'r');
+        await rm(path, { force: true });
+        return new BlobReader(ref, undefined, file);
+      },
+      discard: () => rm(path, { force: true }),
+    };
+  }
+
   async #commitFile(ref: BlobRef, temporaryPath: string, rank: number): Promise<void> {
     // Never in the place of a file whose row is there: that one may be safe on disk already, while this one may not.
     if (await this.#holdsFile(ref)) return rm(temporaryPath, { force: true });
@@ -223,7 +259,7 @@ export class BlobStore {
     try {
       await this.#ensureShard(ref.sha256.slice(0, 2));
       await this.#operate('BLOB_COMMIT:RENAME', () => rename(temporaryPath, path));
-      if (this.#durable) await this.#syncDirectory('BLOB_COMMIT:SYNC_DIRECTORY', join(path, '..'));
+      if (this.#durable) await this.#syncPath('BLOB_COMMIT:SYNC_DIRECTORY', join(path, '..'));
       await this.#commitRow(ref, null, rank);
     } catch (error) {
       // What stays here all the same is garbage without a row; the next start removes it.
@@ -253,7 +289,7 @@ export class BlobStore {
 
   async #makeShard(shard: string): Promise<void> {
     await mkdir(join(this.#dir, 'files', shard), { recursive: true });
-    if (this.#durable) await this.#syncDirectory('BLOB_COMMIT:SYNC_DIRECTORY', join(this.#dir, 'files'));
+    if (this.#durable) await this.#syncPath('BLOB_COMMIT:SYNC_DIRECTORY', join(this.#dir, 'files'));
   }
 
   async #sizeOfFile(sha256: string): Promise<number | undefined> {
@@ -265,12 +301,13 @@ export class BlobStore {
     }
   }
 
-  async #syncDirectory(label: string, path: string): Promise<void> {
-    const directory = await open(path, 'r');
+  /** Syncs a file or directory. */
+  async #syncPath(label: string, path: string): Promise<void> {
+    const handle = await open(path, 'r');
     try {
-      await this.#operate(label, () => directory.sync());
+      await this.#operate(label, () => handle.sync());
     } finally {
-      await directory.close();
+      await handle.close();
     }
   }
 
@@ -285,6 +322,8 @@ export class BlobStore {
   }
 
   async #syncAll(): Promise<void> {
+    // A burst passes first: syncing beside it would only hold it up.
+    await new Promise((resolve) => setTimeout(resolve, SYNC_DELAY_MS).unref());
     while (this.#syncWanted) {
       this.#syncWanted = false;
       for (let last: string | undefined = ''; last !== undefined && this.#db.isOpen; ) last = await this.#syncNext(last);

@@ -1,7 +1,7 @@
 /** Content-addressed bytes on disk. */
 export { BlobReader } from './blob-reader.ts';
 export type { BlobRef } from './blob-ref.ts';
-export type { BlobStoreOptions } from './blob-store.ts';
+export type { BlobStoreOptions, IncomingFile } from './blob-store.ts';
 export { BlobStore } from './blob-store.ts';
 export { BlobWriter, INLINE_MAX_BYTES } from './blob-writer.ts';
 export { readBootId } from './boot-id.ts';

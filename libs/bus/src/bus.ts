@@ -51,6 +51,8 @@ export class Bus {
   readonly #log: BusLogger;
   readonly #reconnectListeners = new Set<() => void>();
   readonly #rawReply = createHeaders();
+  /** What was last sent to several, encoded: a command goes to every edge in the same words. */
+  readonly #encoded = new WeakMap<object, Uint8Array>();
   #connected = true;
 
   private constructor(connection: NatsConnection, log: BusLogger) {
@@ -159,12 +161,21 @@ export class Bus {
   ): Promise<Msg> {
     const { timeoutMs, signal } = options;
     signal?.throwIfAborted();
-    const payload = encode(to.subject, to.request, message);
+    const payload = this.#encodeOnce(to, message);
     if (!this.#connected) throw new BrokerAwayError(to.subject, undefined);
     const reply = this.connection.request(to.subject, payload, { timeout: timeoutMs }).catch((error: unknown) => {
       throw fromNatsError(error, to.subject, timeoutMs);
     });
     return signal === undefined ? reply : abortable(reply, signal);
+  }
+
+  /** The same message object is checked and encoded once, however many it is sent to. Do not change it afterwards. */
+  #encodeOnce<Subject extends RequestSubject>(to: Subject, message: z.input<Subject['request']>): Uint8Array {
+    const known = typeof message === 'object' && message !== null ? this.#encoded.get(message) : undefined;
+    if (known !== undefined) return known;
+    const encoded = encode(to.subject, to.request, message);
+    if (typeof message === 'object' && message !== null) this.#encoded.set(message, encoded);
+    return encoded;
   }
 
   /**

@@ -31,6 +31,8 @@ export interface DurableMessage {
   readonly storedAtMs: number;
   /** 1 for the first delivery. */
   readonly delivery: number;
+  /** The id it was published under, if any. */
+  readonly id: string | undefined;
   ack(): void;
   retryIn(delayMs: number): void;
   working(): void;
@@ -182,6 +184,7 @@ function durableMessage(message: JsMsg): DurableMessage {
     sequence: message.seq,
     storedAtMs: message.time.getTime(),
     delivery: message.info.deliveryCount,
+    id: message.headers?.get('Nats-Msg-Id') || undefined,
     ack: () => message.ack(),
     retryIn: (delayMs) => message.nak(delayMs),
     working: () => message.working(),

@@ -7,8 +7,8 @@ import { DatabaseSync } from 'node:sqlite';
  */
 export type Durability = 'full' | 'relaxed';
 
-/** Pages of the log after which a commit itself checkpoints, should the {@link startCheckpointer checkpointer} lag behind: 64 MB. */
-const AUTOCHECKPOINT_PAGES = 16_384;
+/** Pages of the log after which a commit itself checkpoints, should the checkpointer lag behind: 128 MB. */
+const AUTOCHECKPOINT_PAGES = 32_768;
 
 /** Opens or creates a database in WAL mode (https://www.sqlite.org/wal.html). */
 export function openDatabase(path: string, durability: Durability): DatabaseSync {

@@ -34,4 +34,4 @@ export async function testBroker(): Promise<
 }
 
 /** Says nothing. */
-export const silentLog: BusLogger = { info() {}, warn() {}, error() {} };
+export const silentLog: BusLogger & { debug(): void } = { debug() {}, info() {}, warn() {}, error() {} };

@@ -67,6 +67,7 @@ function stage() {
         data: Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)),
         sequence,
         storedAtMs: 7,
+        id: undefined,
         delivery: 1,
         ack: () => log.push('ack'),
         retryIn: (delayMs) => log.push(`retry in ${delayMs}`),

@@ -64,11 +64,20 @@ export function keyState(key: string, reply: Exclude<ResolveReply, { ok: false }
  * No edge outside the placement is told to store.
  */
 export function plan(state: KeyState, edges: readonly PlanEdge[], options: PlanOptions): PlannedPush[] {
+  const distinct = new Map<string, PlannedCommand>();
   return edges.flatMap((edge) => {
     if (!options.again && isConfirmedAt(edge, state)) return [];
     const command = commandFor(state, edge, options);
-    return command === undefined ? [] : [{ edge: edge.id, command }];
+    return command === undefined ? [] : [{ edge: edge.id, command: shared(distinct, command) }];
   });
+}
+
+/** The same object for equal commands of one plan, so that each is encoded once. */
+function shared(distinct: Map<string, PlannedCommand>, command: PlannedCommand): PlannedCommand {
+  const what = command.op === 'store' ? `store ${command.transfer.kind}` : command.op;
+  const known = distinct.get(what) ?? command;
+  distinct.set(what, known);
+  return known;
 }
 
 function commandFor(state: KeyState, edge: PlanEdge, options: PlanOptions): PlannedCommand | undefined {

@@ -17,6 +17,8 @@ export type Disposition =
   | { readonly kind: 'rejected'; readonly reason: string }
   | { readonly kind: 'later'; readonly error: unknown };
 
+/** How far the origin's clock may be ahead of this one without anybody asking. */
+const CLOCK_SKEW_MS = 60_000;
 const DISTRIBUTED: Disposition = { kind: 'distributed' };
 const ALREADY_CURRENT: PushResult = { outcome: 'current', bytes: 0, attempts: 0 };
 
@@ -112,17 +114,25 @@ export class Distributor {
     let pushed: Promise<void>;
     try {
       await this.#deps.presence.settled();
-      const newest = await this.#deps.origin.newestVersion();
-      // Its version would cover every upload to come, and no edge could ever confirm one of them.
-      if (newest !== undefined && event.version > newest) {
-        return { kind: 'rejected', reason: `version: the origin has come to ${newest} only; leave out "version" to invalidate by hand` };
-      }
+      const reason = await this.#whyBeyond(event);
+      if (reason !== undefined) return { kind: 'rejected', reason };
       pushed = this.#pushInvalidation(event, distribution);
     } finally {
       queued();
     }
     await pushed;
     return DISTRIBUTED;
+  }
+
+  /**
+   * Why an invalidation's version cannot be the origin's: it would cover every upload to come, and no edge could confirm one of them. Versions
+   * follow the clock, so only one that is ahead of it is worth a question.
+   */
+  async #whyBeyond(event: InvalidationEvent): Promise<string | undefined> {
+    if (event.version <= (this.#deps.clock.nowMs() + CLOCK_SKEW_MS) * 1000) return undefined;
+    const newest = await this.#deps.origin.newestVersion();
+    if (newest === undefined || event.version <= newest) return undefined;
+    return `version: the origin has come to ${newest} only; leave out "version" to invalidate by hand`;
   }
 
   #pushInvalidation(event: InvalidationEvent, distribution: Distribution): Promise<void> {
@@ -148,11 +158,13 @@ export class Distributor {
     again: boolean,
   ): Promise<void> {
     const byId = new Map(edges.map((edge) => [edge.id, edge]));
+    const commands = new Map<PlannedPush['command'], PushCommand>();
+    for (const { command } of pushes) if (!commands.has(command)) commands.set(command, { ...command, eventId });
     await Promise.all(
       pushes.map(async ({ edge: id, command: planned }) => {
         const edge = byId.get(id);
-        if (edge === undefined) return;
-        const command: PushCommand = { ...planned, eventId };
+        const command = commands.get(planned);
+        if (edge === undefined || command === undefined) return;
         const result = await this.#deps.pusher.push(edge, command, again);
         if (isCarriedOut(result)) this.#deps.confirmations.note(edge, command);
         const nowMs = this.#deps.clock.monotonicMs();

@@ -2,7 +2,7 @@ import type { Bus } from '@sluice/bus';
 import { INLINE_CONTENT_MAX_BYTES, ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
 import pRetry, { type Options } from 'p-retry';
 import type { OriginPort } from '../services/origin-port.ts';
-import type { DirectBlobs } from './direct-blobs.ts';
+import type { DirectDownload } from './direct-download.ts';
 
 /** A resolve may wait for a patch to be made, and a visitor may wait for a resolve. */
 const RESOLVE_TIMEOUT_MS = 2_000;
@@ -23,7 +23,7 @@ const RETRY: Options = {
 };
 
 /** The origin over NATS, with the short cut for large blobs that it names in its feed. */
-export function natsOrigin(bus: Bus, region: string, direct: DirectBlobs): OriginPort {
+export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): OriginPort {
   return {
     resolve(key, have, withContent = false) {
       const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
@@ -32,7 +32,7 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectBlobs): Origi
     },
     read: (sha256, offset, length) =>
       pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
-    readDirectly: (sha256, sizeBytes) => direct.read(sha256, sizeBytes),
+    download: (sha256, sizeBytes, path) => direct.download(sha256, sizeBytes, path),
     async changes(since, catalogId) {
       const request = { region, since, ...(catalogId === undefined ? {} : { catalogId }) };
       const page = await pRetry(() => bus.request(ORIGIN_CHANGES, request, { timeoutMs: CHANGES_TIMEOUT_MS }), RETRY);

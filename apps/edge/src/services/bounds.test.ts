@@ -28,7 +28,7 @@ function hangingOrigin(): OriginPort & { readonly asked: string[] } {
   return {
     asked,
     chunkBytes: 1024,
-    readDirectly: async function* () {},
+    download: async () => false,
     resolve: (key) => never(key),
     read: (sha256) => never(sha256),
     changes: () => never('changes'),

@@ -33,7 +33,7 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
   const asked: number[] = [];
   const origin: OriginPort = {
     chunkBytes: 1024,
-    readDirectly: async function* () {},
+    download: async () => false,
     resolve: () => Promise.reject(new Error('not asked for')),
     read: () => Promise.reject(new Error('not asked for')),
     changes: async (since, catalogId) => {

@@ -9,8 +9,8 @@ export interface OriginPort {
   resolve(key: string, have: readonly string[], withContent?: boolean): Promise<Resolution>;
   /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
   read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
-  /** The bytes of a large blob from its beginning in one stream, as far as that works: all, some or none. Never throws. */
-  readDirectly(sha256: string, sizeBytes: number): AsyncIterable<Uint8Array>;
+  /** Brings a large blob into a file by a shorter way. True: exactly its bytes are there, verified. False: that cannot be done now. Never rejects. */
+  download(sha256: string, sizeBytes: number, path: string): Promise<boolean>;
   /** What changed for this edge's region since a version. */
   changes(since: number, catalogId: string | undefined): Promise<ChangesPage>;
   /** Most bytes of one `read`. */
@@ -27,7 +27,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
   return {
     resolve: async (key, have, withContent) => origin().resolve(key, have, withContent),
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
-    readDirectly: (sha256, sizeBytes) => origin().readDirectly(sha256, sizeBytes),
+    download: async (sha256, sizeBytes, path) => origin().download(sha256, sizeBytes, path),
     changes: async (since, catalogId) => origin().changes(since, catalogId),
     get chunkBytes() {
       return origin().chunkBytes;

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
 /** Bytes of recently read ranges that are kept: edges ask for the same ones at nearly the same time. */
-const KEPT_MAX_BYTES = 8 * 1024 * 1024;
+const KEPT_MAX_BYTES = 4 * 1024 * 1024;
 
 export type ReadRange = (sha256: string, offset: number, length: number) => Promise<Uint8Array>;
 

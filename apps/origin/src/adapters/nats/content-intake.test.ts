@@ -29,7 +29,7 @@ async function intakeFixture() {
     log: silent,
   });
   const message = (subject: string, data: string | Uint8Array, sequence = 1): DurableMessage => ({
-    ...{ subject, data: Buffer.from(data), sequence, storedAtMs: 5, delivery: 1, working: () => {} },
+    ...{ subject, data: Buffer.from(data), sequence, storedAtMs: 5, delivery: 1, id: undefined, working: () => {} },
     ack: () => ended.push('ack'),
     retryIn: () => ended.push('retry'),
   });

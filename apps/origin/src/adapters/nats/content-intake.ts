@@ -8,6 +8,8 @@ import type { OriginMetrics } from '../metrics.ts';
 /** Messages being dealt with at once. */
 const PENDING_MAX = 256;
 const ACK_WAIT_MS = 30_000;
+/** How long the acknowledgement of a message that only passes by may wait for others. */
+const ACKNOWLEDGE_LATER_MS = 100;
 /** Pause before a message that could not be dealt with (disk full, broker leaving) is delivered again. */
 const RETRY_DELAY_MS = 2_000;
 const PAYLOAD_SHOWN_CHARACTERS = 1024;
@@ -30,10 +32,15 @@ export class ContentIntake {
   readonly #consumer: { stop(): Promise<void> };
   /** At most as many as the consumer may have outstanding. */
   readonly #underWay = new Set<Promise<void>>();
+  readonly #ownIdPrefix: string;
+  /** Fewer than half of what the consumer may have outstanding. */
+  readonly #passedBy: DurableMessage[] = [];
+  #cancelAcknowledging: (() => void) | undefined;
   #stopped = false;
 
   constructor(options: ContentIntakeOptions) {
     this.#options = options;
+    this.#ownIdPrefix = `${options.catalog.id.slice(0, 8)}-`;
     this.#consumer = options.streams.consume(
       { stream: STREAMS.CONTENT, durable: 'origin-intake', maxPending: PENDING_MAX, ackWaitMs: ACK_WAIT_MS },
       (message) => void this.take(message),
@@ -46,6 +53,7 @@ export class ContentIntake {
    */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#acknowledgePassedBy();
     void this.#consumer.stop();
     await Promise.allSettled(this.#underWay);
   }
@@ -53,9 +61,23 @@ export class ContentIntake {
   /** Deals with one message and ends it. */
   async take(message: DurableMessage): Promise<void> {
     if (this.#stopped) return;
+    if (message.id?.startsWith(this.#ownIdPrefix) === true) return this.#acknowledgeLater(message);
     const work = this.#deal(message);
     this.#underWay.add(work);
     await work.finally(() => this.#underWay.delete(work));
+  }
+
+  /** What this catalog announced itself only passes by, at the moment when everybody asks for it: no hurry, and one write for many. */
+  #acknowledgeLater(message: DurableMessage): void {
+    this.#passedBy.push(message);
+    if (this.#passedBy.length >= PENDING_MAX / 2) this.#acknowledgePassedBy();
+    this.#cancelAcknowledging ??= this.#options.clock.after(ACKNOWLEDGE_LATER_MS, () => this.#acknowledgePassedBy());
+  }
+
+  #acknowledgePassedBy(): void {
+    this.#cancelAcknowledging?.();
+    this.#cancelAcknowledging = undefined;
+    for (const message of this.#passedBy.splice(0)) message.ack();
   }
 
   async #deal(message: DurableMessage): Promise<void> {
