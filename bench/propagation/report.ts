@@ -22,11 +22,12 @@ export interface Report {
   readonly suite: string;
   readonly machine: Machine;
   readonly edges: number;
+  readonly warmUpObjects: number;
   readonly rows: readonly Row[];
 }
 
 /** The table as Markdown, which also reads well on a terminal. */
-export function renderReport({ machine, edges, rows }: Report): string {
+export function renderReport({ machine, edges, warmUpObjects, rows }: Report): string {
   const cells = [
     ['measured', 'unit', 'Sluice p50', 'p99', 'rsync p50', 'p99', 'ratio', 'moved', 'target', 'met'],
     ...rows.map((row) => [
@@ -47,7 +48,7 @@ export function renderReport({ machine, edges, rows }: Report): string {
   const [head = [], ...body] = cells;
   const table = [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
   const versions = `${machine.date}, ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, Linux ${machine.kernel}, Node ${machine.node}, ${machine.natsServer}, ${machine.rsync}`;
-  return `${edges} edges and rsync to ${edges} targets in parallel, on one machine in one run.\n${versions}\n\n${table}\n`;
+  return `${edges} edges and rsync to ${edges} targets in parallel, on one machine in one run, after ${warmUpObjects} objects to warm up.\n${versions}\n\n${table}\n`;
 }
 
 function figure(value: number | undefined): string {

@@ -23,8 +23,8 @@ interface Sizes {
   readonly invalidations: number;
   readonly warmUp: number;
 }
-const FULL: Sizes = { sequential: 300, rsyncSequential: 30, burst: 2_000, large: 5, invalidations: 300, warmUp: 300 };
-const QUICK: Sizes = { sequential: 30, rsyncSequential: 3, burst: 200, large: 1, invalidations: 30, warmUp: 50 };
+const FULL: Sizes = { sequential: 300, rsyncSequential: 30, burst: 2_000, large: 5, invalidations: 300, warmUp: 2_000 };
+const QUICK: Sizes = { sequential: 30, rsyncSequential: 3, burst: 200, large: 1, invalidations: 30, warmUp: 100 };
 
 export async function propagation({ json, quick }: { readonly json: boolean; readonly quick: boolean }): Promise<void> {
   const sizes = quick ? QUICK : FULL;
@@ -38,9 +38,10 @@ export async function propagation({ json, quick }: { readonly json: boolean; rea
     const sources = join(dir, 'sources');
     await mkdir(sources);
 
-    say('warming up');
-    for (let index = 0; index < sizes.warmUp; index++)
+    say(`warming up with ${sizes.warmUp} objects`);
+    await eachOf([...Array(sizes.warmUp).keys()], UPLOADS_IN_FLIGHT, async (index) => {
       await sluice.confirmed(await sluice.upload(`bench/warm/${index}`, randomBytes(SMALL_BYTES)));
+    });
     const rows: Row[] = [];
     const step = async (what: string, measure: () => Promise<Row>): Promise<void> => {
       say(what);
@@ -51,7 +52,7 @@ export async function propagation({ json, quick }: { readonly json: boolean; rea
     await step('one large object', () => large(sluice, rsync, sources, sizes));
     await step('invalidations', () => invalidations(sluice, sizes));
 
-    const report = { suite: 'propagation', machine: describeMachine(), edges: EDGES, rows };
+    const report = { suite: 'propagation', machine: describeMachine(), edges: EDGES, warmUpObjects: sizes.warmUp, rows };
     if (!quick) {
       const results = join(import.meta.dirname, '../results');
       await mkdir(results, { recursive: true });
