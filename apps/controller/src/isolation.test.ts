@@ -59,7 +59,7 @@ describe('a hung edge', () => {
     expect(stage.outcomes.distributed).toHaveLength(20);
     const metrics = await (await fetch(`${controller.url}/metrics`)).text();
     expect(metrics).toMatch(/sluice_controller_pushes_deferred_total\{reason="queue_full",app="controller"\} 20/);
-    expect(metrics).toMatch(/sluice_controller_longest_queue_total\{app="controller"\} 2/);
+    expect(metrics).toMatch(/sluice_controller_longest_queue\{app="controller"\} 2/);
     await stuck.leave();
     for (const id of held)
       expect((await stage.outcomes.of(id)).edges).toMatchObject([{ edge: 'us-1', outcome: 'unreachable' }, { edge: 'us-2' }]);

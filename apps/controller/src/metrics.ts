@@ -62,7 +62,7 @@ export interface ControllerGauges {
 
 export function registerGauges(registry: Registry, read: ControllerGauges): void {
   new Gauge({
-    name: 'sluice_controller_edges_total',
+    name: 'sluice_controller_edges',
     help: 'Live edges',
     labelNames: ['region'],
     registers: [registry],
@@ -72,9 +72,9 @@ export function registerGauges(registry: Registry, read: ControllerGauges): void
     },
   });
   const sum = (): number => read.queueLengths().reduce((total, length) => total + length, 0);
-  gauge(registry, 'sluice_controller_queued_commands_total', 'Commands waiting, over all edges', sum);
-  gauge(registry, 'sluice_controller_longest_queue_total', 'Commands waiting for the edge with the most', () =>
+  gauge(registry, 'sluice_controller_queued_commands', 'Commands waiting, over all edges', sum);
+  gauge(registry, 'sluice_controller_longest_queue', 'Commands waiting for the edge with the most', () =>
     read.queueLengths().reduce((longest, length) => Math.max(longest, length), 0),
   );
-  gauge(registry, 'sluice_controller_events_in_work_total', 'Events read and not yet distributed', read.eventsInWork);
+  gauge(registry, 'sluice_controller_events_in_work', 'Events read and not yet distributed', read.eventsInWork);
 }

@@ -30,6 +30,10 @@ export async function findNatsServer(say: (message: string) => void = () => {}):
       throw new NatsServerMissingError(`, and "${[command, ...args].join(' ')}" failed: ${(error as Error).message.trim()}`);
     }
   }
+  // Debian's package starts a service of its own on port 4222, without JetStream. It was not there before, so nobody misses it.
+  if (process.platform === 'linux' && (await which('systemctl')) !== undefined) {
+    await run('systemctl', ['disable', '--now', 'nats-server']).catch(() => {});
+  }
   const installed = await which('nats-server');
   if (installed === undefined) throw new NatsServerMissingError(', also after installing it');
   return installed;

@@ -97,6 +97,14 @@ describe('direct download', () => {
     expect((await it.bring()).came).toBe(true);
   });
 
+  test('a blob that is not there says nothing of the others', async () => {
+    let missing = true;
+    await using it = await scene((request, response) => (missing ? void response.writeHead(404).end() : whole(request, response)));
+    expect((await it.bring()).came).toBe(false);
+    missing = false;
+    expect((await it.bring()).came).toBe(true);
+  });
+
   test('without an address, or with one it cannot speak to, nothing is tried', async () => {
     await using it = await scene(whole);
     for (const address of [undefined, 'https://127.0.0.1:1']) {
@@ -114,16 +122,12 @@ describe('response head', () => {
     ['HTTP/1.1 204\r\n\r\n', { status: 204, contentLength: undefined, bytes: 16 }],
     ['HTTP/1.1 200 OK\r\nCONTENT-LENGTH:7\r\n\r\n', { status: 200, contentLength: 7, bytes: 37 }],
     ['HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n', { status: 200, contentLength: undefined, bytes: 39 }],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', { status: 200, contentLength: undefined, bytes: 66 }],
     ['HTTP/1.1 200 OK\r\nContent-Le', undefined],
   ])('%j', (text, expected) => {
     expect(head(text)).toEqual(expected);
   });
-  test.each([
-    'SSH-2.0\r\n\r\n',
-    'HTTP/2 200\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
-    `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(20_000)}`,
-  ])('%.40s… is refused', (text) => {
+  test.each(['SSH-2.0\r\n\r\n', 'HTTP/2 200\r\n\r\n', `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(20_000)}`])('%.40s… is refused', (text) => {
     expect(() => head(text)).toThrow();
   });
   test('any bytes are understood, wanted more of, or refused', () => {

@@ -21,14 +21,19 @@ export interface DownloadJob {
 /** What it answers: nothing wrong, or what. */
 export interface DownloadResult {
   readonly id: number;
-  readonly problem: string | undefined;
+  readonly problem: Problem | undefined;
+}
+/** `missing`: the origin was reached and has other things to say than the blob. Else it could not be read this way. */
+export interface Problem {
+  readonly message: string;
+  readonly missing: boolean;
 }
 
 export class DirectDownload {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #queue = new PQueue({ concurrency: CONCURRENT_DOWNLOADS });
-  readonly #waiting = new Map<number, (problem: string | undefined) => void>();
+  readonly #waiting = new Map<number, (problem: Problem | undefined) => void>();
   #worker: Worker | undefined;
   #nextId = 1;
   #baseUrl: string | undefined;
@@ -52,12 +57,13 @@ export class DirectDownload {
     if (baseUrl === undefined || this.#clock.monotonicMs() < this.#unusableUntilMs) return false;
     const problem = await this.#queue.add(() => this.#ask({ url: `${baseUrl}/${sha256}`, path, sha256, sizeBytes }));
     if (problem === undefined) return true;
+    if (problem.missing) return false;
     this.#unusableUntilMs = this.#clock.monotonicMs() + UNUSABLE_MS;
-    this.#log.info({ problem, baseUrl }, 'blobs cannot be read directly now, reading over the broker');
+    this.#log.info({ problem: problem.message, baseUrl }, 'blobs cannot be read directly now, reading over the broker');
     return false;
   }
 
-  #ask(job: Omit<DownloadJob, 'id'>): Promise<string | undefined> {
+  #ask(job: Omit<DownloadJob, 'id'>): Promise<Problem | undefined> {
     return new Promise((resolve) => {
       const id = this.#nextId++;
       this.#waiting.set(id, resolve);
@@ -78,8 +84,9 @@ export class DirectDownload {
     return worker;
   }
 
-  #fail(problem: string): void {
+  #fail(message: string): void {
     this.#worker = undefined;
+    const problem: Problem = { message, missing: false };
     for (const resolve of this.#waiting.values()) resolve(problem);
     this.#waiting.clear();
   }

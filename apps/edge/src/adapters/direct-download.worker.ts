@@ -16,9 +16,11 @@ const IDLE_MS = 5_000;
 parentPort?.on('message', (job: DownloadJob) => {
   download(job).then(
     () => answer({ id: job.id, problem: undefined }),
-    (error: unknown) => answer({ id: job.id, problem: (error as Error).message }),
+    (error: Error) => answer({ id: job.id, problem: { message: error.message, missing: error instanceof NotFoundError } }),
   );
 });
+
+class NotFoundError extends Error {}
 
 function answer(result: DownloadResult): void {
   parentPort?.postMessage(result);
@@ -40,6 +42,7 @@ function download({ url, path, sha256, sizeBytes }: DownloadJob): Promise<void> 
       head = Buffer.concat([head, arrived]);
       const parsed = parseResponseHead(head);
       if (parsed === undefined) return false;
+      if (parsed.status === 404) throw new NotFoundError('the origin has no such blob');
       if (parsed.status !== 200 || parsed.contentLength !== sizeBytes) throw new Error(`the origin answered ${parsed.status}`);
       body = head.subarray(parsed.bytes);
       received = 0;

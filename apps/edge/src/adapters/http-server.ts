@@ -7,6 +7,8 @@ import type { VisitorHandler } from './visitor-handler.ts';
 const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Connections beyond this are closed at once. */
+const CONNECTIONS_MAX = 10_000;
 /** While stopping, how often connections that have become idle are closed. */
 const IDLE_SWEEP_MS = 50;
 
@@ -31,6 +33,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS },
     (request, response) => void answer(options, request, response),
   );
+  server.maxConnections = CONNECTIONS_MAX;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);

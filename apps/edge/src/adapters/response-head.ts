@@ -11,7 +11,7 @@ export interface ResponseHead {
 
 /**
  * The head at the beginning of an HTTP/1.1 response (RFC 9112 §4, §5), undefined while it is not complete.
- * @throws when it is none, is too long, or announces a body in another way than by its length
+ * @throws when it is none or is too long
  */
 export function parseResponseHead(received: Buffer): ResponseHead | undefined {
   const end = received.indexOf('\r\n\r\n');
@@ -21,8 +21,8 @@ export function parseResponseHead(received: Buffer): ResponseHead | undefined {
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(statusLine)?.[1];
   if (status === undefined) throw new Error('what answers does not speak HTTP/1.1');
   const fields = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
-  if (fields.has('transfer-encoding')) throw new Error('the response comes in a transfer coding');
-  const length = fields.get('content-length');
+  // With a transfer coding the length of the body is not announced, whatever else is said (RFC 9112 §6.3).
+  const length = fields.has('transfer-encoding') ? undefined : fields.get('content-length');
   return {
     status: Number(status),
     contentLength: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined,

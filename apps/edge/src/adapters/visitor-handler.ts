@@ -162,9 +162,14 @@ export class VisitorHandler {
     }
     // Ends without completing the body when the bytes cannot be read: the connection is destroyed, so nobody takes it for whole.
     await pipeline(async function* () {
-      for await (const chunk of reader.chunks(start, end)) {
-        metrics.sentBytes.inc(chunk.byteLength);
-        yield chunk;
+      try {
+        for await (const chunk of reader.chunks(start, end)) {
+          metrics.sentBytes.inc(chunk.byteLength);
+          yield chunk;
+        }
+      } catch (error) {
+        metrics.brokenBodies.inc();
+        throw error;
       }
     }, response);
   }

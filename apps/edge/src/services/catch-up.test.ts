@@ -133,6 +133,20 @@ describe('catch-up', () => {
     expect(it.index.catalogId).toBe('d');
   });
 
+  test('another catalog that has nothing yet empties the edge too, and what comes into it later is taken', async () => {
+    let answer = page([store('site/a', 1)], 1);
+    await using it = await scene(() => answer);
+    await it.catchUp.run();
+    answer = page([], 5, { reset: true, catalogId: 'new' });
+    await it.catchUp.run();
+    expect(it.index.get('site/a')).toBeUndefined();
+    answer = page([], 7, { catalogId: 'newer' });
+    await it.catchUp.run();
+    answer = page([store('site/b', 9)], 9, { catalogId: 'newer' });
+    await it.catchUp.run();
+    expect([it.index.get('site/b')?.version, it.index.catalogId]).toEqual([9, 'newer']);
+  });
+
   test.each([
     ['that does not advance', page([], 0, { done: false })],
     ['that starts over again and again', page([], 5, { reset: true, done: false })],

@@ -99,10 +99,12 @@ export class CatchUp {
     let count = 0;
     for (;;) {
       const page = await origin.changes(since, catalogId);
-      if (page.reset ? listing : !page.done && page.next <= since) {
+      // Another catalog than before is another feed, also when nothing was known of it yet.
+      const startsOver = page.reset || (catalogId !== undefined && page.catalogId !== catalogId);
+      if (startsOver ? listing : !page.done && page.next <= since) {
         throw new SluiceError('FEED_STUCK', `the change feed does not get beyond version ${since}`, { retryable: true });
       }
-      if (page.reset) {
+      if (startsOver) {
         log.info({ since, catalogId: page.catalogId }, 'the feed starts over, listing everything');
         listing = true;
         index.beginListing();

@@ -81,7 +81,7 @@ export class Catalog {
 
   constructor(options: CatalogOptions) {
     this.#options = options;
-    this.#db = openCatalogDatabase(options.path);
+    this.#db = openCatalogDatabase(options.path, options.clock.nowMs());
     const meta = this.#db.prepare('SELECT catalog_id, last_version, horizon FROM meta').get() as {
       catalog_id: string;
       last_version: number;

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { openDatabase } from '@sluice/sqlite';
+import { mintVersion } from '../../domain/version.ts';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (
@@ -56,10 +57,11 @@ const SCHEMA = `
 `;
 
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */
-export function openCatalogDatabase(path: string): DatabaseSync {
+export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
   const db = openDatabase(path, 'full');
   db.exec(SCHEMA);
-  db.prepare('INSERT INTO meta SELECT ?, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID());
+  // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.
+  db.prepare('INSERT INTO meta SELECT ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID(), mintVersion(nowMs, 0));
   return db;
 }
