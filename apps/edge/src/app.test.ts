@@ -424,6 +424,33 @@ describe('edge', () => {
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   }, 20_000);
 
+  test('a large object comes in a few ranges at a time', async () => {
+    await using scene = await Scene.start();
+    const bytes = randomBytes(12_000_000);
+    let reading = 0;
+    let most = 0;
+    scene.origin.interfere = async (what) => {
+      if (what !== 'read') return;
+      reading += 1;
+      most = Math.max(most, reading);
+      await new Promise((resolve) => setImmediate(resolve));
+      reading -= 1;
+    };
+    await scene.pushStore(scene.origin.upload('site/a', bytes));
+    expect(scene.origin.counts.read).toBeGreaterThan(8);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(4);
+    expect((await scene.get('site/a')).body.equals(bytes)).toBe(true);
+  });
+
+  test('bytes that vanish at the origin again and again are asked for three times, not for ever', async () => {
+    await using scene = await Scene.start();
+    const manifest = scene.origin.upload('site/a', first);
+    scene.origin.blobs.delete(manifest.sha256);
+    expect((await scene.get('site/a')).status).toBe(502);
+    expect(scene.origin.counts.resolve).toBe(3);
+  });
+
   test('a failure that passes is retried within the request', async () => {
     await using scene = await Scene.start();
     scene.origin.upload('site/a', first);

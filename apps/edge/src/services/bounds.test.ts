@@ -96,6 +96,17 @@ describe('bounds', () => {
     expect([origin.asked.length, refusals.length]).toEqual([PULLS_MAX, PULLS_MAX]);
   });
 
+  test('objects too large to keep: more visitors than may wait for one are refused as busy', async () => {
+    await using scene = await parts(hangingOrigin());
+    const refusals: unknown[] = [];
+    for (let number = 0; number < 200; number++) {
+      scene.transfers.bringDetached(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(refusals).toHaveLength(200 - 2 - 64);
+    expect(refusals.every((error) => error instanceof SluiceError && error.code === 'EDGE_BUSY')).toBe(true);
+  });
+
   test('ranks that wait to be written are bounded', async () => {
     await using scene = await parts(hangingOrigin());
     for (let number = 0; number < 2 * PENDING_RANKS_MAX; number++) scene.budget.touch(String(number), 100);
