@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { fromDiskError, type Operate } from '@sluice/blobs';
+import { Transactions } from '@sluice/sqlite';
 
 /** What runs around each transaction. */
 export interface CommitHooks {
@@ -20,12 +21,14 @@ interface Waiting {
  */
 export class GroupCommit {
   readonly #db: DatabaseSync;
+  readonly #transactions: Transactions;
   readonly #operate: Operate;
   readonly #hooks: CommitHooks;
   #waiting: Waiting[] = [];
 
   constructor(db: DatabaseSync, operate: Operate, hooks: CommitHooks) {
     this.#db = db;
+    this.#transactions = new Transactions(db);
     this.#operate = operate;
     this.#hooks = hooks;
   }
@@ -56,16 +59,11 @@ export class GroupCommit {
   }
 
   #transact(waiting: readonly Waiting[], settle: (() => void)[]): void {
-    this.#db.exec('BEGIN IMMEDIATE');
-    try {
+    this.#transactions.run(() => {
       this.#hooks.begin();
       for (const entry of waiting) settle.push(this.#attempt(entry));
       this.#hooks.beforeCommit();
-      this.#db.exec('COMMIT');
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw error;
-    }
+    });
   }
 
   #attempt({ change, resolve, reject }: Waiting): () => void {
