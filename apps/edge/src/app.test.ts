@@ -307,7 +307,7 @@ describe('edge', () => {
   });
 
   test('a 404 is remembered for a moment, and forgotten when an upload of the key arrives', async () => {
-    await using scene = await Scene.start({ EDGE_NEGATIVE_TTL_MS: '600000' });
+    await using scene = await Scene.start({ EDGE_NEGATIVE_TTL_MS: '60000' });
     expect((await scene.get('site/a')).status).toBe(404);
     expect((await scene.get('site/a')).cache).toBe('us-1;hit;detail=negative');
     expect(scene.origin.counts.resolve).toBe(1);
@@ -449,6 +449,47 @@ describe('edge', () => {
     scene.origin.blobs.delete(manifest.sha256);
     expect((await scene.get('site/a')).status).toBe(502);
     expect(scene.origin.counts.resolve).toBe(3);
+  });
+
+  test('a visitor who joins a pull does not get what was purged while it ran', async () => {
+    await using scene = await Scene.start();
+    const old = scene.origin.upload('site/a', first);
+    await scene.wipeEdge();
+    await scene.startEdge();
+    const gate = Promise.withResolvers<void>();
+    const reading = Promise.withResolvers<void>();
+    await scene.origin.stop();
+    await scene.origin.start();
+    await scene.invalidate({ key: 'site/a', mode: 'purge' });
+    scene.origin.interfere = (what) => {
+      if (what !== 'read') return;
+      reading.resolve();
+      return gate.promise;
+    };
+    const slow = scene.get('site/a');
+    await reading.promise;
+    const young = scene.origin.upload('site/a', second);
+    await scene.invalidate({ key: 'site/a', mode: 'purge' });
+    const late = scene.get('site/a');
+    gate.resolve();
+    for (const response of await Promise.all([slow, late])) {
+      expect(response.headers.get('etag')).toBe(`"${young.sha256}"`);
+      expect(response.headers.get('etag')).not.toBe(`"${old.sha256}"`);
+    }
+  });
+
+  test('a push that overtakes a pull wins for the visitors of both', async () => {
+    await using scene = await Scene.start();
+    await scene.pushStore(scene.origin.upload('site/a', Buffer.from('one')));
+    const old = scene.origin.current.get('site/a') as Manifest;
+    const young = scene.origin.upload('site/a', Buffer.from('two'));
+    scene.origin.current.set('site/a', old);
+    await scene.invalidate({ key: 'site/a' });
+    scene.origin.interfere = async (what) => {
+      if (what === 'resolve') await scene.pushStore(young);
+    };
+    const response = await scene.get('site/a');
+    expect([response.status, response.body.toString()]).toEqual([200, 'two']);
   });
 
   test('a failure that passes is retried within the request', async () => {

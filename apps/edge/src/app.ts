@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
-import { type EdgeReport, edgePush, type PushCommand, type PushReply } from '@sluice/contracts';
+import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
 import { type Clock, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
@@ -18,11 +18,12 @@ import { AbsentKeys } from './services/absent-keys.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DiskBudget } from './services/disk-budget.ts';
 import { awaitedOrigin } from './services/origin-port.ts';
-import { Puller } from './services/puller.ts';
+import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { Transfers } from './services/transfers.ts';
 
+const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
 /** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
 const CHECKPOINT_MS = 5_000;
 /** How often ranks that changed by use are written to disk. */
@@ -152,6 +153,8 @@ async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushC
     return reply;
   } catch (error) {
     metrics.pushes.inc({ outcome: 'failed' });
+    // The controller must not take the origin's silence for this edge's.
+    if (error instanceof SluiceError && ORIGIN_SILENT_CODES.has(error.code)) throw new OriginAwayError(error);
     throw error;
   }
 }

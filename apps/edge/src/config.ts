@@ -26,7 +26,7 @@ export const edgeVariables = z.strictObject({
   /** How often the edge asks what changed, when nothing makes it ask earlier. */
   EDGE_CATCH_UP_INTERVAL_MS: integerVariable(100, 3_600_000).default(30_000),
   /** How long a 404 of the origin is remembered. */
-  EDGE_NEGATIVE_TTL_MS: integerVariable(0, 3_600_000).default(5_000),
+  EDGE_NEGATIVE_TTL_MS: integerVariable(0, 60_000).default(5_000),
 });
 export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;
 

@@ -65,7 +65,7 @@ describe('catalog index', () => {
       await index.apply(store(key, version));
     index.beginListing();
     index.applyPage([store('site/kept', 11)], true);
-    expect(index.forgetUnlisted(20)).toBe(1);
+    expect(index.forgetUnlisted(20)).toEqual([manifestOf('site/gone', 10).sha256]);
     expect(['site/gone', 'site/kept', 'site/new'].map((key) => index.get(key)?.version)).toEqual([undefined, 11, 30]);
     index.close();
   });
@@ -85,6 +85,18 @@ describe('catalog index', () => {
     expect(index.isDoubtful).toBe(false);
     index.close();
     expect(open('three').isDoubtful).toBe(false);
+  });
+
+  test('an edge that is moved to another region begins anew', async () => {
+    await using dir = await temporaryDirectory();
+    const open = (region: string) => new CatalogIndex({ dir: dir.path, region, nowMs: () => 0 });
+    const before = open('US');
+    await before.apply({ op: 'store', manifest: manifestOf('site/a', 10, { tags: ['v1'] }), provenance: { kind: 'announced' } });
+    before.advanceWatermark(10, 'catalog');
+    before.close();
+    const after = open('EU');
+    expect([after.get('site/a'), after.objects, after.watermark, after.catalogId]).toEqual([undefined, 0, 0, undefined]);
+    after.close();
   });
 
   test('a transaction that fails leaves memory and disk as they were', async () => {

@@ -37,6 +37,7 @@ interface EntryRow {
   version: number;
   placement: Entry['placement'];
   manifest: string | null;
+  sha256: string | null;
   confirmed_at: number;
   stale_at: number;
   purged_at: number;
@@ -115,6 +116,7 @@ export class CatalogIndex {
       'INSERT INTO invalidations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = max(version, excluded.version)',
     );
     this.#selectNeeding = this.#db.prepare('SELECT 1 FROM entries WHERE sha256 = ? AND purged_at <= confirmed_at LIMIT 1');
+    this.#forgetOtherRegion();
     this.#load();
     this.#doubtful = this.#startedAnew();
   }
@@ -125,6 +127,15 @@ export class CatalogIndex {
       (this.#db.prepare("SELECT value FROM meta WHERE name = 'boot'").get() as { value: string } | undefined) ?? {};
     this.#setMeta.run('boot', value);
     return value !== this.#bootId;
+  }
+
+  /** An edge that was moved to another region knows nothing of that region's catalog; the bytes may still be of use. */
+  #forgetOtherRegion(): void {
+    const last = this.#db.prepare("SELECT value FROM meta WHERE name = 'region'").get() as { value: string } | undefined;
+    if (last !== undefined && last.value !== this.#options.region) {
+      this.#db.exec('DELETE FROM entries; DELETE FROM entry_tags; DELETE FROM invalidations; DELETE FROM meta');
+    }
+    this.#setMeta.run('region', this.#options.region);
   }
 
   #load(): void {
@@ -315,12 +326,15 @@ export class CatalogIndex {
     }
   }
 
-  /** Notes that everything up to `version` of `catalogId` has been applied; what only late messages needed is dropped. */
-  advanceWatermark(version: number, catalogId: string): void {
+  /**
+   * Notes that everything up to `version` of `catalogId` has been applied; what only late messages needed is dropped. `complete`: the feed had no
+   * more, so a doubt after a power cut is over.
+   */
+  advanceWatermark(version: number, catalogId: string, complete = true): void {
     this.#transaction('INDEX_CATCH_UP:WATERMARK', () => {
       this.#setMeta.run('watermark', String(version));
       this.#setMeta.run('catalogId', catalogId);
-      this.#setMeta.run('boot', this.#bootId);
+      if (complete) this.#setMeta.run('boot', this.#bootId);
       this.#db.prepare('DELETE FROM invalidations WHERE version <= ?').run(version);
       const forgotten = this.#db.prepare('DELETE FROM entries WHERE manifest IS NULL AND version <= ? RETURNING key').all(version) as {
         key: string;
@@ -328,7 +342,7 @@ export class CatalogIndex {
       for (const { key } of forgotten) this.#cache.delete(key);
       this.#watermark = version;
       this.#catalogId = catalogId;
-      this.#doubtful = false;
+      if (complete) this.#doubtful = false;
       for (const [name, invalidation] of this.#invalidations) if (invalidation.version <= version) this.#invalidations.delete(name);
     });
   }
@@ -338,8 +352,8 @@ export class CatalogIndex {
     this.#db.exec('DELETE FROM listed');
   }
 
-  /** Drops the placed entries up to `version` that the listing did not name. Returns their number. */
-  forgetUnlisted(version: number): number {
+  /** Drops the placed entries up to `version` that the listing did not name. Returns the checksums of what they held. */
+  forgetUnlisted(version: number): string[] {
     return this.#transaction('INDEX_CATCH_UP:FORGET', () => {
       const gone = this.#db
         .prepare("SELECT * FROM entries WHERE version <= ? AND placement = 'placed' AND key NOT IN (SELECT key FROM listed)")
@@ -351,7 +365,7 @@ export class CatalogIndex {
         if (manifest !== null) this.#objects -= 1;
       }
       this.#db.exec('DELETE FROM listed');
-      return gone.length;
+      return gone.flatMap(({ sha256 }) => (sha256 === null ? [] : [sha256]));
     });
   }
 

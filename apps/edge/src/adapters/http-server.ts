@@ -7,6 +7,10 @@ import type { VisitorHandler } from './visitor-handler.ts';
 const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** A connection on which nothing moves for so long, for example of a visitor that does not read, is closed. */
+const IDLE_TIMEOUT_MS = 60_000;
+/** Time for running downloads after the end was announced; below the lifecycle's own deadline. */
+const DRAIN_MS = 8_000;
 /** Connections beyond this are closed at once. */
 const CONNECTIONS_MAX = 10_000;
 /** While stopping, how often connections that have become idle are closed. */
@@ -34,6 +38,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     (request, response) => void answer(options, request, response),
   );
   server.maxConnections = CONNECTIONS_MAX;
+  server.timeout = IDLE_TIMEOUT_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
@@ -68,6 +73,8 @@ async function stop(server: Server): Promise<void> {
     response.shouldKeepAlive = false;
   });
   const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+  const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
   await new Promise<void>((resolve) => server.close(() => resolve()));
   clearInterval(sweep);
+  clearTimeout(deadline);
 }

@@ -89,15 +89,19 @@ export class VisitorHandler {
   }
 
   async #answer(key: string): Promise<Answer> {
+    const lookup = this.#lookUp(key);
+    if (lookup.kind === 'hit') return { kind: 'object', manifest: lookup.manifest, handling: { hit: true }, result: 'hit' };
+    if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
+    return this.#forward(key, lookup);
+  }
+
+  #lookUp(key: string): Lookup {
     const { index, blobs, absentKeys } = this.#parts;
-    const lookup = lookUp(key, index.get(key), {
+    return lookUp(key, index.get(key), {
       has: (sha256) => blobs.has(sha256),
       isKnownAbsent: (absent) => absentKeys.has(absent),
       isDoubtful: index.isDoubtful,
     });
-    if (lookup.kind === 'hit') return { kind: 'object', manifest: lookup.manifest, handling: { hit: true }, result: 'hit' };
-    if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
-    return this.#forward(key, lookup);
   }
 
   async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }): Promise<Answer> {
@@ -117,23 +121,37 @@ export class VisitorHandler {
     } catch (error) {
       const detail = error instanceof SluiceError ? error.code.toLowerCase().replaceAll('_', '-') : 'internal-error';
       if (!(error instanceof SluiceError)) this.#parts.log.error({ err: error, key }, 'pull failed');
-      if (fallback === 'absent') return notFound({ fwd, detail });
-      if (fallback !== undefined) return { kind: 'object', manifest: fallback, handling: { fwd, detail }, result: 'stale' };
-      return unavailable(error, { fwd, detail });
+      return this.#withoutOrigin(key, error, { fwd, detail });
     }
+  }
+
+  /** What is left when the origin could not be asked: what is held now, which may be newer than what was held when the visitor came. */
+  #withoutOrigin(key: string, error: unknown, handling: CacheHandling): Answer {
+    // A busy edge has not asked: then nothing that needs asking may be served.
+    if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return unavailable(error, handling);
+    const now = this.#lookUp(key);
+    const held = now.kind === 'hit' ? now.manifest : now.kind === 'forward' ? now.fallback : 'absent';
+    if (held === 'absent') return notFound(handling);
+    if (held !== undefined) return { kind: 'object', manifest: held, handling, result: 'stale' };
+    return unavailable(error, handling);
   }
 
   async #sendObject(request: IncomingMessage, response: ServerResponse, answer: Answer & { kind: 'object' }): Promise<void> {
     const { manifest, handling, result, detached } = answer;
     const { edgeId, metrics, budget } = this.#parts;
-    const plan = planResponse(manifest, request.headers, [
-      'Age',
-      String(this.#ageSeconds(manifest.key)),
-      'Cache-Status',
-      cacheStatus(edgeId, handling),
-      'X-Sluice-Version',
-      String(manifest.version),
-    ]);
+    const plan = planResponse(
+      manifest,
+      request.headers,
+      [
+        'Age',
+        String(this.#ageSeconds(manifest.key)),
+        'Cache-Status',
+        cacheStatus(edgeId, handling),
+        'X-Sluice-Version',
+        String(manifest.version),
+      ],
+      request.method,
+    );
     const reader = await this.#open(manifest, plan, request.method === 'HEAD', detached === true);
     metrics.requests.inc({ result });
     budget.touch(manifest.sha256, manifest.size);

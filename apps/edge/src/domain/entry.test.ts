@@ -79,6 +79,18 @@ describe('entries', () => {
     expect(pulled).toMatchObject({ placement: 'elsewhere', manifest: { version: 20 } });
   });
 
+  test('a purge that came while a key had no manifest here covers the version that is pulled later', () => {
+    const left = afterRemove(undefined, { key: 'site/a', version: 20, reason: 'region' }, nothing);
+    const invalidations = [{ selector: { key: 'site/a' }, version: 30, mode: 'purge' as const }];
+    const pulled = afterStore(
+      left,
+      manifestOf('site/a', 20, { regions: ['EU'] }),
+      { kind: 'resolved', asOf: 25 },
+      { ...nothing, invalidations },
+    );
+    expect(pulled && isPurged(pulled)).toBe(true);
+  });
+
   test('a confirmation clears both marks, a purge outlives an older confirmation', () => {
     const invalidations = [{ selector: { all: true as const }, version: 15, mode: 'purge' as const }];
     const purged = afterStore(undefined, manifestOf('site/a', 10), announced, { ...nothing, invalidations });

@@ -61,22 +61,28 @@ export function afterStore(
   if (current !== undefined && current.version === manifest.version) {
     if (current.placement === 'deleted') return undefined;
     if (current.manifest !== undefined && current.confirmedAt >= confirmedAt) return undefined;
-    return { ...current, manifest, confirmedAt: Math.max(current.confirmedAt, confirmedAt), knownAtMs: knowledge.nowMs };
+    const confirmed = { ...current, manifest, confirmedAt: Math.max(current.confirmedAt, confirmedAt), knownAtMs: knowledge.nowMs };
+    // Without a manifest nothing could be marked as stale: what has come since is looked up now.
+    return current.manifest === undefined ? { ...confirmed, ...marks(manifest, confirmedAt, provenance, knowledge) } : confirmed;
   }
   if (current === undefined && provenance.kind === 'announced' && manifest.version <= knowledge.watermark) return undefined;
-  const covering = coveringVersions(manifest, knowledge.invalidations);
-  // What lies between `asOf` and the watermark may have been invalidated by something that is no longer listed.
-  const unseen = provenance.kind === 'resolved' && confirmedAt < knowledge.watermark ? knowledge.watermark : 0;
   return {
     key: manifest.key,
     version: manifest.version,
     placement,
     manifest,
     confirmedAt,
-    staleAt: Math.max(covering.staleAt, unseen),
-    purgedAt: covering.purgedAt,
+    ...marks(manifest, confirmedAt, provenance, knowledge),
     knownAtMs: knowledge.nowMs,
   };
+}
+
+/** The invalidations that cover a manifest that was not held before. */
+function marks(manifest: Manifest, confirmedAt: number, provenance: Provenance, knowledge: Knowledge): Pick<Entry, 'staleAt' | 'purgedAt'> {
+  const covering = coveringVersions(manifest, knowledge.invalidations);
+  // What lies between `asOf` and the watermark may have been invalidated by something that is no longer listed.
+  const unseen = provenance.kind === 'resolved' && confirmedAt < knowledge.watermark ? knowledge.watermark : 0;
+  return { staleAt: Math.max(covering.staleAt, unseen), purgedAt: covering.purgedAt };
 }
 
 /** The entry after hearing that the key is gone (or left the region) since `version`, or undefined when that changes nothing. */

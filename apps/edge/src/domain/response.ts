@@ -28,7 +28,7 @@ export function lastModified(manifest: Manifest): string {
  * Plans the response to GET or HEAD: preconditions in the order of RFC 9110 §13.2.2, then a single byte range (§14.2). A range set with
  * several ranges is answered whole, which §14.2 allows.
  */
-export function planResponse(manifest: Manifest, request: RequestFields, extraFields: readonly string[]): ResponsePlan {
+export function planResponse(manifest: Manifest, request: RequestFields, extraFields: readonly string[], method = 'GET'): ResponsePlan {
   const validators = ['ETag', entityTag(manifest), 'Last-Modified', lastModified(manifest)];
   const caching = [
     ...validators,
@@ -51,7 +51,8 @@ export function planResponse(manifest: Manifest, request: RequestFields, extraFi
     'Accept-Ranges',
     'bytes',
   ];
-  const range = selectRange(manifest, request);
+  // RFC 9110 §14.2: Range is defined for GET only.
+  const range = method === 'GET' ? selectRange(manifest, request) : undefined;
   if (range === 'unsatisfiable') {
     return { status: 416, fields: [...caching, 'Content-Range', `bytes */${manifest.size}`, 'Content-Length', '0'], body: undefined };
   }

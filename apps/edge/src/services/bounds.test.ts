@@ -103,7 +103,7 @@ describe('bounds', () => {
       scene.transfers.bringDetached(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
-    expect(refusals).toHaveLength(200 - 2 - 64);
+    expect(refusals).toHaveLength(200 - 4 - 64);
     expect(refusals.every((error) => error instanceof SluiceError && error.code === 'EDGE_BUSY')).toBe(true);
   });
 

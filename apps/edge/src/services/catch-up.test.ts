@@ -64,14 +64,32 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
 }
 
 describe('catch-up', () => {
-  test('it reads all pages before it takes the watermark', async () => {
+  test('each page is known for good, and a run that breaks off goes on from there', async () => {
+    let broken = true;
     await using it = await scene((since) => {
       if (since === 0) return page([store('site/a', 10)], 10, { done: false });
-      expect(it.index.watermark).toBe(0);
+      if (broken) throw new SluiceError('NO_REPLY', 'cut', { retryable: true });
       return page([store('site/b', 20)], 25);
     });
+    expect(await it.catchUp.run()).toBe(false);
+    expect([it.index.watermark, it.catchUp.completedAtMs]).toEqual([10, undefined]);
+    broken = false;
     expect(await it.catchUp.run()).toBe(true);
-    expect([it.asked, it.index.watermark, it.index.get('site/b')?.version]).toEqual([[0, 10], 25, 20]);
+    expect([it.asked, it.index.watermark, it.index.get('site/b')?.version]).toEqual([[0, 10, 10], 25, 20]);
+  });
+
+  test('a listing counts only as a whole', async () => {
+    let answers: (ChangesPage | Error)[] = [page([store('site/a', 1)], 1)];
+    await using it = await scene(() => {
+      const answer = answers.shift();
+      if (answer === undefined || answer instanceof Error) throw answer ?? new Error('no more');
+      return answer;
+    });
+    await it.catchUp.run();
+    const cut = new SluiceError('NO_REPLY', 'cut', { retryable: true });
+    answers = [page([store('site/b', 2)], 2, { reset: true, done: false, catalogId: 'd' }), cut];
+    expect(await it.catchUp.run()).toBe(false);
+    expect([it.index.watermark, it.index.catalogId, it.index.get('site/a')?.version]).toEqual([1, 'c', 1]);
   });
 
   test('it asks again after its interval, from where it was', async () => {

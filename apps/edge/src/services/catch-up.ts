@@ -116,10 +116,14 @@ export class CatchUp {
       count += changes.length;
       since = page.next;
       catalogId = page.catalogId;
-      if (!page.done) continue;
-      if (listing) log.info({ forgotten: index.forgetUnlisted(page.next) }, 'listing complete');
-      index.advanceWatermark(page.next, page.catalogId);
-      return count;
+      if (listing && page.done) {
+        const forgotten = index.forgetUnlisted(page.next);
+        replica.letGo(forgotten);
+        log.info({ forgotten: forgotten.length }, 'listing complete');
+      }
+      // A listing counts only as a whole; else each page is known for good, and a broken run goes on from there.
+      if (!listing || page.done) index.advanceWatermark(page.next, page.catalogId, page.done);
+      if (page.done) return count;
     }
   }
 

@@ -94,7 +94,18 @@ export class DiskBudget {
   /** Lets bytes that nothing needs go first. */
   demote(sha256: string): void {
     this.#uses.delete(sha256);
-    this.#pendingRanks.set(sha256, UNNEEDED_RANK);
+    this.#setRank(sha256, UNNEEDED_RANK);
+  }
+
+  /** Bytes that were there already are needed (again). */
+  promote(sha256: string, sizeBytes: number): void {
+    this.#setRank(sha256, this.initialRank(sizeBytes));
+  }
+
+  /** One that finds no place among the waiting ones is written at once: it says what is needed, not only how much. */
+  #setRank(sha256: string, value: number): void {
+    if (this.#pendingRanks.size >= PENDING_RANKS_MAX && !this.#pendingRanks.has(sha256)) this.flushRanks();
+    this.#pendingRanks.set(sha256, value);
   }
 
   /** Writes the ranks that changed. Call it now and then. */

@@ -2,13 +2,14 @@
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
+import { isStale } from '../domain/entry.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
 
 /** Keys that may be asked for at the same time. */
 export const PULLS_MAX = 1_000;
-/** How often a key is resolved again when its bytes vanished from the origin meanwhile (a newer version replaced them). */
+/** How often a key is resolved when each time something newer overtakes the answer. */
 const RESOLVE_ATTEMPTS = 3;
 /** After a failure to reach the origin, how long those who have something to fall back on do not wait for it again. */
 const AWAY_MEMORY_MS = 1_000;
@@ -34,13 +35,24 @@ export class OriginAwayError extends SluiceError {
 
 const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY', 'ORIGIN_AWAY']);
 
+/** What is worth asking again for: the bytes went, or something newer was heard of while they came. */
+const OUTPACED_CODES: ReadonlySet<string> = new Set(['BLOB_MISSING', 'ORIGIN_BEHIND']);
+/** Who comes later than this after the origin's answer does not join: the answer may have grown old while the bytes come. */
+const JOIN_MS = 1_000;
+
+interface Running {
+  readonly pulled: Promise<Pulled>;
+  /** When the origin answered, undefined before; monotonic. */
+  answeredAtMs?: number;
+}
+
 export class Puller {
   readonly #index: CatalogIndex;
   readonly #replica: Replica;
   readonly #origin: OriginPort;
   readonly #absentKeys: AbsentKeys;
   readonly #clock: Clock;
-  readonly #running = new Map<string, Promise<Pulled>>();
+  readonly #running = new Map<string, Running>();
   #awayUntilMs = 0;
 
   constructor(parts: { index: CatalogIndex; replica: Replica; origin: OriginPort; absentKeys: AbsentKeys; clock: Clock }) {
@@ -53,7 +65,7 @@ export class Puller {
 
   /** Whether a pull of this key is under way, which another one would join. */
   isPulling(key: string): boolean {
-    return this.#running.has(key);
+    return this.#joinable(key) !== undefined;
   }
 
   /**
@@ -63,34 +75,52 @@ export class Puller {
    * @throws {SluiceError} when it was asked and bytes could not be brought
    */
   async pull(key: string, impatient: boolean): Promise<Pulled> {
-    const running = this.#running.get(key);
-    if (running !== undefined) return running;
+    const joined = this.#joinable(key);
+    if (joined !== undefined) return await this.#told(joined.pulled);
     if (impatient && this.#clock.monotonicMs() < this.#awayUntilMs) throw new OriginAwayError(undefined);
     if (this.#running.size >= PULLS_MAX)
       throw new SluiceError('EDGE_BUSY', 'too many pulls are under way on this edge', { retryable: true });
-    const pull = this.#pull(key);
-    this.#running.set(key, pull);
+    const answered = (): void => {
+      running.answeredAtMs = this.#clock.monotonicMs();
+    };
+    const running: Running = { pulled: this.#pull(key, () => answered()) };
+    this.#running.set(key, running);
     try {
-      return await pull;
+      return await this.#told(running.pulled);
+    } finally {
+      if (this.#running.get(key) === running) this.#running.delete(key);
+    }
+  }
+
+  #joinable(key: string): Running | undefined {
+    const running = this.#running.get(key);
+    const isOld = running?.answeredAtMs !== undefined && this.#clock.monotonicMs() - running.answeredAtMs > JOIN_MS;
+    return isOld ? undefined : running;
+  }
+
+  async #told(pulled: Promise<Pulled>): Promise<Pulled> {
+    try {
+      return await pulled;
     } catch (error) {
       if (!(error instanceof SluiceError) || !AWAY_CODES.has(error.code)) throw error;
       this.#awayUntilMs = this.#clock.monotonicMs() + AWAY_MEMORY_MS;
       throw new OriginAwayError(error);
-    } finally {
-      this.#running.delete(key);
     }
   }
 
-  async #pull(key: string): Promise<Pulled> {
+  async #pull(key: string, answered: () => void): Promise<Pulled> {
+    // The caller has to know this pull before it is answered.
+    await Promise.resolve();
     for (let attempt = 1; ; attempt++) {
       const known = this.#index.get(key)?.manifest;
       const resolution = await this.#origin.resolve(key, [], known === undefined);
       this.#awayUntilMs = 0;
+      answered();
       if (!resolution.found) return this.#absent(key, resolution);
       try {
         return await this.#take(resolution);
       } catch (error) {
-        if (!(error instanceof SluiceError) || error.code !== 'BLOB_MISSING' || attempt === RESOLVE_ATTEMPTS) throw error;
+        if (!(error instanceof SluiceError) || !OUTPACED_CODES.has(error.code) || attempt === RESOLVE_ATTEMPTS) throw error;
       }
     }
   }
@@ -104,6 +134,8 @@ export class Puller {
     if (after?.manifest === undefined || after.version !== manifest.version) {
       throw new SluiceError('ORIGIN_BEHIND', 'the origin answered with an older version than this edge knows', { retryable: true });
     }
+    // An invalidation was confirmed while the bytes came: what the origin said before it says nothing any more.
+    if (isStale(after)) throw new SluiceError('ORIGIN_BEHIND', 'an invalidation overtook the answer of the origin', { retryable: true });
     const unchanged = before?.manifest?.version === manifest.version && stored.bytes === 0;
     return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: stored.outcome !== 'metadata' };
   }

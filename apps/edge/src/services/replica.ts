@@ -86,6 +86,7 @@ export class Replica {
     }
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
+    if (transfer.kind === 'same' && effect.after !== undefined) this.#budget.promote(manifest.sha256, manifest.size);
     const changed = effect.after !== undefined || transfer.bytes > 0;
     return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
   }
@@ -99,6 +100,11 @@ export class Replica {
     const effect = await this.#index.apply(change);
     this.settle(change, effect);
     return effect;
+  }
+
+  /** What follows from a listing that did not name these entries: their bytes go first. */
+  letGo(checksums: readonly string[]): void {
+    for (const sha256 of checksums) if (!this.#index.needs(sha256)) this.#budget.demote(sha256);
   }
 
   /** What follows from a change to the index: a 404 forgotten, bytes let go that no entry needs, bytes of purged entries deleted. */

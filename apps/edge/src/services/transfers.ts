@@ -16,8 +16,8 @@ const CONCURRENT_TRANSFERS = 24;
 /** Blobs that may wait for their turn. */
 export const WAITING_TRANSFERS_MAX = 2_000;
 
-/** Objects too large to keep that are brought at the same time, and how many visitors may wait for one. */
-const CONCURRENT_DETACHED = 2;
+/** Objects too large to keep that are on the disk at the same time, each until its visitor has it, and how many visitors may wait. */
+const CONCURRENT_DETACHED = 4;
 const WAITING_DETACHED_MAX = 64;
 
 /** Where the bytes may come from, besides the origin as a whole. */
@@ -191,13 +191,26 @@ export class Transfers {
    */
   async bringDetached(manifest: Manifest): Promise<BlobReader> {
     if (this.#detachedQueue.size >= WAITING_DETACHED_MAX) throw new TransfersBusyError();
-    return this.#detachedQueue.add(async () => {
-      const ref = { sha256: manifest.sha256, size: manifest.size };
-      const direct = await this.#downloaded(manifest, (file) => file.open(ref));
-      const reader = direct?.taken ?? (await this.#bringInRanges(manifest, this.#blobs.writer(), (writer) => writer.finishDetached(ref)));
-      this.#observer.transferred({ kind: 'full', bytes: manifest.size }, manifest);
-      return reader;
+    return new Promise((resolve, reject) => {
+      void this.#detachedQueue.add(async () => {
+        try {
+          const reader = await this.#openDetached(manifest);
+          resolve(reader);
+          // Its place is free when its bytes are off the disk.
+          await reader.closed;
+        } catch (error) {
+          reject(error);
+        }
+      });
     });
+  }
+
+  async #openDetached(manifest: Manifest): Promise<BlobReader> {
+    const ref = { sha256: manifest.sha256, size: manifest.size };
+    const direct = await this.#downloaded(manifest, (file) => file.open(ref));
+    const reader = direct?.taken ?? (await this.#bringInRanges(manifest, this.#blobs.writer(), (writer) => writer.finishDetached(ref)));
+    this.#observer.transferred({ kind: 'full', bytes: manifest.size }, manifest);
+    return reader;
   }
 
   /** The bytes of a blob over the broker in order, a few ranges ahead. */
