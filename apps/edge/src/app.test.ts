@@ -454,13 +454,8 @@ describe('edge', () => {
   test('a visitor who joins a pull does not get what was purged while it ran', async () => {
     await using scene = await Scene.start();
     const old = scene.origin.upload('site/a', first);
-    await scene.wipeEdge();
-    await scene.startEdge();
     const gate = Promise.withResolvers<void>();
     const reading = Promise.withResolvers<void>();
-    await scene.origin.stop();
-    await scene.origin.start();
-    await scene.invalidate({ key: 'site/a', mode: 'purge' });
     scene.origin.interfere = (what) => {
       if (what !== 'read') return;
       reading.resolve();
