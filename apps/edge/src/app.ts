@@ -5,7 +5,7 @@ import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
 import { type Clock, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
-import { startCheckpointer } from '@sluice/sqlite';
+import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
 import { startHttpServer } from './adapters/http-server.ts';
@@ -49,6 +49,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const metrics = edgeMetrics();
   const withOperate = operate === undefined ? {} : { operate };
 
+  const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
+  lifecycle.onStop('data directory', () => lock.release());
   const blobs = await BlobStore.open({ dir: join(config.EDGE_DATA_DIR, 'blobs'), durability: 'relaxed', ...withOperate });
   lifecycle.onStop('blobs', () => blobs.close());
   const index = new CatalogIndex({ dir: config.EDGE_DATA_DIR, region: config.EDGE_REGION, nowMs: () => clock.nowMs(), ...withOperate });

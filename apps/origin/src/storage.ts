@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { type Clock, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
-import { startCheckpointer } from '@sluice/sqlite';
+import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import { OpenBlobs } from './adapters/blobs/open-blobs.ts';
 import { PatchMaker } from './adapters/blobs/patch-maker.ts';
@@ -39,6 +39,8 @@ export interface Storage {
 /** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. */
 export async function openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent }: StorageOptions): Promise<Storage> {
   const dir = resolve(config.ORIGIN_DATA_DIR);
+  const lock = lockDataDir(dir, 'origin');
+  lifecycle.onStop('data directory', () => lock.release());
   const blobs = await BlobStore.open({ dir: join(dir, 'blobs'), durability: 'full', operate });
   lifecycle.onStop('blobs', () => blobs.close());
   const catalog = new Catalog({

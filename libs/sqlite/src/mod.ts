@@ -1,6 +1,7 @@
 /** SQLite as Sluice uses it: the log ahead, checkpoints beside. */
 export type { Checkpointer } from './checkpointer.ts';
 export { startCheckpointer } from './checkpointer.ts';
+export { DataDirInUseError, lockDataDir } from './data-dir-lock.ts';
 export type { Durability } from './open-database.ts';
 export { openDatabase } from './open-database.ts';
 export { Transactions } from './transactions.ts';

@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { edgeId, region } from '@sluice/contracts';
+import { lockDataDir } from '@sluice/sqlite';
 import { Broker } from './broker.ts';
-import { lockDataDir } from './data-dir-lock.ts';
 import { Member, type StartOptions } from './member.ts';
 import { requireFreePorts } from './ports.ts';
 
@@ -71,7 +71,7 @@ export class Stack {
     this.dataDir = resolve(options.dataDir);
     this.#options = options;
     this.#say = options.say ?? (() => {});
-    this.#lock = lockDataDir(this.dataDir);
+    this.#lock = lockDataDir(this.dataDir, 'stack');
   }
 
   /**

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { DataDirInUseError, type EdgeSpec, NatsServerMissingError, PortsTakenError, ProcessError, Stack } from '@sluice/stack';
+import { DataDirInUseError } from '@sluice/sqlite';
+import { type EdgeSpec, NatsServerMissingError, PortsTakenError, ProcessError, Stack } from '@sluice/stack';
 import { z } from 'zod';
 import { parsedBy } from '../config.ts';
 import { type ListedEdge, parseEdgeList } from '../domain/edge-list.ts';
