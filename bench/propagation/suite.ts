@@ -49,8 +49,8 @@ export async function propagation({ json, quick }: { readonly json: boolean; rea
     };
     await step('one small object after another', () => sequential(sluice, rsync, sources, sizes));
     await step('many small objects at a time', () => burst(sluice, rsync, sources, sizes));
-    await step('one large object', () => large(sluice, rsync, sources, sizes));
     await step('invalidations', () => invalidations(sluice, sizes));
+    await step('one large object', () => large(sluice, rsync, sources, sizes));
 
     const report = { suite: 'propagation', machine: describeMachine(), edges: EDGES, warmUpObjects: sizes.warmUp, rows };
     if (!quick) {

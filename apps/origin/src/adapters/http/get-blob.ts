@@ -3,6 +3,7 @@ import type { BlobStore } from '@sluice/blobs';
 import { sha256 as checksum } from '@sluice/contracts';
 import { S3Error } from '../../domain/s3-error.ts';
 import type { RangeCache } from '../blobs/range-cache.ts';
+import { noteBufferPassed } from '../buffer-collection.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -35,5 +36,6 @@ async function* pieces(ranges: RangeCache, sha256: string, sizeBytes: number, me
     const piece = await ranges.read(sha256, offset, Math.min(PIECE_BYTES, sizeBytes - offset));
     metrics.fetchBytes.inc(piece.byteLength);
     yield piece;
+    noteBufferPassed(piece.byteLength);
   }
 }

@@ -10,6 +10,7 @@ import {
 } from '../../domain/upload-digests.ts';
 import { uploadFields } from '../../domain/upload-headers.ts';
 import type { GarbageCollector } from '../blobs/garbage-collector.ts';
+import { noteBufferPassed } from '../buffer-collection.ts';
 import type { Announced, Catalog, StoredBody } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import { BodyDigests } from './body-digests.ts';
@@ -107,6 +108,7 @@ async function receive({ request }: Exchange, expectation: BodyExpectation, writ
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
       digests.update(chunk);
       await writer.write(chunk);
+      noteBufferPassed(chunk.byteLength);
       if (writer.size > OBJECT_MAX_BYTES) throw tooLarge();
     }
   } catch (error) {
