@@ -122,7 +122,7 @@ describe('change feed', () => {
     const us = new Replica('US');
     us.catchUp(fixture.catalog);
     expect(us.held.size).toBe(1_700);
-    expect(us.pages).toBe(4);
+    expect(us.pages).toBe(14);
     const eu = new Replica('EU');
     eu.catchUp(fixture.catalog);
     expect(eu.held.size).toBe(0);

@@ -3,7 +3,7 @@ import type { Change, ChangesReply, ChangesRequest, InvalidationMode, Selector }
 import { changeFor, type FeedEntry, type FeedState, mustReset } from '../../domain/changes.ts';
 
 /** Entries looked at for one page: bounds its time, whatever part of them concerns the asking region. */
-const PAGE_MAX_ENTRIES = 500;
+const PAGE_MAX_ENTRIES = 128;
 /** Bytes of changes in one page, half of what one message may have. */
 const PAGE_MAX_BYTES = 512 * 1024;
 /** Places of readers that are starting over, see {@link ChangeFeed.page}. */
