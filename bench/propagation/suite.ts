@@ -1,4 +1,5 @@
 /** How long until content is on all edges, next to rsync in daemon mode. */
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,6 +46,7 @@ export async function propagation({ json, quick }: { readonly json: boolean; rea
     const rows: Row[] = [];
     const step = async (what: string, measure: () => Promise<Row>): Promise<void> => {
       say(what);
+      settleDisk();
       rows.push(await measure());
     };
     await step('one small object after another', () => sequential(sluice, rsync, sources, sizes));
@@ -63,6 +65,11 @@ export async function propagation({ json, quick }: { readonly json: boolean; rea
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** What one side has written and the system still holds back would be charged to the other. */
+function settleDisk(): void {
+  execFileSync('sync');
 }
 
 async function sequential(sluice: SluiceSide, rsync: RsyncSide | undefined, sources: string, sizes: Sizes): Promise<Row> {
@@ -134,6 +141,7 @@ async function large(sluice: SluiceSide, rsync: RsyncSide | undefined, sources: 
   let movedBytes = 0;
   for (let index = 0; index < sizes.large; index++) {
     const bytes = randomBytes(LARGE_BYTES);
+    settleDisk();
     const uploadedAt = performance.now();
     const id = await sluice.upload(`bench/large/${index}`, bytes);
     const answeredAt = performance.now();
@@ -143,6 +151,7 @@ async function large(sluice: SluiceSide, rsync: RsyncSide | undefined, sources: 
     movedBytes += outcome.edges.reduce((sum, edge) => sum + edge.bytes, 0);
     const file = join(sources, `large-${index}`);
     await writeFile(file, bytes);
+    settleDisk();
     if (rsync !== undefined) rsyncMs.push(await timed(() => rsync.deliver(file)));
     await rm(file);
   }
