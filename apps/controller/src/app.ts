@@ -4,6 +4,7 @@ import { isDeltaCandidate } from '@sluice/delta';
 import {
   type Clock,
   createMetrics,
+  httpUrl,
   Lifecycle,
   type Logger,
   Readiness,
@@ -77,8 +78,7 @@ export async function startController(config: ControllerConfig, log: Logger): Pr
   const working = startParts(core, (started) => {
     parts = started;
   });
-  const host = config.CONTROLLER_HOST.includes(':') ? `[${config.CONTROLLER_HOST}]` : config.CONTROLLER_HOST;
-  return { url: `http://${host}:${port}`, port, lifecycle: core.lifecycle, working };
+  return { url: httpUrl(config.CONTROLLER_HOST, port), port, lifecycle: core.lifecycle, working };
 }
 
 async function startHttp(core: Core, registry: Registry, parts: () => Parts | undefined): Promise<number> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
-import { type Clock, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { type Clock, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
@@ -12,7 +12,7 @@ import { startHttpServer } from './adapters/http-server.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
 import { VisitorHandler } from './adapters/visitor-handler.ts';
-import { type EdgeConfig, edgeUrl } from './config.ts';
+import type { EdgeConfig } from './config.ts';
 import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { AbsentKeys } from './services/absent-keys.ts';
 import { CatchUp } from './services/catch-up.ts';
@@ -110,7 +110,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     id: config.EDGE_ID,
     instance,
     region: config.EDGE_REGION,
-    url: config.EDGE_URL ?? edgeUrl(config.EDGE_HOST, http.port),
+    url: config.EDGE_URL ?? httpUrl(config.EDGE_HOST, http.port),
     catalogVersion: index.watermark,
     objects: index.objects,
     bytes: blobs.totals.bytes,

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
-import { type ConfigError, readConfig } from '@sluice/runtime';
+import { type ConfigError, httpUrl, readConfig } from '@sluice/runtime';
 import { describe, expect, test } from 'vitest';
-import { edgeUrl, edgeVariables } from './config.ts';
+import { edgeVariables } from './config.ts';
 
 describe('configuration of an edge', () => {
   test('nothing set gives the documented defaults', () => {
@@ -37,6 +37,6 @@ describe('configuration of an edge', () => {
     ['::', `http://${hostname()}:80`],
     ['::1', 'http://[::1]:80'],
   ])('an edge that listens on %s is reached at %s', (host, url) => {
-    expect(edgeUrl(host, 80)).toBe(url);
+    expect(httpUrl(host, 80)).toBe(url);
   });
 });

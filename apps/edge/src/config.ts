@@ -29,9 +29,3 @@ export const edgeVariables = z.strictObject({
   EDGE_NEGATIVE_TTL_MS: integerVariable(0, 60_000).default(5_000),
 });
 export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;
-
-/** Where an edge is reached that was given no URL: its address, or its host name when it listens on all addresses. */
-export function edgeUrl(host: string, port: number): string {
-  if (host === '0.0.0.0' || host === '::') return `http://${hostname()}:${port}`;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}

@@ -1,12 +1,12 @@
 /** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
-import { type Clock, createMetrics, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
 import { OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { BrokerSide } from './broker-side.ts';
-import { type OriginConfig, originUrl } from './config.ts';
+import type { OriginConfig } from './config.ts';
 import { openStorage, watchStorage } from './storage.ts';
 
 /** What a test replaces. */
@@ -57,7 +57,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const server = await OriginServer.listen({ host, port, blobs, catalog, ranges, uploads, readiness, registry, metrics, log });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');
-  const blobsUrl = `${(config.ORIGIN_URL ?? originUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;
+  const blobsUrl = `${(config.ORIGIN_URL ?? httpUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;
   broker.start(blobsUrl).catch((err: unknown) => log.error({ err }, 'the broker cannot be used'));
   return server.port;
 }

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 
@@ -23,9 +22,3 @@ export const originConfigSchema = z.strictObject({
 });
 
 export type OriginConfig = Readonly<z.output<typeof originConfigSchema>>;
-
-/** Where an origin is reached that was given no URL: its address, or its host name when it listens on all addresses. */
-export function originUrl(host: string, port: number): string {
-  if (host === '0.0.0.0' || host === '::') return `http://${hostname()}:${port}`;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}

@@ -3,12 +3,14 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { eventId } from '@sluice/contracts';
-import { answerOperations, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, type Readiness, type Registry } from '@sluice/runtime';
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
 import type { StatusView } from '../status.ts';
 
+/** Time for running answers, which are short, after the end was announced. */
+const DRAIN_MS = 2_000;
 const LIST_DEFAULT = 50;
 const LIST_MAX = 1_000;
 
@@ -59,10 +61,6 @@ export async function serveStatusApi(
   });
   return {
     port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeIdleConnections();
-      }),
+    stop: () => drainHttpServer(server, DRAIN_MS),
   };
 }

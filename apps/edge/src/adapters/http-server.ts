@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { answerOperations, type Logger, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
@@ -13,8 +13,6 @@ const IDLE_TIMEOUT_MS = 60_000;
 const DRAIN_MS = 8_000;
 /** Connections beyond this are closed at once. */
 const CONNECTIONS_MAX = 10_000;
-/** While stopping, how often connections that have become idle are closed. */
-const IDLE_SWEEP_MS = 50;
 
 export interface HttpServer {
   readonly port: number;
@@ -43,7 +41,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
   });
-  return { port: (server.address() as AddressInfo).port, stop: () => stop(server) };
+  return { port: (server.address() as AddressInfo).port, stop: () => drainHttpServer(server, DRAIN_MS) };
 }
 
 async function answer(
@@ -65,16 +63,4 @@ async function answer(
         .writeHead(500, ['Content-Type', 'text/plain; charset=utf-8', 'Cache-Control', 'no-store'])
         .end('500 the edge failed to answer\n');
   }
-}
-
-async function stop(server: Server): Promise<void> {
-  // A connection whose last response ends from now on would stay open for the next request: close it then.
-  server.prependListener('request', (_request, response) => {
-    response.shouldKeepAlive = false;
-  });
-  const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
-  const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  clearInterval(sweep);
-  clearTimeout(deadline);
 }

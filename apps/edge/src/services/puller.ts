@@ -80,10 +80,11 @@ export class Puller {
     if (impatient && this.#clock.monotonicMs() < this.#awayUntilMs) throw new OriginAwayError(undefined);
     if (this.#running.size >= PULLS_MAX)
       throw new SluiceError('EDGE_BUSY', 'too many pulls are under way on this edge', { retryable: true });
-    const answered = (): void => {
-      running.answeredAtMs = this.#clock.monotonicMs();
+    const running: Running = {
+      pulled: this.#pull(key, () => {
+        running.answeredAtMs = this.#clock.monotonicMs();
+      }),
     };
-    const running: Running = { pulled: this.#pull(key, () => answered()) };
     this.#running.set(key, running);
     try {
       return await this.#told(running.pulled);

@@ -20,10 +20,6 @@ export class Refill {
     this.#parts = parts;
   }
 
-  get running(): boolean {
-    return this.#running !== undefined;
-  }
-
   /** Looks through the index for missing bytes; when that is under way, once more after it. */
   start(): void {
     if (this.#stopped) return;

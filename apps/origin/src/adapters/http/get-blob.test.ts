@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { httpUrl } from '@sluice/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { originUrl } from '../../config.ts';
 import { errorCode, type OriginFixture, originFixture, sha256 } from '../../testing/origin.fixture.ts';
 
 let origin: OriginFixture;
@@ -44,6 +44,6 @@ describe('blobs by checksum', () => {
     ['::1', 'http://[::1]:9'],
     ['0.0.0.0', expect.stringMatching(/^http:\/\/[^/]+:9$/)],
   ])('an origin that listens on %s is reached at %s', (host, url) => {
-    expect(originUrl(host, 9)).toEqual(url);
+    expect(httpUrl(host, 9)).toEqual(url);
   });
 });

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answerOperations, type Logger, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
 import { objectKey, targetPath } from '../../domain/object-key.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -62,14 +62,8 @@ export class OriginServer {
   }
 
   /** Takes no more connections, lets running requests end, then closes what is left. */
-  async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    // A connection that was busy when the end began stays open for a next request: close it as soon as it is idle.
-    const idle = setInterval(() => this.#server.closeIdleConnections(), 25);
-    const deadline = setTimeout(() => this.#server.closeAllConnections(), DRAIN_MS);
-    await closed;
-    clearInterval(idle);
-    clearTimeout(deadline);
+  stop(): Promise<void> {
+    return drainHttpServer(this.#server, DRAIN_MS);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
