@@ -3,15 +3,15 @@
  * power cut.
  *
  * Small blobs live in SQLite (one transaction, no inode, no fsync of their own), larger ones in files named by their checksum. A
- * file is complete before its row is committed, so whatever has no row is garbage that the next start removes.
+ * file is complete before its row is committed, so whatever has no row is garbage that the next start removes. The rows are in
+ * `blob-table.ts`.
  */
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { openDatabase, Transactions } from '@sluice/sqlite';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
+import { type BlobRow, BlobTable } from './blob-table.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { readBootId } from './boot-id.ts';
 import { BlobMismatchError, BlobMissingError, fromDiskError } from './errors.ts';
@@ -35,11 +35,6 @@ export interface BlobStoreOptions {
   readonly operate?: Operate;
 }
 
-interface Row {
-  size: number;
-  bytes: Uint8Array | null;
-}
-
 interface PendingRow {
   readonly ref: BlobRef;
   readonly bytes: Uint8Array | null;
@@ -60,18 +55,8 @@ export class BlobStore {
   readonly #dir: string;
   readonly #durable: boolean;
   readonly #operate: Operate;
-  readonly #db: DatabaseSync;
-  readonly #transactions: Transactions;
+  readonly #table: BlobTable;
   readonly #bootId = readBootId();
-  readonly #selectSize: StatementSync;
-  readonly #selectRow: StatementSync;
-  readonly #insert: StatementSync;
-  readonly #markSynced: StatementSync;
-  readonly #setRank: StatementSync;
-  readonly #deleteRow: StatementSync;
-  readonly #selectLowest: StatementSync;
-  readonly #selectAfter: StatementSync;
-  readonly #selectUnsynced: StatementSync;
   /** Whatever touches the file of a name happens in order: a removal never takes a file that was committed after it. */
   readonly #files = new KeyLock();
   /** The directories under `files`, at most 256, each with the promise that it is there. */
@@ -82,21 +67,11 @@ export class BlobStore {
   #count = 0;
   #bytes = 0;
 
-  private constructor(options: BlobStoreOptions, db: DatabaseSync) {
+  private constructor(options: BlobStoreOptions) {
     this.#dir = options.dir;
     this.#durable = options.durability === 'full';
     this.#operate = options.operate ?? operatePlainly;
-    this.#db = db;
-    this.#transactions = new Transactions(db);
-    this.#selectSize = db.prepare('SELECT size FROM blobs WHERE sha256 = ?');
-    this.#selectRow = db.prepare('SELECT size, bytes FROM blobs WHERE sha256 = ?');
-    this.#insert = db.prepare('INSERT OR IGNORE INTO blobs (sha256, size, rank, unsynced_boot, bytes) VALUES (?, ?, ?, ?, ?)');
-    this.#markSynced = db.prepare('UPDATE blobs SET unsynced_boot = NULL WHERE sha256 = ?');
-    this.#setRank = db.prepare('UPDATE blobs SET rank = ? WHERE sha256 = ?');
-    this.#deleteRow = db.prepare('DELETE FROM blobs WHERE sha256 = ?');
-    this.#selectLowest = db.prepare('SELECT sha256, size, rank FROM blobs ORDER BY rank LIMIT ?');
-    this.#selectUnsynced = db.prepare('SELECT sha256 FROM blobs WHERE unsynced_boot = ? AND sha256 > ? ORDER BY sha256 LIMIT 1');
-    this.#selectAfter = db.prepare('SELECT sha256, size FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?');
+    this.#table = new BlobTable(this.databasePath, options.durability);
   }
 
   /** Opens or creates the store in a directory that is its own, and removes what an interrupted run left. */
@@ -105,19 +80,7 @@ export class BlobStore {
     await mkdir(filesDir, { recursive: true });
     await rm(join(options.dir, 'incoming'), { recursive: true, force: true });
     await mkdir(join(options.dir, 'incoming'), { recursive: true });
-    const db = openDatabase(join(options.dir, DATABASE), options.durability);
-    db.exec(`
-      CREATE TABLE IF NOT EXISTS blobs (
-        sha256 TEXT PRIMARY KEY,
-        size INTEGER NOT NULL,
-        rank REAL NOT NULL,
-        unsynced_boot TEXT,     -- the boot in which a file was written that has not been synced since
-        bytes BLOB              -- NULL: in files/
-      ) WITHOUT ROWID;
-      CREATE INDEX IF NOT EXISTS blobs_rank ON blobs (rank, size);
-      CREATE INDEX IF NOT EXISTS blobs_unsynced ON blobs (unsynced_boot, sha256) WHERE unsynced_boot IS NOT NULL;
-    `);
-    const store = new BlobStore(options, db);
+    const store = new BlobStore(options);
     await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', filesDir);
     await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', options.dir);
     await store.#recover();
@@ -126,25 +89,19 @@ export class BlobStore {
 
   /** Brings rows and files together: forgets rows whose bytes a power cut may have taken, removes files that no row names. */
   async #recover(): Promise<void> {
-    this.#db.prepare('DELETE FROM blobs WHERE unsynced_boot IS NOT NULL AND unsynced_boot <> ?').run(this.#bootId);
-    const selectFiles = this.#db.prepare('SELECT sha256 FROM blobs WHERE bytes IS NULL AND sha256 >= ? AND sha256 < ?');
+    this.#table.forgetUnsyncedBefore(this.#bootId);
     const existing = new Set(await readdir(join(this.#dir, 'files')));
     for (const shard of SHARDS) {
       const directory = join(this.#dir, 'files', shard);
       const found = new Set(existing.has(shard) ? await readdir(directory) : []);
       if (existing.has(shard)) this.#shards.set(shard, Promise.resolve());
       // "g" comes after every hexadecimal digit.
-      for (const { sha256 } of selectFiles.all(shard, `${shard}g`) as { sha256: string }[]) {
-        if (!found.delete(sha256)) this.#deleteRow.run(sha256);
-      }
+      for (const sha256 of this.#table.namesOfFiles(shard, `${shard}g`)) if (!found.delete(sha256)) this.#table.delete(sha256);
       for (const garbage of found) await rm(join(directory, garbage), { recursive: true, force: true });
     }
-    const sums = this.#db.prepare('SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM blobs').get() as {
-      count: number;
-      bytes: number;
-    };
-    this.#count = sums.count;
-    this.#bytes = sums.bytes;
+    const { count, bytes } = this.#table.totals();
+    this.#count = count;
+    this.#bytes = bytes;
     this.#syncInBackground();
   }
 
@@ -159,12 +116,12 @@ export class BlobStore {
   }
 
   has(sha256: string): boolean {
-    return this.#selectSize.get(sha256) !== undefined;
+    return this.#table.size(sha256) !== undefined;
   }
 
   /** Size in bytes, undefined when not held. */
   size(sha256: string): number | undefined {
-    return (this.#selectSize.get(sha256) as { size: number } | undefined)?.size;
+    return this.#table.size(sha256);
   }
 
   /**
@@ -172,7 +129,7 @@ export class BlobStore {
    * @throws {BlobMissingError}
    */
   async reader(sha256: string): Promise<BlobReader> {
-    const row = this.#selectRow.get(sha256) as Row | undefined;
+    const row = this.#table.row(sha256);
     if (row === undefined) throw new BlobMissingError(sha256);
     if (row.bytes !== null) return new BlobReader({ sha256, size: row.size }, row.bytes, undefined);
     const file = (await this.#openFile(sha256)) ?? (await this.#files.run(sha256, () => this.#openFileOrForget(sha256)));
@@ -265,7 +222,7 @@ export class BlobStore {
       await this.#commitRow(ref, null, rank);
     } catch (error) {
       // What stays here all the same is garbage without a row; the next start removes it.
-      if (this.#db.isOpen && !this.has(ref.sha256)) await rm(path, { force: true }).catch(() => {});
+      if (this.#table.isOpen && !this.has(ref.sha256)) await rm(path, { force: true }).catch(() => {});
       throw error;
     }
     this.#syncInBackground();
@@ -328,16 +285,16 @@ export class BlobStore {
     await new Promise((resolve) => setTimeout(resolve, SYNC_DELAY_MS).unref());
     while (this.#syncWanted) {
       this.#syncWanted = false;
-      for (let last: string | undefined = ''; last !== undefined && this.#db.isOpen; ) last = await this.#syncNext(last);
+      for (let last: string | undefined = ''; last !== undefined && this.#table.isOpen; ) last = await this.#syncNext(last);
     }
   }
 
   /** Syncs the first unsynced file after a name. Returns its name, undefined when there was none. */
   async #syncNext(after: string): Promise<string | undefined> {
-    const next = this.#selectUnsynced.get(this.#bootId, after) as { sha256: string } | undefined;
+    const next = this.#table.unsyncedAfter(after, this.#bootId);
     // A deleted file or a failing disk: the row stays marked and is forgotten after a power cut.
-    if (next !== undefined) await this.#files.run(next.sha256, () => this.#syncFile(next.sha256)).catch(() => {});
-    return next?.sha256;
+    if (next !== undefined) await this.#files.run(next, () => this.#syncFile(next)).catch(() => {});
+    return next;
   }
 
   async #syncFile(sha256: string): Promise<void> {
@@ -348,7 +305,7 @@ export class BlobStore {
       await file.close();
     }
     // Its directory is not synced: a file that a power cut takes away as a whole is missed by the next start.
-    if (this.#db.isOpen) this.#operate('BLOB_SYNC:ROW', () => this.#markSynced.run(sha256));
+    if (this.#table.isOpen) this.#operate('BLOB_SYNC:ROW', () => this.#table.markSynced(sha256));
   }
 
   /** Rows that are committed in the same turn of the event loop share one transaction, so one sync serves many. */
@@ -366,10 +323,10 @@ export class BlobStore {
     let addedBytes = 0;
     try {
       this.#operate('BLOB_COMMIT:TRANSACTION', () =>
-        this.#transactions.run(() => {
+        this.#table.transact(() => {
           for (const { ref, bytes, rank } of rows) {
-            const unsynced = bytes === null && !this.#durable ? this.#bootId : null;
-            if (this.#insert.run(ref.sha256, ref.size, rank, unsynced, bytes).changes === 0) continue;
+            const unsyncedBoot = bytes === null && !this.#durable ? this.#bootId : null;
+            if (!this.#table.insert({ ...ref, rank, unsyncedBoot, bytes })) continue;
             added += 1;
             addedBytes += ref.size;
           }
@@ -393,10 +350,10 @@ export class BlobStore {
     return row.size;
   }
 
-  #forgetRow(sha256: string): Row | undefined {
-    const row = this.#selectRow.get(sha256) as Row | undefined;
+  #forgetRow(sha256: string): BlobRow | undefined {
+    const row = this.#table.row(sha256);
     if (row === undefined) return undefined;
-    this.#operate('BLOB_DELETE:ROW', () => this.#deleteRow.run(sha256));
+    this.#operate('BLOB_DELETE:ROW', () => this.#table.delete(sha256));
     this.#count -= 1;
     this.#bytes -= row.size;
     return row;
@@ -404,30 +361,30 @@ export class BlobStore {
 
   /** Removes the file of a name, unless the name has come back since. */
   async #removeFile(sha256: string): Promise<void> {
-    if (!this.#db.isOpen || this.has(sha256)) return;
+    if (!this.#table.isOpen || this.has(sha256)) return;
     await this.#operate('BLOB_DELETE:FILE', () => rm(this.#pathOf(sha256), { force: true }));
   }
 
   /** Sets the ranks of blobs: higher is kept longer. All or, when one is no number, none. */
   setRanks(ranks: Iterable<readonly [sha256: string, rank: number]>): void {
-    this.#transactions.run(() => {
-      for (const [sha256, rank] of ranks) this.#setRank.run(rank, sha256);
+    this.#table.transact(() => {
+      for (const [sha256, rank] of ranks) this.#table.setRank(sha256, rank);
     });
   }
 
   /** The `count` blobs of the lowest rank, lowest first. */
   lowest(count: number): (BlobRef & { readonly rank: number })[] {
-    return this.#selectLowest.all(count) as unknown as (BlobRef & { rank: number })[];
+    return this.#table.lowest(count);
   }
 
   /** A page of what is held, by name; ask again after the last one. */
   list(afterSha256 = '', limit = 1000): BlobRef[] {
-    return this.#selectAfter.all(afterSha256, limit) as unknown as BlobRef[];
+    return this.#table.after(afterSha256, limit);
   }
 
   close(): void {
     if (this.#pending.length > 0) this.#flush();
-    this.#db.close();
+    this.#table.close();
   }
 
   #pathOf(sha256: string): string {

@@ -10,10 +10,11 @@ export type Durability = 'full' | 'relaxed';
 /** Pages of the log after which a commit itself checkpoints, should the checkpointer lag behind: 128 MB. */
 const AUTOCHECKPOINT_PAGES = 32_768;
 
-/** Opens or creates a database in WAL mode (https://www.sqlite.org/wal.html). */
-export function openDatabase(path: string, durability: Durability): DatabaseSync {
+/** Opens or creates a database in WAL mode (https://www.sqlite.org/wal.html). `pageBytes` is for one that is created. */
+export function openDatabase(path: string, durability: Durability, pageBytes = 4096): DatabaseSync {
   const db = new DatabaseSync(path);
   db.exec(`
+    PRAGMA page_size = ${pageBytes};
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'};
     PRAGMA wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES};

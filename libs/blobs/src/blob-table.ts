@@ -1,0 +1,165 @@
+/**
+ * The rows of a blob store: what is held, its rank, and the bytes of small blobs.
+ *
+ * The bytes are in a table of their own, in the order in which they came. Measured for 10 kB: 42 µs of CPU for a blob, where a row that
+ * holds the bytes beside the checksum costs 80, because a tree ordered by checksum is then so large that each new row is put onto pages
+ * that are not in memory.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { type Durability, openDatabase, Transactions } from '@sluice/sqlite';
+import type { BlobRef } from './blob-ref.ts';
+
+export interface BlobRow {
+  /** Bytes. */
+  readonly size: number;
+  /** The bytes themselves; null: they are in a file. */
+  readonly bytes: Uint8Array | null;
+}
+
+export interface NewBlobRow extends BlobRow {
+  readonly sha256: string;
+  readonly rank: number;
+  /** The boot in which its file was written, when that has not been synced. */
+  readonly unsyncedBoot: string | null;
+}
+
+/** Pages of this size hold 10 kB in two; of 4 KiB and 16 KiB a blob costs more. */
+const PAGE_BYTES = 8192;
+
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+  CREATE TABLE IF NOT EXISTS blobs (
+    sha256 TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    rank REAL NOT NULL,
+    unsynced_boot TEXT,
+    body INTEGER            -- NULL: in files/
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS blobs_rank ON blobs (rank, size);
+  CREATE INDEX IF NOT EXISTS blobs_unsynced ON blobs (unsynced_boot, sha256) WHERE unsynced_boot IS NOT NULL;
+  CREATE TRIGGER IF NOT EXISTS blobs_delete AFTER DELETE ON blobs WHEN old.body IS NOT NULL
+    BEGIN DELETE FROM bodies WHERE id = old.body; END;`;
+
+/** The first layout had the bytes beside the checksum. */
+const FROM_BYTES_BESIDE_CHECKSUM = `
+  BEGIN IMMEDIATE;
+  DROP INDEX blobs_rank;
+  DROP INDEX blobs_unsynced;
+  ALTER TABLE blobs RENAME TO old_blobs;
+  ALTER TABLE old_blobs ADD COLUMN body INTEGER;
+  ${TABLES}
+  UPDATE old_blobs SET body = place.id
+    FROM (SELECT sha256, row_number() OVER () AS id FROM old_blobs WHERE bytes IS NOT NULL) AS place WHERE place.sha256 = old_blobs.sha256;
+  INSERT INTO bodies SELECT body, bytes FROM old_blobs WHERE body IS NOT NULL ORDER BY body;
+  INSERT INTO blobs SELECT sha256, size, rank, unsynced_boot, body FROM old_blobs;
+  DROP TABLE old_blobs;
+  COMMIT;`;
+
+export class BlobTable {
+  readonly #db: DatabaseSync;
+  readonly #transactions: Transactions;
+  readonly #selectSize: StatementSync;
+  readonly #select: StatementSync;
+  readonly #insertBody: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #markSynced: StatementSync;
+  readonly #setRank: StatementSync;
+  readonly #selectLowest: StatementSync;
+  readonly #selectAfter: StatementSync;
+  readonly #selectUnsynced: StatementSync;
+
+  constructor(path: string, durability: Durability) {
+    const db = openDatabase(path, durability, PAGE_BYTES);
+    const columns = db.prepare('SELECT name FROM pragma_table_info(?)').all('blobs') as { name: string }[];
+    db.exec(columns.some(({ name }) => name === 'bytes') ? FROM_BYTES_BESIDE_CHECKSUM : TABLES);
+    this.#db = db;
+    this.#transactions = new Transactions(db);
+    this.#selectSize = db.prepare('SELECT size FROM blobs WHERE sha256 = ?');
+    this.#select = db.prepare('SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?');
+    this.#insertBody = db.prepare('INSERT INTO bodies (bytes) VALUES (?)');
+    this.#insert = db.prepare('INSERT INTO blobs (sha256, size, rank, unsynced_boot, body) VALUES (?, ?, ?, ?, ?)');
+    this.#delete = db.prepare('DELETE FROM blobs WHERE sha256 = ?');
+    this.#markSynced = db.prepare('UPDATE blobs SET unsynced_boot = NULL WHERE sha256 = ?');
+    this.#setRank = db.prepare('UPDATE blobs SET rank = ? WHERE sha256 = ?');
+    this.#selectLowest = db.prepare('SELECT sha256, size, rank FROM blobs ORDER BY rank LIMIT ?');
+    this.#selectUnsynced = db.prepare('SELECT sha256 FROM blobs WHERE unsynced_boot = ? AND sha256 > ? ORDER BY sha256 LIMIT 1');
+    this.#selectAfter = db.prepare('SELECT sha256, size FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?');
+  }
+
+  get isOpen(): boolean {
+    return this.#db.isOpen;
+  }
+
+  /** Runs `work` in one transaction, and undoes it when it throws. */
+  transact<Result>(work: () => Result): Result {
+    return this.#transactions.run(work);
+  }
+
+  /** Bytes of a blob, undefined when it is not held. */
+  size(sha256: string): number | undefined {
+    return (this.#selectSize.get(sha256) as { size: number } | undefined)?.size;
+  }
+
+  row(sha256: string): BlobRow | undefined {
+    return this.#select.get(sha256) as BlobRow | undefined;
+  }
+
+  /** Inside a transaction. False when the blob is held already; then nothing changes. */
+  insert({ sha256, size, rank, unsyncedBoot, bytes }: NewBlobRow): boolean {
+    if (this.size(sha256) !== undefined) return false;
+    const body = bytes === null ? null : this.#insertBody.run(bytes).lastInsertRowid;
+    this.#insert.run(sha256, size, rank, unsyncedBoot, body);
+    return true;
+  }
+
+  /** Its bytes go with it. */
+  delete(sha256: string): void {
+    this.#delete.run(sha256);
+  }
+
+  setRank(sha256: string, rank: number): void {
+    this.#setRank.run(rank, sha256);
+  }
+
+  markSynced(sha256: string): void {
+    this.#markSynced.run(sha256);
+  }
+
+  /** The first file after a name that was written in `boot` and not synced. */
+  unsyncedAfter(sha256: string, boot: string): string | undefined {
+    return (this.#selectUnsynced.get(boot, sha256) as { sha256: string } | undefined)?.sha256;
+  }
+
+  /** Forgets files that were written in another boot and not synced. */
+  forgetUnsyncedBefore(boot: string): void {
+    this.#db.prepare('DELETE FROM blobs WHERE unsynced_boot IS NOT NULL AND unsynced_boot <> ?').run(boot);
+  }
+
+  /** Names of blobs in files from `first` on and before `end`. */
+  namesOfFiles(first: string, end: string): string[] {
+    const rows = this.#db.prepare('SELECT sha256 FROM blobs WHERE body IS NULL AND sha256 >= ? AND sha256 < ?').all(first, end);
+    return (rows as { sha256: string }[]).map(({ sha256 }) => sha256);
+  }
+
+  /** The `count` blobs of the lowest rank, lowest first. */
+  lowest(count: number): (BlobRef & { readonly rank: number })[] {
+    return this.#selectLowest.all(count) as unknown as (BlobRef & { rank: number })[];
+  }
+
+  /** A page of what is held, by name. */
+  after(sha256: string, limit: number): BlobRef[] {
+    return this.#selectAfter.all(sha256, limit) as unknown as BlobRef[];
+  }
+
+  totals(): { count: number; bytes: number } {
+    return this.#db.prepare('SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM blobs').get() as {
+      count: number;
+      bytes: number;
+    };
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
