@@ -91,8 +91,7 @@ export class Transfers {
       await running;
       return { kind: 'same', bytes: 0 };
     }
-    if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
-    const transfer = this.#queue.add(() => this.#bring(manifest, sources));
+    const transfer = this.#transfer(manifest, sources);
     this.#running.set(manifest.sha256, transfer);
     try {
       return await transfer;
@@ -101,13 +100,23 @@ export class Transfers {
     }
   }
 
-  async #bring(manifest: Manifest, { bases, content }: Sources): Promise<Transfer> {
+  /** What came along needs no turn; what has to be fetched waits for one. */
+  async #transfer(manifest: Manifest, { bases, content }: Sources): Promise<Transfer> {
+    const inline = content === undefined ? undefined : await this.#bring(manifest, () => this.#takeInline(manifest, content));
+    if (inline !== undefined) return inline;
+    if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
+    return this.#queue.add(() =>
+      this.#bring(manifest, async () => (await this.#tryDelta(manifest, bases)) ?? (await this.#bringWhole(manifest))),
+    );
+  }
+
+  /** Makes room for the bytes and lets them come the given way; undefined when that way turns out to be none. */
+  async #bring<Result extends Transfer | undefined>(manifest: Manifest, way: () => Promise<Result>): Promise<Result> {
     const room = this.#budget.reserve(manifest.size);
     if (room === undefined) throw new TooLargeError(manifest.size);
     try {
-      const transfer =
-        (await this.#takeInline(manifest, content)) ?? (await this.#tryDelta(manifest, bases)) ?? (await this.#bringWhole(manifest));
-      this.#observer.transferred(transfer, manifest);
+      const transfer = await way();
+      if (transfer !== undefined) this.#observer.transferred(transfer, manifest);
       return transfer;
     } catch (error) {
       this.#observer.failed(error);
@@ -118,9 +127,8 @@ export class Transfers {
     }
   }
 
-  /** Undefined when nothing came along, or other bytes than the manifest's. */
-  async #takeInline(manifest: Manifest, content: string | undefined): Promise<Transfer | undefined> {
-    if (content === undefined) return undefined;
+  /** Undefined when other bytes than the manifest's came along. */
+  async #takeInline(manifest: Manifest, content: string): Promise<Transfer | undefined> {
     try {
       await this.#blobs.put(Buffer.from(content, 'base64'), manifest.sha256, this.#budget.initialRank(manifest.size));
       return { kind: 'full', bytes: manifest.size };

@@ -1,6 +1,7 @@
 import { CONTENT_INVALIDATED, CONTENT_REMOVED, CONTENT_UPLOADED, decode } from '@sluice/contracts';
 import { expect, test } from 'vitest';
 import { body, catalogFixture, checksum, fields } from '../../testing/catalog.fixture.ts';
+import type { OutboxEntry } from './outbox.ts';
 import { REQUESTS_MAX } from './request-table.ts';
 
 const events = (catalog: { outbox: { oldest(count: number): { subject: string; payload: Uint8Array }[] } }) =>
@@ -184,9 +185,54 @@ test('an outbox that is full drops events and counts them; the uploads are store
   expect(fixture.catalog.objectCount).toBe(100);
   expect(fixture.catalog.outbox.length).toBe(10);
   expect(dropped).toBe(90);
-  await fixture.catalog.settle(fixture.catalog.outbox.oldest(10));
-  await fixture.catalog.put('site/next', fields(), body('a'));
+  await Promise.all([fixture.catalog.settle(fixture.catalog.outbox.oldest(10)), fixture.catalog.put('site/next', fields(), body('a'))]);
   expect(fixture.catalog.outbox.length).toBe(1);
+});
+
+test('events that the stream has are not offered again, and leave the disk with the next transaction or within a second', async () => {
+  const transactions: string[] = [];
+  await using fixture = await catalogFixture({
+    operate: (label, operation) => {
+      transactions.push(label);
+      return operation();
+    },
+  });
+  const { catalog, clock } = fixture;
+  for (const key of ['site/1', 'site/2', 'site/3']) await catalog.put(key, fields(), body('a'));
+  const offered = () => catalog.outbox.oldest(10).map(({ seq }) => seq);
+  const [first, second, third] = catalog.outbox.oldest(10) as [OutboxEntry, OutboxEntry, OutboxEntry];
+
+  const settled = catalog.settle([first, third]);
+  expect(offered()).toEqual([second.seq]);
+  expect(catalog.outbox.length).toBe(3);
+  await catalog.put('site/4', fields(), body('a'));
+  await settled;
+  expect(transactions).toHaveLength(4);
+  expect(offered()).toEqual([second.seq, third.seq + 1]);
+
+  const alone = catalog.settle([second]);
+  clock.advance(1_000);
+  await alone;
+  expect(transactions).toHaveLength(5);
+  expect(catalog.outbox.length).toBe(1);
+});
+
+test('events whose removal could not be committed are offered again', async () => {
+  let failing = false;
+  await using fixture = await catalogFixture({
+    operate: (_label, operation) => {
+      if (failing) throw new Error('the disk is gone');
+      return operation();
+    },
+  });
+  await fixture.catalog.put('site/1', fields(), body('a'));
+  const entries = fixture.catalog.outbox.oldest(10);
+  const settled = fixture.catalog.settle(entries);
+  failing = true;
+  fixture.clock.advance(1_000);
+  await expect(settled).rejects.toThrow('the disk is gone');
+  expect(fixture.catalog.outbox.oldest(10)).toEqual(entries);
+  failing = false;
 });
 
 test('a patch is remembered for its pair of versions, and forgotten when no object has that pair any more', async () => {

@@ -24,7 +24,7 @@ import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
 
@@ -97,7 +97,7 @@ export class Catalog {
     this.#pruner = new FeedPruner(this.#db);
     this.#feed = new ChangeFeed(this.#db, () => ({ catalogId: this.id, lastVersion: this.#lastVersion, horizon: this.#horizon }));
     const saveVersion = this.#db.prepare('UPDATE meta SET last_version = ?');
-    this.#commit = new GroupCommit(this.#db, options.operate ?? operatePlainly, {
+    this.#commit = new GroupCommit(this.#db, options.operate ?? operatePlainly, options.clock, {
       begin: () => {
         this.#minted = this.#lastVersion;
         this.#garbage = [];
@@ -201,9 +201,17 @@ export class Catalog {
     return this.#commit.write(() => this.references.recordPatch(target, base, made));
   }
 
-  /** Forgets events that the stream has acknowledged. */
-  async settle(published: Parameters<Outbox['remove']>[0]): Promise<void> {
-    return this.#commit.write(() => this.outbox.remove(published));
+  /**
+   * Forgets events that the stream has acknowledged: at once for who asks the outbox, on the disk with the next transaction. An event that a crash
+   * brings back is published again, and the stream knows its id.
+   */
+  async settle(published: readonly OutboxEntry[]): Promise<void> {
+    this.outbox.setAcknowledged(published, true);
+    try {
+      await this.#commit.writeLater(() => this.outbox.remove(published));
+    } finally {
+      this.outbox.setAcknowledged(published, false);
+    }
   }
 
   /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */

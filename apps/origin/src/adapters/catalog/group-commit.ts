@@ -1,6 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { fromDiskError, type Operate } from '@sluice/blobs';
+import type { Clock } from '@sluice/runtime';
 import { Transactions } from '@sluice/sqlite';
+
+/** How long a change that is not urgent may wait for a transaction that others need, and how many may. */
+const LATER_MS = 1_000;
+const LATER_MAX = 256;
 
 /** What runs around each transaction. */
 export interface CommitHooks {
@@ -24,10 +29,14 @@ export class GroupCommit {
   readonly #transactions: Transactions;
   readonly #operate: Operate;
   readonly #hooks: CommitHooks;
+  readonly #clock: Clock;
   #waiting: Waiting[] = [];
+  #scheduled = false;
+  #cancelTimer: (() => void) | undefined;
 
-  constructor(db: DatabaseSync, operate: Operate, hooks: CommitHooks) {
+  constructor(db: DatabaseSync, operate: Operate, clock: Clock, hooks: CommitHooks) {
     this.#db = db;
+    this.#clock = clock;
     this.#transactions = new Transactions(db);
     this.#operate = operate;
     this.#hooks = hooks;
@@ -35,14 +44,36 @@ export class GroupCommit {
 
   /** Runs `change` inside the next transaction; resolves with its result when that is on the disk. @throws {DiskFullError} */
   write<Result>(change: () => Result): Promise<Result> {
+    const written = this.#add(change);
+    this.#schedule();
+    return written;
+  }
+
+  /** Like {@link write} for what is no loss when it is lost: waits a second for a transaction that is made anyway. */
+  writeLater<Result>(change: () => Result): Promise<Result> {
+    const written = this.#add(change);
+    if (this.#waiting.length >= LATER_MAX) this.#schedule();
+    else this.#cancelTimer ??= this.#clock.after(LATER_MS, () => this.flush());
+    return written;
+  }
+
+  #add<Result>(change: () => Result): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       this.#waiting.push({ change, resolve, reject });
-      if (this.#waiting.length === 1) setImmediate(() => this.flush());
     });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.flush());
   }
 
   /** Commits what waits, now. */
   flush(): void {
+    this.#scheduled = false;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     this.#waiting = [];

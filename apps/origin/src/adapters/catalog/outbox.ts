@@ -17,6 +17,8 @@ export class Outbox {
   readonly #span: StatementSync;
   readonly #oldestAt: StatementSync;
   readonly #onDropped: () => void;
+  /** Entries that the stream has, and whose removal is not committed yet. */
+  readonly #acknowledged = new Set<number>();
 
   constructor(db: DatabaseSync, maxEntries: number, onDropped: () => void) {
     this.#maxEntries = maxEntries;
@@ -34,17 +36,26 @@ export class Outbox {
     else this.#insert.run(eventId, subject, payload, nowMs);
   }
 
+  /** The stream has these. `false`: their removal is committed, or came to nothing and they are to be published again. */
+  setAcknowledged(entries: readonly OutboxEntry[], acknowledged: boolean): void {
+    for (const { seq } of entries) {
+      if (acknowledged) this.#acknowledged.add(seq);
+      else this.#acknowledged.delete(seq);
+    }
+  }
+
   /** Inside a transaction: forgets what the stream has acknowledged. */
   remove(entries: readonly OutboxEntry[]): void {
     for (const { seq } of entries) this.#remove.run(seq);
   }
 
-  /** The first `count` in order. */
+  /** The first `count` in order that the stream has not acknowledged. */
   oldest(count: number): OutboxEntry[] {
-    return this.#oldest.all(count) as unknown as OutboxEntry[];
+    const rows = this.#oldest.all(count + this.#acknowledged.size) as unknown as OutboxEntry[];
+    return rows.filter(({ seq }) => !this.#acknowledged.has(seq)).slice(0, count);
   }
 
-  /** Entries between the oldest and the newest: what waits, or slightly more while acknowledgements come out of order. */
+  /** Entries between the oldest and the newest: what waits, or slightly more while acknowledgements come out of order or are not committed. */
   get length(): number {
     return (this.#span.get() as { span: number | null }).span ?? 0;
   }

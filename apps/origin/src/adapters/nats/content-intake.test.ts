@@ -11,7 +11,7 @@ import { ContentIntake } from './content-intake.ts';
 async function intakeFixture() {
   const fixture = await catalogFixture();
   await fixture.catalog.put('site/a', fields(), body('a'));
-  await fixture.catalog.settle(fixture.catalog.outbox.oldest(10));
+  void fixture.catalog.settle(fixture.catalog.outbox.oldest(10));
   const rejected: string[] = [];
   const state = { failing: false };
   const ended: string[] = [];
