@@ -45,7 +45,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
 
   const storage = await openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
   watchStorage(registry, storage, clock);
-  const { blobs, catalog, garbage, ranges } = storage;
+  const { blobs, catalog, garbage } = storage;
   const broker = new BrokerSide({ servers: config.NATS_URL, storage, clock, rng, metrics, log });
   lifecycle.onStop('broker', () => broker.stop());
 
@@ -54,7 +54,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const uploads = new Uploads({ blobs, catalog, garbage, metrics, maxUploads });
-  const server = await OriginServer.listen({ host, port, blobs, catalog, ranges, uploads, readiness, registry, metrics, log });
+  const server = await OriginServer.listen({ host, port, blobs, catalog, uploads, readiness, registry, metrics, log });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');
   const blobsUrl = `${(config.ORIGIN_URL ?? httpUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;

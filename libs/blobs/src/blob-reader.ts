@@ -25,13 +25,22 @@ export class BlobReader {
     const wanted = Math.max(0, Math.min(length, this.ref.size - offset));
     if (this.#bytes !== undefined) return this.#bytes.subarray(offset, offset + wanted);
     const buffer = Buffer.allocUnsafeSlow(wanted);
-    let filled = 0;
-    while (filled < wanted) {
-      const { bytesRead } = await (this.#file as FileHandle).read(buffer, filled, wanted - filled, offset + filled);
+    await this.readInto(buffer, offset);
+    return buffer;
+  }
+
+  /**
+   * Fills `buffer` with the bytes from `offset` on; there must be as many. Reading much into few buffers spares their collection, which costs more than
+   * the reading. @throws {BlobMismatchError} when the file is shorter than its row says
+   */
+  async readInto(buffer: Uint8Array, offset: number): Promise<void> {
+    if (this.#bytes !== undefined) return buffer.set(this.#bytes.subarray(offset, offset + buffer.byteLength));
+    const file = this.#file as FileHandle;
+    for (let filled = 0; filled < buffer.byteLength; ) {
+      const { bytesRead } = await file.read(buffer, filled, buffer.byteLength - filled, offset + filled);
       if (bytesRead === 0) throw new BlobMismatchError(`the file of blob ${this.ref.sha256} is shorter than ${this.ref.size} bytes`);
       filled += bytesRead;
     }
-    return buffer;
   }
 
   /** Bytes `start … end` (inclusive) in pieces. */

@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdir, readlink } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { httpUrl } from '@sluice/runtime';
+import { eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorCode, type OriginFixture, originFixture, sha256 } from '../../testing/origin.fixture.ts';
 
@@ -8,6 +12,12 @@ beforeAll(async () => {
   origin = await originFixture();
 });
 afterAll(() => origin[Symbol.asyncDispose]());
+
+/** Files of the blob store that this process has open. */
+async function openFiles(): Promise<string[]> {
+  const links = await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  return links.filter((path) => path.includes('/blobs/files/'));
+}
 
 describe('blobs by checksum', () => {
   test('are sent whole, large and small, to several at once', async () => {
@@ -30,6 +40,32 @@ describe('blobs by checksum', () => {
   ])('%s of %s is answered %i %s', async (method, name, status, code) => {
     const answer = await fetch(`${origin.url}/-/blobs/${name}`, { method, ...(method === 'PUT' ? { body: 'x' } : {}) });
     expect([answer.status, await errorCode(answer)]).toEqual([status, code]);
+  });
+
+  test('a reader that leaves in the middle leaves no file open, and one that reads late gets every byte', async () => {
+    const bytes = randomBytes(20_000_000);
+    await fetch(`${origin.url}/site/long`, { method: 'PUT', body: bytes });
+    const { port } = new URL(origin.url);
+    const ask = `GET /-/blobs/${sha256(bytes)} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n`;
+    const leaving = Array.from({ length: 5 }, async () => {
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.write(ask);
+      await once(socket, 'data');
+      expect(await openFiles()).not.toEqual([]);
+      socket.destroy();
+    });
+    await Promise.all(leaving);
+    // A file that nobody closes goes with the next collection, some seconds later.
+    await eventually(async () => expect(await openFiles()).toEqual([]), 1_000);
+
+    const late = connect(Number(port), '127.0.0.1');
+    late.write(ask);
+    await once(late, 'readable');
+    // The origin has sent what the system takes for a reader that does not read, and waits.
+    await eventually(async () => expect(await openFiles()).toHaveLength(1));
+    const answer = Buffer.concat(await Array.fromAsync(late));
+    expect(answer.subarray(answer.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true);
+    await eventually(async () => expect(await openFiles()).toEqual([]), 1_000);
   });
 
   test('a removed object takes its bytes along', async () => {

@@ -58,7 +58,7 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   if (range !== undefined) response.setHeader('content-range', `bytes ${start}-${end}/${manifest.size}`);
   response.setHeader('content-length', end - start + 1);
   if (request.method === 'HEAD' || manifest.size === 0) return void response.end();
-  await exchange.stream(reader.chunks(start, end));
+  await exchange.send(reader, start, end);
 }
 
 function requestedRange(exchange: Exchange, size: number, validators: { etag: string; lastModifiedMs: number }): ByteRange | undefined {
