@@ -72,6 +72,10 @@ export class CatalogIndex {
   readonly #setMeta: StatementSync;
   readonly #insertInvalidation: StatementSync;
   readonly #selectNeeding: StatementSync;
+  readonly #insertTag: StatementSync;
+  readonly #deleteTags: StatementSync;
+  readonly #insertListed: StatementSync;
+  readonly #markings = new Map<string, StatementSync>();
   readonly #cache = new LRUCache<string, Entry>({ max: CACHE_MAX_ENTRIES });
   #pending: Pending[] = [];
   #invalidations = new Map<string, Invalidation>();
@@ -116,6 +120,9 @@ export class CatalogIndex {
       'INSERT INTO invalidations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = max(version, excluded.version)',
     );
     this.#selectNeeding = this.#db.prepare('SELECT 1 FROM entries WHERE sha256 = ? AND purged_at <= confirmed_at LIMIT 1');
+    this.#insertTag = this.#db.prepare('INSERT OR IGNORE INTO entry_tags VALUES (?, ?)');
+    this.#deleteTags = this.#db.prepare('DELETE FROM entry_tags WHERE key = ?');
+    this.#insertListed = this.#db.prepare('INSERT OR IGNORE INTO listed VALUES (?)');
     this.#forgetOtherRegion();
     this.#load();
     this.#doubtful = this.#startedAnew();
@@ -213,7 +220,7 @@ export class CatalogIndex {
       changes.map((change) => {
         const effect = this.#applyNow(change);
         if (listing && change.op !== 'invalidate') {
-          this.#db.prepare('INSERT OR IGNORE INTO listed VALUES (?)').run(change.op === 'store' ? change.manifest.key : change.key);
+          this.#insertListed.run(change.op === 'store' ? change.manifest.key : change.key);
         }
         return effect;
       }),
@@ -282,8 +289,8 @@ export class CatalogIndex {
       text,
     );
     const [oldTags, newTags] = [before?.manifest?.tags ?? [], manifest?.tags ?? []];
-    if (oldTags.length > 0) this.#db.prepare('DELETE FROM entry_tags WHERE key = ?').run(key);
-    for (const tag of newTags) this.#db.prepare('INSERT OR IGNORE INTO entry_tags VALUES (?, ?)').run(tag, key);
+    if (oldTags.length > 0) this.#deleteTags.run(key);
+    for (const tag of newTags) this.#insertTag.run(tag, key);
     this.#objects += (manifest === undefined ? 0 : 1) - (before?.manifest === undefined ? 0 : 1);
     this.#cache.set(key, after);
   }
@@ -293,16 +300,24 @@ export class CatalogIndex {
     this.#remember(invalidation);
     const { selector, version, mode } = invalidation;
     const { where, value } = coverage(selector);
-    const changed = this.#db
-      .prepare(
-        `UPDATE entries SET stale_at = max(stale_at, :version), purged_at = CASE :mode WHEN 'purge' THEN max(purged_at, :version) ELSE purged_at END
-         WHERE ${where} AND manifest IS NOT NULL AND version <= :version
-         AND (stale_at < :version OR (:mode = 'purge' AND purged_at < :version)) RETURNING sha256`,
-      )
-      .all({ version, mode, ...value }) as { sha256: string }[];
+    const changed = this.#marking(where).all({ version, mode, ...value }) as { sha256: string }[];
     if ('key' in selector) this.#cache.delete(selector.key);
     else if (changed.length > 0) this.#cache.clear();
     return { before: undefined, after: undefined, purged: mode === 'purge' ? changed.map(({ sha256 }) => sha256) : [] };
+  }
+
+  /** Marks the entries of one of the four forms of coverage. */
+  #marking(where: string): StatementSync {
+    let statement = this.#markings.get(where);
+    if (statement === undefined) {
+      statement = this.#db.prepare(
+        `UPDATE entries SET stale_at = max(stale_at, :version), purged_at = CASE :mode WHEN 'purge' THEN max(purged_at, :version) ELSE purged_at END
+         WHERE ${where} AND manifest IS NOT NULL AND version <= :version
+         AND (stale_at < :version OR (:mode = 'purge' AND purged_at < :version)) RETURNING sha256`,
+      );
+      this.#markings.set(where, statement);
+    }
+    return statement;
   }
 
   /** Keeps an invalidation for versions that arrive later, unless catch-up has already brought all of those. */

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { fromDiskError, type Operate } from '@sluice/blobs';
 import type { Clock } from '@sluice/runtime';
 import { Transactions } from '@sluice/sqlite';
@@ -29,6 +29,9 @@ export class GroupCommit {
   readonly #transactions: Transactions;
   readonly #operate: Operate;
   readonly #hooks: CommitHooks;
+  readonly #savepoint: StatementSync;
+  readonly #release: StatementSync;
+  readonly #rollback: StatementSync;
   readonly #clock: Clock;
   #waiting: Waiting[] = [];
   #scheduled = false;
@@ -40,6 +43,9 @@ export class GroupCommit {
     this.#transactions = new Transactions(db);
     this.#operate = operate;
     this.#hooks = hooks;
+    this.#savepoint = db.prepare('SAVEPOINT change');
+    this.#release = db.prepare('RELEASE change');
+    this.#rollback = db.prepare('ROLLBACK TO change');
   }
 
   /** Runs `change` inside the next transaction; resolves with its result when that is on the disk. @throws {DiskFullError} */
@@ -98,16 +104,16 @@ export class GroupCommit {
   }
 
   #attempt({ change, resolve, reject }: Waiting): () => void {
-    this.#db.exec('SAVEPOINT change');
+    this.#savepoint.run();
     try {
       const result = change();
-      this.#db.exec('RELEASE change');
+      this.#release.run();
       return () => resolve(result as never);
     } catch (error) {
       // A full disk makes SQLite end the whole transaction: then nobody's change is there.
       if (!this.#db.isTransaction) throw error;
-      this.#db.exec('ROLLBACK TO change');
-      this.#db.exec('RELEASE change');
+      this.#rollback.run();
+      this.#release.run();
       return () => reject(fromDiskError(error));
     }
   }
