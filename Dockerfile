@@ -10,6 +10,7 @@ COPY libs/contracts/package.json libs/contracts/
 COPY libs/bus/package.json libs/bus/
 COPY libs/blobs/package.json libs/blobs/
 COPY libs/delta/package.json libs/delta/
+COPY libs/http-semantics/package.json libs/http-semantics/
 COPY libs/runtime/package.json libs/runtime/
 COPY libs/sqlite/package.json libs/sqlite/
 COPY libs/stack/package.json libs/stack/

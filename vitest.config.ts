@@ -5,6 +5,7 @@ const PROJECTS = [
   'libs/bus',
   'libs/blobs',
   'libs/delta',
+  'libs/http-semantics',
   'libs/runtime',
   'libs/sqlite',
   'libs/stack',

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { createServer, request } from 'node:http';
+import { createServer, type IncomingMessage, request } from 'node:http';
 import type { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type Manifest, type PushCommand, SluiceError } from '@sluice/contracts';
 import { createLogger, readConfig } from '@sluice/runtime';
@@ -133,6 +134,41 @@ describe('edge', () => {
     const head = await fetch(scene.url('site/app.js'), { method: 'HEAD' });
     expect([head.status, head.headers.get('content-length'), (await head.arrayBuffer()).byteLength]).toEqual([200, '300000', 0]);
     expect(scene.origin.counts.resolve).toBe(0);
+  });
+
+  test('several ranges come as one multipart body with exactly the bytes asked for, of objects in memory and in files', async () => {
+    await using scene = await Scene.start();
+    for (const size of [10_000, 500_000]) {
+      const bytes = randomBytes(size);
+      await scene.pushStore(scene.origin.upload('site/parts', bytes, { contentType: 'image/png' }));
+      const got = await scene.get('site/parts', { range: `bytes=0-9,5000-5999,-7` });
+      const type = got.headers.get('content-type') ?? '';
+      const boundary = /^multipart\/byteranges; boundary=(\S+)$/.exec(type)?.[1];
+      expect([got.status, got.headers.get('content-length')]).toEqual([206, String(got.body.byteLength)]);
+      const part = (start: number, end: number) => [
+        Buffer.from(`--${boundary}\r\nContent-Type: image/png\r\nContent-Range: bytes ${start}-${end}/${size}\r\n\r\n`),
+        bytes.subarray(start, end + 1),
+        Buffer.from('\r\n'),
+      ];
+      const expected = [...part(0, 9), ...part(5000, 5999), ...part(size - 7, size - 1), Buffer.from(`--${boundary}--\r\n`)];
+      expect(got.body.equals(Buffer.concat(expected))).toBe(true);
+    }
+  });
+
+  test.each([
+    ['OPTIONS', 204],
+    ['POST', 405],
+    ['PUT', 405],
+    ['DELETE', 405],
+    ['PATCH', 405],
+    ['TRACE', 405],
+    ['PROPFIND', 405],
+  ])('%s is answered %i with what is allowed (RFC 9110 §10.2.1)', async (method, status) => {
+    await using scene = await Scene.start();
+    const sent = request(scene.url('site/a'), { method }).end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    response.resume();
+    expect([response.statusCode, response.headers.allow]).toEqual([status, 'GET, HEAD, OPTIONS']);
   });
 
   test('bytes that are held move for no other key, and not again for their own', async () => {

@@ -1,4 +1,5 @@
 /** GET and HEAD for visitors: looks the key up, asks the origin where the rules say so, sends what is held. */
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs';
@@ -7,7 +8,7 @@ import type { Clock, Logger } from '@sluice/runtime';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { type Lookup, lookUp } from '../domain/lookup.ts';
 import { parseTarget } from '../domain/request-target.ts';
-import { planResponse, type ResponsePlan } from '../domain/response.ts';
+import { type BodyPiece, planResponse, type ReadRequest } from '../domain/response.ts';
 import type { EdgeMetrics } from '../metrics.ts';
 import type { AbsentKeys } from '../services/absent-keys.ts';
 import type { DiskBudget } from '../services/disk-budget.ts';
@@ -17,6 +18,8 @@ import type { CatalogIndex } from './catalog-index.ts';
 
 /** Bytes up to which a body is read at once and sent in one piece. */
 const WHOLE_BODY_BYTES = 64 * 1024;
+/** RFC 9110 §10.2.1: what a target of this server can be asked. */
+const ALLOW = ['Allow', 'GET, HEAD, OPTIONS'];
 /** How often a request is looked up again when its bytes were evicted between look-up and reading. */
 const LOOKUP_ATTEMPTS = 3;
 
@@ -62,8 +65,10 @@ export class VisitorHandler {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return this.#sendStatus(response, 405, 'use GET or HEAD: content is uploaded at the origin', 'invalid', ['Allow', 'GET, HEAD']);
+    const { method } = request;
+    if (method === 'OPTIONS') return void response.writeHead(204, ALLOW).end();
+    if (method !== 'GET' && method !== 'HEAD') {
+      return this.#sendStatus(response, 405, 'use GET or HEAD: content is uploaded at the origin', 'invalid', ALLOW);
     }
     const target = parseTarget(request.url ?? '/');
     if (target.kind === 'invalid') return this.#sendStatus(response, 400, target.problem, 'invalid', []);
@@ -80,7 +85,7 @@ export class VisitorHandler {
         );
       }
       try {
-        return await this.#sendObject(request, response, answer);
+        return await this.#sendObject({ method, fields: request.headers }, response, answer);
       } catch (error) {
         // Evicted since it was looked up: look again, a few times.
         if (!(error instanceof BlobMissingError) || response.headersSent || attempt === LOOKUP_ATTEMPTS) throw error;
@@ -136,52 +141,45 @@ export class VisitorHandler {
     return unavailable(error, handling);
   }
 
-  async #sendObject(request: IncomingMessage, response: ServerResponse, answer: Answer & { kind: 'object' }): Promise<void> {
+  async #sendObject(request: ReadRequest, response: ServerResponse, answer: Answer & { kind: 'object' }): Promise<void> {
     const { manifest, handling, result, detached } = answer;
     const { edgeId, metrics, budget } = this.#parts;
-    const plan = planResponse(
-      manifest,
-      request.headers,
-      [
-        'Age',
-        String(this.#ageSeconds(manifest.key)),
-        'Cache-Status',
-        cacheStatus(edgeId, handling),
-        'X-Sluice-Version',
-        String(manifest.version),
-      ],
-      request.method,
-    );
-    const reader = await this.#open(manifest, plan, request.method === 'HEAD', detached === true);
+    const fields = [
+      ...['Age', String(this.#ageSeconds(manifest.key))],
+      ...['Cache-Status', cacheStatus(edgeId, handling)],
+      ...['X-Sluice-Version', String(manifest.version)],
+    ];
+    const plan = planResponse(manifest, request, fields, randomUUID);
+    // Opened before the head is sent, so that a failure can still be told.
+    const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
     metrics.requests.inc({ result });
     budget.touch(manifest.sha256, manifest.size);
     try {
       response.writeHead(plan.status, plan.fields);
-      if (reader === undefined || plan.body === undefined) return void response.end();
-      await this.#sendBody(response, reader, plan.body);
+      if (reader === undefined) response.end();
+      else await this.#sendBody(response, reader, plan.body);
     } finally {
       await reader?.close();
     }
   }
 
-  /** The bytes, when the response has any. Opened before the head is sent, so that a failure can still be told. */
-  async #open(manifest: Manifest, plan: ResponsePlan, isHead: boolean, detached: boolean): Promise<BlobReader | undefined> {
-    if (plan.body === undefined || isHead) return undefined;
+  #open(manifest: Manifest, detached: boolean): Promise<BlobReader> {
     return detached ? this.#parts.transfers.bringDetached(manifest) : this.#parts.blobs.reader(manifest.sha256);
   }
 
-  async #sendBody(response: ServerResponse, reader: BlobReader, { start, end }: { start: number; end: number }): Promise<void> {
+  async #sendBody(response: ServerResponse, reader: BlobReader, body: readonly BodyPiece[]): Promise<void> {
     const { metrics } = this.#parts;
-    const length = end - start + 1;
-    if (length <= WHOLE_BODY_BYTES) {
-      response.end(await reader.read(start, length));
-      metrics.sentBytes.inc(length);
+    const [first] = body;
+    if (body.length === 1 && typeof first === 'object' && first.end - first.start < WHOLE_BODY_BYTES) {
+      const bytes = await reader.read(first.start, first.end - first.start + 1);
+      response.end(bytes);
+      metrics.sentBytes.inc(bytes.byteLength);
       return;
     }
     // Ends without completing the body when the bytes cannot be read: the connection is destroyed, so nobody takes it for whole.
     await pipeline(async function* () {
       try {
-        for await (const chunk of reader.chunks(start, end)) {
+        for await (const chunk of chunksOf(reader, body)) {
           metrics.sentBytes.inc(chunk.byteLength);
           yield chunk;
         }
@@ -206,6 +204,13 @@ export class VisitorHandler {
     const body = `${status} ${message}\n`;
     response.writeHead(status, [...fields, 'Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))]);
     response.end(body);
+  }
+}
+
+async function* chunksOf(reader: BlobReader, body: readonly BodyPiece[]): AsyncGenerator<Uint8Array> {
+  for (const piece of body) {
+    if (typeof piece === 'string') yield Buffer.from(piece, 'latin1');
+    else yield* reader.chunks(piece.start, piece.end);
   }
 }
 

@@ -1,17 +1,34 @@
-/** The status and fields of a response for a manifest: validators, conditions, ranges. Pure; the bytes are another matter. */
+/** The status, fields and body of a response for a manifest: validators, conditions, ranges. Pure; the bytes are another matter. */
 import type { Manifest } from '@sluice/contracts';
-import fresh from 'fresh';
-import parseRange from 'range-parser';
+import {
+  type ByteRange,
+  contentRange,
+  evaluatePreconditions,
+  type Fields,
+  fieldOf,
+  formatHttpDate,
+  layOutRanges,
+  rangeApplies,
+  selectRanges,
+  unsatisfiedRange,
+  type Validators,
+} from '@sluice/http-semantics';
 
-/** Request fields that decide about a response, by lower-case name. */
-export type RequestFields = Readonly<Record<string, string | string[] | undefined>>;
+/** What a response is planned for. */
+export interface ReadRequest {
+  readonly method: 'GET' | 'HEAD';
+  readonly fields: Fields;
+}
+
+/** A piece of a body: text of the response's own, or bytes of the representation. */
+export type BodyPiece = string | ByteRange;
 
 export interface ResponsePlan {
   readonly status: 200 | 206 | 304 | 412 | 416;
   /** Name, value, name, value … as `writeHead` takes them. */
   readonly fields: string[];
-  /** First and last byte of the body, both included. Absent: no body. */
-  readonly body: { readonly start: number; readonly end: number } | undefined;
+  /** In order; none: the response has no content. */
+  readonly body: readonly BodyPiece[];
 }
 
 /** The strong validator of a version's bytes (RFC 9110 §8.8.3): its checksum. */
@@ -19,110 +36,80 @@ export function entityTag(manifest: Manifest): string {
   return `"${manifest.sha256}"`;
 }
 
-/** `Last-Modified` in IMF-fixdate (RFC 9110 §5.6.7); the resolution is a second. */
-export function lastModified(manifest: Manifest): string {
-  return new Date(manifest.uploadedAt).toUTCString();
+export function validatorsOf(manifest: Manifest): Validators {
+  return { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
 }
 
 /**
- * Plans the response to GET or HEAD: preconditions in the order of RFC 9110 §13.2.2, then a single byte range (§14.2). A range set with
- * several ranges is answered whole, which §14.2 allows.
+ * Plans the response to GET or HEAD: preconditions in the order of RFC 9110 §13.2.2, then ranges (§14.2).
+ * `extraFields` are those that tell of this edge; `boundary` makes a delimiter that is in no content.
  */
-export function planResponse(manifest: Manifest, request: RequestFields, extraFields: readonly string[], method = 'GET'): ResponsePlan {
-  const validators = ['ETag', entityTag(manifest), 'Last-Modified', lastModified(manifest)];
+export function planResponse(
+  manifest: Manifest,
+  { method, fields: request }: ReadRequest,
+  extraFields: readonly string[],
+  boundary: () => string,
+): ResponsePlan {
+  const validators = validatorsOf(manifest);
+  const verdict = evaluatePreconditions(method, request, validators);
+  if (verdict === 'failed') return { status: 412, fields: ['ETag', validators.etag, ...extraFields, 'Content-Length', '0'], body: [] };
+
+  // §15.4.5: what a 304 has to repeat, and nothing else of the representation.
   const caching = [
-    ...validators,
+    'ETag',
+    validators.etag,
     ...optional('Cache-Control', manifest.cacheControl),
     ...optional('Expires', manifest.expires),
     ...extraFields,
   ];
-  if (!preconditionHolds(manifest, request))
-    return { status: 412, fields: [...validators, ...extraFields, 'Content-Length', '0'], body: undefined };
-  if (isNotModified(manifest, request)) return { status: 304, fields: caching, body: undefined };
+  if (verdict === 'not-modified') return { status: 304, fields: caching, body: [] };
 
-  const representation = [
-    ...caching,
-    'Content-Type',
-    manifest.contentType,
+  const representation = [...caching, 'Last-Modified', formatHttpDate(validators.lastModifiedMs), 'Accept-Ranges', 'bytes'];
+  const ranges = requestedRanges(manifest, { method, fields: request }, validators);
+  if (ranges === 'unsatisfiable') {
+    return { status: 416, fields: [...representation, 'Content-Range', unsatisfiedRange(manifest.size), 'Content-Length', '0'], body: [] };
+  }
+  representation.push(
+    // RFC 9530 §3: of the whole representation, also on a part of it.
+    ...['Repr-Digest', `sha-256=:${base64OfHex(manifest.sha256)}:`],
     ...optional('Content-Encoding', manifest.contentEncoding),
     ...optional('Content-Language', manifest.contentLanguage),
     ...optional('Content-Disposition', manifest.contentDisposition),
     ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
-    'Accept-Ranges',
-    'bytes',
-  ];
-  // RFC 9110 §14.2: Range is defined for GET only.
-  const range = method === 'GET' ? selectRange(manifest, request) : undefined;
-  if (range === 'unsatisfiable') {
-    return { status: 416, fields: [...caching, 'Content-Range', `bytes */${manifest.size}`, 'Content-Length', '0'], body: undefined };
+  );
+  const { contentType, size } = manifest;
+  const [range, second] = ranges ?? [];
+  if (ranges === undefined || range === undefined) {
+    const body = method === 'HEAD' || size === 0 ? [] : [{ start: 0, end: size - 1 }];
+    return { status: 200, fields: [...representation, 'Content-Type', contentType, 'Content-Length', String(size)], body };
   }
-  if (range !== undefined) {
-    const { start, end } = range;
-    const fields = [
-      ...representation,
-      'Content-Range',
-      `bytes ${start}-${end}/${manifest.size}`,
-      'Content-Length',
-      String(end - start + 1),
-    ];
-    return { status: 206, fields, body: range };
+  if (second === undefined) {
+    representation.push('Content-Type', contentType, 'Content-Range', contentRange(range, size));
+    return { status: 206, fields: [...representation, 'Content-Length', String(range.end - range.start + 1)], body: [range] };
   }
-  const body = manifest.size === 0 ? undefined : { start: 0, end: manifest.size - 1 };
-  return { status: 200, fields: [...representation, 'Content-Length', String(manifest.size)], body };
+  const parts = layOutRanges(ranges, size, contentType, boundary());
+  return {
+    status: 206,
+    fields: [...representation, 'Content-Type', parts.contentType, 'Content-Length', String(parts.contentLength)],
+    body: [...parts.parts.flatMap(({ head, range: bytes }) => [head, bytes]), parts.tail],
+  };
 }
 
 function optional(name: string, value: string | undefined): string[] {
   return value === undefined ? [] : [name, value];
 }
 
-function field(request: RequestFields, name: string): string | undefined {
-  const value = request[name];
-  return Array.isArray(value) ? value.join(', ') : value;
+/** The ranges to send, undefined for all of it. RFC 9110 §14.2: Range is defined for GET only. */
+function requestedRanges(
+  manifest: Manifest,
+  { method, fields }: ReadRequest,
+  validators: Validators,
+): readonly ByteRange[] | 'unsatisfiable' | undefined {
+  const field = method === 'GET' ? fieldOf(fields, 'range') : undefined;
+  return field !== undefined && rangeApplies(fields, validators) ? selectRanges(field, manifest.size) : undefined;
 }
 
-/** `If-Match` (strong comparison) and, without it, `If-Unmodified-Since`: RFC 9110 §13.1.1, §13.1.4. */
-function preconditionHolds(manifest: Manifest, request: RequestFields): boolean {
-  const ifMatch = field(request, 'if-match');
-  if (ifMatch !== undefined) return ifMatch.trim() === '*' || entityTags(ifMatch).includes(entityTag(manifest));
-  const since = parseDate(field(request, 'if-unmodified-since'));
-  return since === undefined || modifiedAtMs(manifest) <= since;
-}
-
-/** `If-None-Match` and, without it, `If-Modified-Since`: RFC 9110 §13.1.2, §13.1.3. Whether the client's copy is current. */
-function isNotModified(manifest: Manifest, request: RequestFields): boolean {
-  const ifNoneMatch = field(request, 'if-none-match');
-  const ifModifiedSince = field(request, 'if-modified-since');
-  if (ifNoneMatch === undefined && ifModifiedSince === undefined) return false;
-  // An edge does not forward a client's Cache-Control: what it holds is confirmed by the origin itself.
-  return fresh(
-    { ...(ifNoneMatch === undefined ? { 'if-modified-since': ifModifiedSince } : { 'if-none-match': ifNoneMatch }) },
-    { etag: entityTag(manifest), 'last-modified': lastModified(manifest) },
-  );
-}
-
-/** The one range to send, undefined for all of it. `If-Range` takes only a strong match (RFC 9110 §13.1.5). */
-function selectRange(manifest: Manifest, request: RequestFields): { start: number; end: number } | 'unsatisfiable' | undefined {
-  const header = field(request, 'range');
-  if (header === undefined || !/^bytes\s*=/i.test(header)) return undefined;
-  const ifRange = field(request, 'if-range');
-  if (ifRange !== undefined && ifRange !== entityTag(manifest) && ifRange !== lastModified(manifest)) return undefined;
-  const ranges = parseRange(manifest.size, header);
-  if (ranges === -2) return undefined;
-  if (ranges === -1) return 'unsatisfiable';
-  const [range] = ranges;
-  return ranges.length === 1 && range !== undefined ? { start: range.start, end: range.end } : undefined;
-}
-
-/** The members of an entity-tag list, weak ones left out: they never match strongly. */
-function entityTags(list: string): string[] {
-  return [...list.matchAll(/(W\/)?("[^"]*")/g)].flatMap(([, weak, tag]) => (weak === undefined && tag !== undefined ? [tag] : []));
-}
-
-function parseDate(value: string | undefined): number | undefined {
-  const parsed = value === undefined ? Number.NaN : Date.parse(value);
-  return Number.isNaN(parsed) ? undefined : parsed;
-}
-
-function modifiedAtMs(manifest: Manifest): number {
-  return Math.floor(Date.parse(manifest.uploadedAt) / 1000) * 1000;
+/** A checksum in the base64 that a byte sequence of a structured field has (RFC 9651 §3.3.5). */
+function base64OfHex(hex: string): string {
+  return Buffer.from(hex, 'hex').toString('base64');
 }

@@ -1,6 +1,7 @@
 /** The digests and the length that a client announces for a body, and whether the body has them. */
+
+import { type Fields, fieldOf } from '@sluice/http-semantics';
 import { S3Error } from './s3-error.ts';
-import { headerValue, type RequestHeaders } from './upload-headers.ts';
 
 export const DIGEST_BYTES = { md5: 16, crc32: 4, crc32c: 4, crc64nvme: 8, sha1: 20, sha256: 32 } as const;
 export type DigestAlgorithm = keyof typeof DIGEST_BYTES;
@@ -29,26 +30,26 @@ const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] a
  * @throws {S3Error} `InvalidDigest`, `EntityTooLarge`; `NotImplemented` for a body in `aws-chunked` framing, which stored as it comes would be
  * other bytes than the client meant
  */
-export function expectedBody(headers: RequestHeaders): BodyExpectation {
-  const payload = headerValue(headers, 'x-amz-content-sha256');
-  const encodings = headerValue(headers, 'content-encoding')?.toLowerCase() ?? '';
+export function expectedBody(headers: Fields): BodyExpectation {
+  const payload = fieldOf(headers, 'x-amz-content-sha256');
+  const encodings = fieldOf(headers, 'content-encoding')?.toLowerCase() ?? '';
   if (payload?.startsWith('STREAMING-') || encodings.split(',').some((coding) => coding.trim() === 'aws-chunked')) {
     throw new S3Error('NotImplemented', 'bodies in aws-chunked framing are not supported; send the plain bytes (UNSIGNED-PAYLOAD)');
   }
   const digests: ExpectedDigest[] = [];
-  const md5 = headerValue(headers, 'content-md5');
+  const md5 = fieldOf(headers, 'content-md5');
   if (md5 !== undefined) digests.push(fromBase64('content-md5', 'md5', md5));
   for (const algorithm of CHECKSUM_ALGORITHMS) {
     const header = `x-amz-checksum-${algorithm}`;
-    const value = headerValue(headers, header);
+    const value = fieldOf(headers, header);
     if (value !== undefined) digests.push(fromBase64(header, algorithm, value));
   }
   if (payload !== undefined && payload !== 'UNSIGNED-PAYLOAD') digests.push(fromHex('x-amz-content-sha256', 'sha256', payload));
   return { contentLength: contentLength(headers), digests };
 }
 
-function contentLength(headers: RequestHeaders): number | undefined {
-  const value = headerValue(headers, 'content-length');
+function contentLength(headers: Fields): number | undefined {
+  const value = fieldOf(headers, 'content-length');
   if (value === undefined) return undefined;
   const length = Number(value);
   if (length > OBJECT_MAX_BYTES) throw tooLarge();

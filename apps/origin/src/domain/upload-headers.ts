@@ -1,10 +1,8 @@
 /** Request headers of an upload → the fields of its manifest. */
 import { fieldValue, LIST_MAX_ITEMS, type Manifest, metaName, region, tag } from '@sluice/contracts';
+import { type Fields, fieldOf } from '@sluice/http-semantics';
 import { lookup } from 'mime-types';
 import { S3Error } from './s3-error.ts';
-
-/** Header fields as an HTTP server gives them: lower-case names. */
-export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /** What a publisher says about the content. */
 export type UploadFields = Omit<Manifest, 'key' | 'version' | 'sha256' | 'size' | 'uploadedAt'>;
@@ -22,17 +20,11 @@ const STANDARD_FIELDS = [
   ['expires', 'expires'],
 ] as const;
 
-/** One header's value; several lines of one field are one list (RFC 9110 §5.3). Undefined when absent. */
-export function headerValue(headers: RequestHeaders, name: string): string | undefined {
-  const value = headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
-}
-
 /**
  * The manifest fields that an upload's headers give. Without a Content-Type the key's extension decides.
  * @throws {S3Error} `InvalidArgument` naming the header
  */
-export function uploadFields(key: string, headers: RequestHeaders): UploadFields {
+export function uploadFields(key: string, headers: Fields): UploadFields {
   const fields: UploadFields = {
     contentType: checked(headers, 'content-type') || lookup(key) || DEFAULT_CONTENT_TYPE,
     meta: userMetadata(headers),
@@ -46,15 +38,15 @@ export function uploadFields(key: string, headers: RequestHeaders): UploadFields
   return fields;
 }
 
-function checked(headers: RequestHeaders, name: string): string | undefined {
-  const value = headerValue(headers, name);
+function checked(headers: Fields, name: string): string | undefined {
+  const value = fieldOf(headers, name);
   if (value === undefined) return undefined;
   const result = fieldValue.safeParse(value);
   if (!result.success) throw invalid(name, result.error.issues[0]?.message);
   return result.data;
 }
 
-function userMetadata(headers: RequestHeaders): Record<string, string> {
+function userMetadata(headers: Fields): Record<string, string> {
   const meta: [string, string][] = [];
   for (const header of Object.keys(headers)) {
     if (!header.startsWith(META_PREFIX) || header === REGIONS_HEADER || header === TAGS_HEADER) continue;
@@ -68,8 +60,8 @@ function userMetadata(headers: RequestHeaders): Record<string, string> {
 }
 
 /** A comma-separated header. Empty is refused: a placement that was meant to be narrow must not become "everywhere" by accident. */
-function nameList(headers: RequestHeaders, header: string, item: typeof region | typeof tag, example: string): string[] {
-  const value = headerValue(headers, header);
+function nameList(headers: Fields, header: string, item: typeof region | typeof tag, example: string): string[] {
+  const value = fieldOf(headers, header);
   if (value === undefined) return [];
   const names = value.split(',').map((name) => {
     const result = item.safeParse(name.trim());

@@ -1,7 +1,15 @@
 import type { BlobReader, BlobStore } from '@sluice/blobs';
 import { SluiceError } from '@sluice/contracts';
-import { type ByteRange, selectRange } from '../../domain/byte-range.ts';
-import { evaluatePreconditions, rangeApplies } from '../../domain/preconditions.ts';
+import {
+  type ByteRange,
+  contentRange,
+  evaluatePreconditions,
+  formatHttpDate,
+  rangeApplies,
+  selectRanges,
+  unsatisfiedRange,
+  type Validators,
+} from '@sluice/http-semantics';
 import { S3Error } from '../../domain/s3-error.ts';
 import { metadataHeaders } from '../../domain/upload-headers.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -43,10 +51,10 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   const etag = `"${md5}"`;
   const lastModifiedMs = Date.parse(manifest.uploadedAt);
   const validators = { etag, lastModifiedMs };
-  const verdict = evaluatePreconditions(request.headers, validators);
+  const verdict = evaluatePreconditions(request.method ?? 'GET', request.headers, validators);
   if (verdict === 'failed') throw new S3Error('PreconditionFailed', 'the object is not as If-Match or If-Unmodified-Since demand');
   response.setHeader('etag', etag);
-  response.setHeader('last-modified', new Date(lastModifiedMs).toUTCString());
+  response.setHeader('last-modified', formatHttpDate(lastModifiedMs));
   response.setHeader('x-sluice-version', String(manifest.version));
   if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
   if (verdict === 'not-modified') return exchange.answer({ status: 304 });
@@ -55,18 +63,21 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   response.setHeader('accept-ranges', 'bytes');
   const { start, end } = range ?? { start: 0, end: manifest.size - 1 };
   response.statusCode = range === undefined ? 200 : 206;
-  if (range !== undefined) response.setHeader('content-range', `bytes ${start}-${end}/${manifest.size}`);
+  if (range !== undefined) response.setHeader('content-range', contentRange(range, manifest.size));
   response.setHeader('content-length', end - start + 1);
   if (request.method === 'HEAD' || manifest.size === 0) return void response.end();
   await exchange.send(reader, start, end);
 }
 
-function requestedRange(exchange: Exchange, size: number, validators: { etag: string; lastModifiedMs: number }): ByteRange | undefined {
+function requestedRange(exchange: Exchange, size: number, validators: Validators): ByteRange | undefined {
   const { headers, method } = exchange.request;
-  // RFC 9110 §14.2: Range is defined for GET only.
-  if (method !== 'GET' || headers.range === undefined || !rangeApplies(headers, validators)) return undefined;
-  const range = selectRange(headers.range, size);
-  if (range !== 'unsatisfiable') return range;
-  exchange.response.setHeader('content-range', `bytes */${size}`);
-  throw new S3Error('InvalidRange', `the object has only ${size} bytes`);
+  // RFC 9110 §14.2: Range is defined for GET only. S3 answers several with the whole.
+  if (method !== 'GET' || headers.range === undefined || headers.range.includes(',')) return undefined;
+  if (!rangeApplies(headers, validators)) return undefined;
+  const ranges = selectRanges(headers.range, size);
+  if (ranges === 'unsatisfiable') {
+    exchange.response.setHeader('content-range', unsatisfiedRange(size));
+    throw new S3Error('InvalidRange', `the object has only ${size} bytes`);
+  }
+  return ranges?.[0];
 }
