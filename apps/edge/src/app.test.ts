@@ -1,109 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request } from 'node:http';
-import type { Bus } from '@sluice/bus';
-import { type EdgeReport, edgePush, type Manifest, type PushCommand, SluiceError } from '@sluice/contracts';
-import { createLogger, readConfig } from '@sluice/runtime';
-import { eventually, temporaryDirectory, testBroker } from '@sluice/testkit';
+import { type EdgeReport, type Manifest, SluiceError } from '@sluice/contracts';
+import { eventually } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
-import { type RunningEdge, startEdge } from './app.ts';
-import { edgeVariables } from './config.ts';
-import { nextReport, ScriptedOrigin } from './scripted-origin.fixture.ts';
-
-const log = createLogger('edge', 'silent');
-
-/** An edge in this process, a scripted origin, and a test that plays the controller. */
-class Scene implements AsyncDisposable {
-  readonly bus: Bus;
-  readonly origin: ScriptedOrigin;
-  readonly #broker: Awaited<ReturnType<typeof testBroker>>;
-  readonly #dir: Awaited<ReturnType<typeof temporaryDirectory>>;
-  readonly #variables: Record<string, string>;
-  edge: RunningEdge | undefined;
-
-  private constructor(broker: Scene['_broker'], dir: Scene['_dir'], bus: Bus, variables: Record<string, string>) {
-    this.#broker = broker;
-    this.#dir = dir;
-    this.bus = bus;
-    this.origin = new ScriptedOrigin(bus);
-    this.#variables = variables;
-  }
-  declare readonly _broker: Awaited<ReturnType<typeof testBroker>>;
-  declare readonly _dir: Awaited<ReturnType<typeof temporaryDirectory>>;
-
-  static async start(variables: Record<string, string> = {}): Promise<Scene> {
-    const broker = await testBroker();
-    const scene = new Scene(broker, await temporaryDirectory(), await broker.connect(), variables);
-    await scene.origin.start();
-    await scene.startEdge();
-    return scene;
-  }
-
-  /** Starts the edge on the scene's directory and waits until it has caught up. */
-  async startEdge(): Promise<void> {
-    const config = readConfig(
-      edgeVariables,
-      {
-        NATS_URL: this.#broker.url,
-        EDGE_ID: 'us-1',
-        EDGE_PORT: '0',
-        EDGE_DATA_DIR: this.#dir.path,
-        EDGE_CATCH_UP_INTERVAL_MS: '600000',
-        ...this.#variables,
-      },
-      [],
-    );
-    this.edge = await startEdge(config, log);
-    await eventually(async () => expect((await fetch(this.url('readyz'))).status).toBe(200));
-  }
-  async stopEdge(): Promise<void> {
-    await this.edge?.lifecycle.stop('test');
-    this.edge = undefined;
-  }
-  /** Stops the edge and takes its disk away. */
-  async wipeEdge(): Promise<void> {
-    await this.stopEdge();
-    await rm(this.#dir.path, { recursive: true });
-  }
-  url(path: string): string {
-    return `http://127.0.0.1:${this.edge?.port}/${path}`;
-  }
-  push(command: object) {
-    return this.bus.request(edgePush('us-1'), { eventId: 'e', ...command } as PushCommand, { timeoutMs: 10_000 });
-  }
-  pushStore(manifest: Manifest, transfer: object = { kind: 'full' }) {
-    return this.push({ op: 'store', manifest, transfer });
-  }
-  invalidate(fields: object) {
-    this.origin.version += 1;
-    return this.push({ op: 'invalidate', version: this.origin.version, mode: 'stale', ...fields });
-  }
-  async get(key: string, headers: Record<string, string> = {}) {
-    const response = await fetch(this.url(key), { headers });
-    return {
-      status: response.status,
-      body: Buffer.from(await response.arrayBuffer()),
-      headers: response.headers,
-      cache: response.headers.get('cache-status'),
-    };
-  }
-  async metric(name: string): Promise<number> {
-    const text = await (await fetch(this.url('metrics'))).text();
-    return Number(
-      text
-        .split('\n')
-        .find((line) => line.startsWith(name))
-        ?.split(' ')
-        .at(-1),
-    );
-  }
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stopEdge();
-    await this.#broker[Symbol.asyncDispose]();
-    await this.#dir[Symbol.asyncDispose]();
-  }
-}
+import { Scene } from './scene.fixture.ts';
+import { nextReport } from './scripted-origin.fixture.ts';
 
 describe('edge', () => {
   test('what is pushed is confirmed and served from here, with its validators', async () => {
@@ -117,7 +19,7 @@ describe('edge', () => {
     expect(await scene.pushStore(manifest)).toEqual({ ok: true, outcome: 'stored', transfer: 'full', bytes: 300_000 });
     const response = await scene.get('site/app.js');
     expect(response.body.equals(bytes)).toBe(true);
-    expect(response.cache).toBe('us-1;hit');
+    expect(response.cache).toBe('us-1;hit;ttl=9');
     expect(Object.fromEntries(response.headers)).toMatchObject({
       etag: `"${manifest.sha256}"`,
       age: '0',

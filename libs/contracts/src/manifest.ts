@@ -19,6 +19,8 @@ export const manifest = z.object({
   size: byteCount,
   contentType: fieldValue,
   cacheControl: fieldValue.optional(),
+  /** For edges alone (RFC 9213); not passed on to visitors. */
+  cdnCacheControl: fieldValue.optional(),
   contentEncoding: fieldValue.optional(),
   contentLanguage: fieldValue.optional(),
   contentDisposition: fieldValue.optional(),

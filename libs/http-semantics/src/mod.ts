@@ -7,3 +7,4 @@ export { type Fields, fieldOf, listMembers } from './fields.ts';
 export { formatHttpDate, parseHttpDate } from './http-date.ts';
 export { contentRange, layOutRanges, type MultipartRanges, unsatisfiedRange } from './multipart-ranges.ts';
 export { evaluatePreconditions, rangeApplies, type Validators, type Verdict } from './preconditions.ts';
+export { parseTargetedCacheControl } from './targeted-cache-control.ts';

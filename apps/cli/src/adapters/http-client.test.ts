@@ -50,7 +50,7 @@ describe('put', () => {
       seen.headers = request.headers;
       accept(request, response);
     });
-    const options = ['--regions', 'us,IN', '--tags', 'v41, home', '--cache-control', 'max-age=60'];
+    const options = ['--regions', 'us,IN', '--tags', 'v41, home', '--cache-control', 'max-age=60', '--cdn-cache-control', 'max-age=600'];
     const { exitCode, stdout } = await sluice('put', file, 'site/a b+c%41é.html', '--json', '--origin', origin.url, ...options);
     expect(JSON.parse(stdout)).toEqual({ key: 'site/a b+c%41é.html', file, sizeBytes: 3_000_001, id: 'e-1', version: 7 });
     expect(exitCode).toBe(0);
@@ -59,6 +59,7 @@ describe('put', () => {
       'content-length': '3000001',
       'content-type': 'text/html; charset=utf-8',
       'cache-control': 'max-age=60',
+      'cdn-cache-control': 'max-age=600',
       'x-amz-meta-regions': 'US,IN',
       'x-amz-meta-tags': 'v41,home',
     });

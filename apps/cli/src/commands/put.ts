@@ -13,6 +13,7 @@ export interface PutOptions extends WaitOptions {
   readonly regions?: readonly string[];
   readonly tags?: readonly string[];
   readonly cacheControl?: string;
+  readonly cdnCacheControl?: string;
   readonly contentType?: string;
 }
 
@@ -34,6 +35,7 @@ export const addPut: AddCommand = (program, run) => {
     )
     .option('--tags <list>', 'tags to invalidate it by, such as v41,home', tagsParser)
     .option('--cache-control <value>', 'Cache-Control for visitors', fieldParser)
+    .option('--cdn-cache-control <value>', 'CDN-Cache-Control, for the edges alone', fieldParser)
     .option('--content-type <type>', 'Content-Type (default: by the file’s extension)', fieldParser);
   for (const option of waitOptions()) command.addOption(option);
   command.action((source: string, destination: string, options: PutOptions) =>
@@ -87,6 +89,7 @@ function uploadHeaders(key: string, options: PutOptions, fileName = ''): Record<
   return {
     ...(type ? { 'content-type': type } : {}),
     ...(options.cacheControl === undefined ? {} : { 'cache-control': options.cacheControl }),
+    ...(options.cdnCacheControl === undefined ? {} : { 'cdn-cache-control': options.cdnCacheControl }),
     ...(options.regions === undefined ? {} : { 'x-amz-meta-regions': options.regions.join(',') }),
     ...(options.tags === undefined ? {} : { 'x-amz-meta-tags': options.tags.join(',') }),
   };

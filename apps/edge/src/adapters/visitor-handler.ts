@@ -4,8 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs';
 import { type Manifest, SluiceError } from '@sluice/contracts';
+import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock, Logger } from '@sluice/runtime';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
+import { ageSeconds } from '../domain/freshness.ts';
 import { type Lookup, lookUp } from '../domain/lookup.ts';
 import { parseTarget } from '../domain/request-target.ts';
 import { type BodyPiece, planResponse, type ReadRequest } from '../domain/response.ts';
@@ -72,8 +74,9 @@ export class VisitorHandler {
     }
     const target = parseTarget(request.url ?? '/');
     if (target.kind === 'invalid') return this.#sendStatus(response, 400, target.problem, 'invalid', []);
+    const wishes = parseCacheControl(fieldOf(request.headers, 'cache-control'));
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#answer(target.key);
+      const answer = await this.#answer(target.key, wishes);
       if (answer.kind === 'status') {
         const fields = ['Cache-Status', cacheStatus(this.#parts.edgeId, answer.handling), 'Cache-Control', 'no-store'];
         return this.#sendStatus(
@@ -93,23 +96,40 @@ export class VisitorHandler {
     }
   }
 
-  async #answer(key: string): Promise<Answer> {
-    const lookup = this.#lookUp(key);
-    if (lookup.kind === 'hit') return { kind: 'object', manifest: lookup.manifest, handling: { hit: true }, result: 'hit' };
+  async #answer(key: string, wishes: CacheDirectives): Promise<Answer> {
+    const lookup = this.#lookUp(key, wishes);
     if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
-    return this.#forward(key, lookup);
+    if (lookup.kind === 'hit') {
+      const { manifest, ttlSeconds, revalidate } = lookup;
+      if (revalidate) this.#revalidate(key);
+      return { kind: 'object', manifest, handling: { hit: true, ttlSeconds }, result: 'hit' };
+    }
+    // RFC 9111 §5.2.1.7.
+    if (wishes.has('only-if-cached')) return notCached();
+    return this.#forward(key, lookup, wishes);
   }
 
-  #lookUp(key: string): Lookup {
-    const { index, blobs, absentKeys } = this.#parts;
+  #lookUp(key: string, wishes: CacheDirectives): Lookup {
+    const { index, blobs, absentKeys, clock, caughtUpAtMs } = this.#parts;
     return lookUp(key, index.get(key), {
       has: (sha256) => blobs.has(sha256),
       isKnownAbsent: (absent) => absentKeys.has(absent),
       isDoubtful: index.isDoubtful,
+      caughtUpAtMs: caughtUpAtMs(),
+      nowMs: clock.nowMs(),
+      wishes,
     });
   }
 
-  async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }): Promise<Answer> {
+  /** Confirms an object behind the back of the visitor who was served it (RFC 5861 §3). When that fails, the next one finds it as it is. */
+  #revalidate(key: string): void {
+    if (this.#parts.puller.isPulling(key)) return;
+    this.#parts.puller
+      .pull(key, true)
+      .catch((err: unknown) => this.#parts.log.debug({ key, err }, 'revalidation in the background failed'));
+  }
+
+  async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }, wishes: CacheDirectives): Promise<Answer> {
     const collapsed = this.#parts.puller.isPulling(key);
     try {
       const pulled = await this.#parts.puller.pull(key, fallback !== undefined);
@@ -126,15 +146,15 @@ export class VisitorHandler {
     } catch (error) {
       const detail = error instanceof SluiceError ? error.code.toLowerCase().replaceAll('_', '-') : 'internal-error';
       if (!(error instanceof SluiceError)) this.#parts.log.error({ err: error, key }, 'pull failed');
-      return this.#withoutOrigin(key, error, { fwd, detail });
+      return this.#withoutOrigin(key, error, { fwd, detail }, wishes);
     }
   }
 
   /** What is left when the origin could not be asked: what is held now, which may be newer than what was held when the visitor came. */
-  #withoutOrigin(key: string, error: unknown, handling: CacheHandling): Answer {
+  #withoutOrigin(key: string, error: unknown, handling: CacheHandling, wishes: CacheDirectives): Answer {
     // A busy edge has not asked: then nothing that needs asking may be served.
     if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return unavailable(error, handling);
-    const now = this.#lookUp(key);
+    const now = this.#lookUp(key, wishes);
     const held = now.kind === 'hit' ? now.manifest : now.kind === 'forward' ? now.fallback : 'absent';
     if (held === 'absent') return notFound(handling);
     if (held !== undefined) return { kind: 'object', manifest: held, handling, result: 'stale' };
@@ -190,13 +210,10 @@ export class VisitorHandler {
     }, response);
   }
 
-  /** Seconds since the origin's word on the key was last heard, by itself or with all others in a catch-up. */
   #ageSeconds(key: string): number {
     const { index, clock, caughtUpAtMs } = this.#parts;
     const entry = index.get(key);
-    if (entry === undefined) return 0;
-    const knownAtMs = Math.max(entry.knownAtMs, entry.placement === 'placed' ? (caughtUpAtMs() ?? 0) : 0);
-    return Math.max(0, Math.floor((clock.nowMs() - knownAtMs) / 1000));
+    return entry === undefined ? 0 : ageSeconds(entry, caughtUpAtMs(), clock.nowMs());
   }
 
   #sendStatus(response: ServerResponse, status: number, message: string, result: Result, fields: readonly string[]): void {
@@ -216,6 +233,11 @@ async function* chunksOf(reader: BlobReader, body: readonly BodyPiece[]): AsyncG
 
 function notFound(handling: CacheHandling): Answer {
   return { kind: 'status', status: 404, message: 'there is no such object', handling, result: 'absent' };
+}
+
+function notCached(): Answer {
+  const message = 'this edge would have to ask the origin, and the request forbids that';
+  return { kind: 'status', status: 504, message, handling: { detail: 'only-if-cached' }, result: 'unavailable' };
 }
 
 function unavailable(error: unknown, handling: CacheHandling): Answer {

@@ -3,6 +3,8 @@ import { serializeList, Token } from 'structured-headers';
 /** How a response came about, in the terms of RFC 9211 §2. */
 export interface CacheHandling {
   readonly hit?: boolean;
+  /** Seconds of freshness left, below 0 when served stale (§2.5). */
+  readonly ttlSeconds?: number | undefined;
   readonly fwd?: 'uri-miss' | 'miss' | 'stale';
   /** What the origin's answer amounts to: 304 nothing new, 200 new bytes, 404 no such key. */
   readonly fwdStatus?: 200 | 304 | 404;
@@ -16,6 +18,7 @@ export interface CacheHandling {
 export function cacheStatus(cacheName: string, handling: CacheHandling): string {
   const parameters = new Map<string, boolean | number | Token>();
   if (handling.hit === true) parameters.set('hit', true);
+  if (handling.ttlSeconds !== undefined) parameters.set('ttl', Math.floor(handling.ttlSeconds));
   if (handling.fwd !== undefined) parameters.set('fwd', new Token(handling.fwd));
   if (handling.fwdStatus !== undefined) parameters.set('fwd-status', handling.fwdStatus);
   if (handling.stored === true) parameters.set('stored', true);

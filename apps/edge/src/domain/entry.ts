@@ -60,7 +60,11 @@ export function afterStore(
   if (current !== undefined && current.version > manifest.version) return undefined;
   if (current !== undefined && current.version === manifest.version) {
     if (current.placement === 'deleted') return undefined;
-    if (current.manifest !== undefined && current.confirmedAt >= confirmedAt) return undefined;
+    if (current.manifest !== undefined && current.confirmedAt >= confirmedAt) {
+      // Nothing new but that the origin says it still. A field that tells an age in seconds needs no more than that.
+      const heardAgain = provenance.kind === 'resolved' && knowledge.nowMs - current.knownAtMs >= 1000;
+      return heardAgain ? { ...current, knownAtMs: knowledge.nowMs } : undefined;
+    }
     const confirmed = { ...current, manifest, confirmedAt: Math.max(current.confirmedAt, confirmedAt), knownAtMs: knowledge.nowMs };
     // Without a manifest nothing could be marked as stale: what has come since is looked up now.
     return current.manifest === undefined ? { ...confirmed, ...marks(manifest, confirmedAt, provenance, knowledge) } : confirmed;

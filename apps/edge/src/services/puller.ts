@@ -137,8 +137,10 @@ export class Puller {
     }
     // An invalidation was confirmed while the bytes came: what the origin said before it says nothing any more.
     if (isStale(after)) throw new SluiceError('ORIGIN_BEHIND', 'an invalidation overtook the answer of the origin', { retryable: true });
-    const unchanged = before?.manifest?.version === manifest.version && stored.bytes === 0;
-    return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: stored.outcome !== 'metadata' };
+    // What is not kept has to be brought again for this visitor.
+    const kept = stored.outcome !== 'metadata';
+    const unchanged = kept && before?.manifest?.version === manifest.version && stored.bytes === 0;
+    return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: kept };
   }
 
   async #absent(key: string, resolution: Resolution & { found: false }): Promise<Pulled> {

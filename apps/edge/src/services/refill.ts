@@ -3,6 +3,7 @@ import type { BlobStore } from '@sluice/blobs';
 import type { Manifest } from '@sluice/contracts';
 import type { Logger } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
+import { freshnessPolicy } from '../domain/freshness.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Transfers } from './transfers.ts';
 
@@ -45,7 +46,7 @@ export class Refill {
       const last = page.at(-1);
       if (last === undefined || this.#stopped) return;
       below = last.version;
-      const missing = page.filter(({ sha256 }) => !blobs.has(sha256));
+      const missing = page.filter((manifest) => !blobs.has(manifest.sha256) && freshnessPolicy(manifest).storable);
       const workers = Array.from({ length: CONCURRENCY }, () => this.#fill(missing));
       await Promise.all(workers);
       await new Promise((resolve) => setImmediate(resolve));

@@ -11,9 +11,10 @@ import {
 } from '@sluice/contracts';
 import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
 import type { Provenance } from '../domain/entry.ts';
+import { freshnessPolicy } from '../domain/freshness.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { DiskBudget } from './disk-budget.ts';
-import { type Sources, TooLargeError, type Transfers } from './transfers.ts';
+import { type Sources, TooLargeError, type Transfer, type Transfers } from './transfers.ts';
 
 type PushOutcome = Exclude<PushReply, { ok: false }>;
 
@@ -71,24 +72,29 @@ export class Replica {
   }
 
   /**
-   * Makes this edge hold a version: its bytes (as far as they fit), then its manifest. A version older than the one known is `current`,
+   * Makes this edge hold a version: its bytes (as far as they fit and may be kept), then its manifest. A version older than the one known is `current`,
    * and so is the one known when its bytes are here.
    */
   async store(manifest: Manifest, provenance: Provenance, hinted: Sources): Promise<Stored> {
     const known = this.#index.get(manifest.key);
     if (known !== undefined && known.version > manifest.version) return { outcome: 'current', transfer: undefined, bytes: 0 };
     const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hinted.bases])];
-    let transfer: { kind: TransferKind; bytes: number } | undefined;
-    try {
-      transfer = await this.#transfers.ensure(manifest, { bases, content: hinted.content });
-    } catch (error) {
-      if (!(error instanceof TooLargeError)) throw error;
-    }
+    const transfer = freshnessPolicy(manifest).storable ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
     if (transfer.kind === 'same' && effect.after !== undefined) this.#budget.promote(manifest.sha256, manifest.size);
     const changed = effect.after !== undefined || transfer.bytes > 0;
     return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
+  }
+
+  /** Undefined when the bytes do not fit. */
+  async #bring(manifest: Manifest, sources: Sources): Promise<Transfer | undefined> {
+    try {
+      return await this.#transfers.ensure(manifest, sources);
+    } catch (error) {
+      if (error instanceof TooLargeError) return undefined;
+      throw error;
+    }
   }
 
   async #remove({ key, version, reason }: RemoveCommand): Promise<PushOutcome> {

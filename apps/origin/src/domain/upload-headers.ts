@@ -14,6 +14,7 @@ const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 
 const STANDARD_FIELDS = [
   ['cache-control', 'cacheControl'],
+  ['cdn-cache-control', 'cdnCacheControl'],
   ['content-encoding', 'contentEncoding'],
   ['content-language', 'contentLanguage'],
   ['content-disposition', 'contentDisposition'],
