@@ -1,6 +1,6 @@
 import type { EdgeReport } from '@sluice/contracts';
 import { describe, expect, test } from 'vitest';
-import { LeaseTable } from './lease-table.ts';
+import { LeaseTable, SUPERSEDED_MAX } from './lease-table.ts';
 
 const report = (id: string, instance = 'a', fields: Partial<EdgeReport> = {}): EdgeReport => ({
   id,
@@ -76,6 +76,16 @@ describe('lease table', () => {
     expect(leases.observe(report('e-5'), 1)).toEqual({ kind: 'renewed' });
     leases.observe(report('e-5', 'a', { draining: true }), 2);
     expect(leases.observe(report('e-500'), 3)).toEqual({ kind: 'joined' });
+  });
+
+  test('of the earlier instances of an id the newest are remembered: one that was forgotten counts as another restart', () => {
+    const leases = table();
+    const restart = (number: number) => leases.observe(report('us-1', `run-${number}`), number);
+    for (let number = 0; number <= SUPERSEDED_MAX; number++) restart(number);
+    expect(restart(0)).toEqual({ kind: 'conflict', first: true });
+    expect(restart(SUPERSEDED_MAX + 1)).toEqual({ kind: 'replaced' });
+    expect(restart(1)).toEqual({ kind: 'conflict', first: false });
+    expect(restart(0)).toEqual({ kind: 'replaced' });
   });
 
   test('when the controller was deaf every edge gets a new lease', () => {

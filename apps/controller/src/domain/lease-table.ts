@@ -2,7 +2,7 @@
 import type { EdgeReport } from '@sluice/contracts';
 
 /** How many earlier instances of one id are remembered, to tell a restart from two processes that fight over an id. */
-const SUPERSEDED_MAX = 8;
+export const SUPERSEDED_MAX = 8;
 
 /**
  * What a report changed.
