@@ -6,6 +6,8 @@ import { isStale } from '../domain/entry.ts';
 import { comparable, manifestOf, modelAfter, retoldHistory } from '../domain/history.fixture.ts';
 import { CatalogIndex } from './catalog-index.ts';
 
+/** As many as `docs/architecture.md` says. */
+const ENTRIES_IN_MEMORY = 10_000;
 const KEYS = ['site/a', 'site/img/b', 'site/img/ü', 'other/c'];
 const entriesOf = (index: CatalogIndex): Entry[] => KEYS.flatMap((key) => index.get(key) ?? []);
 
@@ -38,6 +40,22 @@ describe('catalog index', () => {
     expect(index.openInvalidations).toBeLessThanOrEqual(10);
     await index.apply({ op: 'store', manifest: manifestOf('site/1001', 500), provenance: { kind: 'announced' } });
     expect(isStale(index.get('site/1001') as Entry)).toBe(true);
+    index.close();
+  });
+
+  test('entries kept in memory are bounded; one that was dropped is read from disk again', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    const stores = Array.from({ length: ENTRIES_IN_MEMORY + 1 }, (_, number) => {
+      const manifest = manifestOf(`site/${number}`, number + 1);
+      return { op: 'store', manifest, provenance: { kind: 'announced' } } as const;
+    });
+    // The very objects that are in memory.
+    const written = index.applyPage(stores, false).map(({ after }) => after);
+    expect(index.get('site/1')).toBe(written[1]);
+    expect(index.get(`site/${ENTRIES_IN_MEMORY}`)).toBe(written[ENTRIES_IN_MEMORY]);
+    expect(index.get('site/0')).not.toBe(written[0]);
+    expect(index.get('site/0')).toEqual(written[0]);
     index.close();
   });
 

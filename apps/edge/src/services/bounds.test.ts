@@ -6,10 +6,10 @@ import { FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { CatalogIndex } from '../adapters/catalog-index.ts';
 import { manifestOf } from '../domain/history.fixture.ts';
-import { refetchCost } from '../domain/value.ts';
+import { rank, refetchCost } from '../domain/value.ts';
 import { sha256Of } from '../scripted-origin.fixture.ts';
 import { ABSENT_KEYS_MAX, AbsentKeys } from './absent-keys.ts';
-import { DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
+import { COUNTED_MAX, DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
 import type { OriginPort } from './origin-port.ts';
 import { PULLS_MAX, Puller } from './puller.ts';
 import { Replica } from './replica.ts';
@@ -113,6 +113,25 @@ describe('bounds', () => {
     expect(scene.budget.pendingRanks).toBe(PENDING_RANKS_MAX);
     scene.budget.flushRanks();
     expect(scene.budget.pendingRanks).toBe(0);
+  });
+
+  test('use counts: more blobs than are counted make the least recently used one begin anew', async () => {
+    await using scene = await parts(hangingOrigin());
+    const use = async (sha256: string, times: number) => {
+      for (let count = 0; count < times; count++) scene.budget.touch(sha256, 1_000);
+      scene.budget.flushRanks();
+    };
+    const [forgotten, kept] = await Promise.all([1, 2].map(async () => (await scene.blobs.put(randomBytes(1_000))).sha256));
+    await use(forgotten as string, 50);
+    await use(kept as string, 50);
+    for (let number = 0; number < COUNTED_MAX - 1; number++) scene.budget.touch(String(number), 100);
+    expect(scene.budget.countedBlobs).toBe(COUNTED_MAX);
+    scene.budget.flushRanks();
+    await use(kept as string, 1);
+    await use(forgotten as string, 1);
+    const ranks = new Map(scene.blobs.lowest(2).map(({ sha256, rank }) => [sha256, rank]));
+    expect(ranks.get(kept as string)).toBe(rank(0, 51, 1_000));
+    expect(ranks.get(forgotten as string)).toBe(rank(0, 1, 1_000));
   });
 });
 

@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { rank, UNNEEDED_RANK } from '../domain/value.ts';
 
 /** Blobs whose use is counted in memory. */
-const COUNTED_MAX = 100_000;
+export const COUNTED_MAX = 100_000;
 /** Candidates looked at together when room is needed. */
 const EVICTION_BATCH = 64;
 /** Rank changes that wait to be written; more are dropped, which only makes the ranks a little older. */
@@ -33,6 +33,10 @@ export class DiskBudget {
   }
   get evicted(): { readonly blobs: number; readonly bytes: number } {
     return { blobs: this.#evictedBlobs, bytes: this.#evictedBytes };
+  }
+  /** Blobs whose use is counted. */
+  get countedBlobs(): number {
+    return this.#uses.size;
   }
   /** Ranks waiting to be written. */
   get pendingRanks(): number {
