@@ -5,7 +5,7 @@ import type { OriginMetrics } from '../metrics.ts';
 import type { Exchange } from './exchange.ts';
 
 /** The selector's longest value is a key of 1,024 bytes, escaped. */
-const BODY_MAX_BYTES = Math.min(64 * 1024, MESSAGE_MAX_BYTES);
+export const BODY_MAX_BYTES = Math.min(64 * 1024, MESSAGE_MAX_BYTES);
 
 /** Answers `POST /-/invalidations`: the body is that of `content.invalidated` by hand. @throws {S3Error | InvalidMessageError} */
 export async function postInvalidation(exchange: Exchange, catalog: Catalog, metrics: OriginMetrics): Promise<void> {

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorCode, md5, type OriginFixture, originFixture, rawExchange, statusOf } from '../../testing/origin.fixture.ts';
+import { BODY_MAX_BYTES } from './invalidations.ts';
 
 let origin: OriginFixture;
 beforeAll(async () => {
@@ -153,6 +156,33 @@ describe('invalidations over HTTP', () => {
     const refused = await post(body);
     expect(refused.status).toBe(status);
     expect(await refused.json()).toEqual({ error: { code: expect.any(String), message: expect.stringContaining(words) } });
+  });
+
+  test.each(['content-length', 'transfer-encoding'])('a body of more bytes than the bound is refused, framed by %s', async (framing) => {
+    // What follows the JSON text is white space, so that only its length is against it.
+    const send = (size: number) => {
+      const bytes = Buffer.from('{"all":true}'.padEnd(size));
+      const body = framing === 'content-length' ? bytes : new Blob([bytes]).stream();
+      return fetch(`${origin.url}/-/invalidations`, { method: 'POST', body, duplex: 'half' });
+    };
+    expect((await send(BODY_MAX_BYTES)).status).toBe(202);
+    const refused = await send(BODY_MAX_BYTES + 1);
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: 'EntityTooLarge' } }]);
+  });
+
+  test('a body that is announced as too large is not asked for', async () => {
+    const head = `POST /-/invalidations HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: ${BODY_MAX_BYTES + 1}\r\n\r\n`;
+    expect(statusOf(await rawExchange(origin.port, [head]))).toBe(400);
+  });
+
+  test('a body without end is refused when it passes the bound', async () => {
+    const socket = connect(origin.port, '127.0.0.1');
+    socket.write('POST /-/invalidations HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
+    const size = BODY_MAX_BYTES + 1;
+    socket.write(`${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`);
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 400 /);
+    socket.destroy();
   });
 
   test('only POST is possible there', async () => {
