@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { body, type CatalogFixture, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import type { Catalog } from './catalog.ts';
+import { WALKS_MAX } from './change-feed.ts';
 
 const REGIONS = ['US', 'EU', 'IN'];
 
@@ -174,6 +175,20 @@ describe('change feed', () => {
     replica.catchUp(fixture.catalog);
     expect(replica.resets).toBe(1);
     expect(replica.held.has('site/7')).toBe(false);
+  });
+
+  test('of more readers on their way than are remembered the oldest starts over, and still gets everything', async () => {
+    await using fixture = await catalogFixture();
+    await Promise.all(Array.from({ length: 200 }, (_, index) => fixture.catalog.put(`site/${index}`, fields(), body('a'))));
+    await fixture.catalog.remove('site/7');
+    await fixture.catalog.prune({ untilVersion: fixture.catalog.lastVersion, maxRows: 1_000 });
+    const readers = Array.from({ length: WALKS_MAX + 1 }, (_, index) => new Replica(`R${index}`));
+    for (const reader of readers) expect(reader.catchUp(fixture.catalog, 1)).toBe(false);
+    const [oldest, next] = readers as [Replica, Replica];
+    next.catchUp(fixture.catalog);
+    oldest.catchUp(fixture.catalog);
+    expect([next.resets, oldest.resets]).toEqual([0, 1]);
+    expect([next.held.size, oldest.held.size]).toEqual([199, 199]);
   });
 
   test('a reader of another catalog starts over', async () => {

@@ -7,7 +7,7 @@ const PAGE_MAX_ENTRIES = 128;
 /** Bytes of changes in one page, half of what one message may have. */
 const PAGE_MAX_BYTES = 512 * 1024;
 /** Places of readers that are starting over, see {@link ChangeFeed.page}. */
-const WALKS_MAX = 1024;
+export const WALKS_MAX = 1024;
 
 export type ChangesPage = Extract<ChangesReply, { ok: true }>;
 
