@@ -1,12 +1,12 @@
-import type { DurableMessage } from '@sluice/bus';
+import { type DurableMessage, Streams } from '@sluice/bus';
 import { SluiceError } from '@sluice/contracts';
 import { Registry } from '@sluice/runtime';
-import { FakeClock } from '@sluice/testkit';
+import { eventually, FakeClock, silentLog, testBroker } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
-import { ContentIntake } from './content-intake.ts';
+import { ContentIntake, PENDING_MAX } from './content-intake.ts';
 
 async function intakeFixture() {
   const fixture = await catalogFixture();
@@ -87,4 +87,40 @@ test('the end waits for what is under way and takes nothing more', async () => {
   await taken;
   await fixture.intake.take(fixture.message('content.uploaded', '{"key":"site/a"}', 2));
   expect([fixture.ended.length, fixture.announced().length]).toEqual([1, 1]);
+});
+
+test('of more requests than may be in work at once the rest wait in the stream, and each gets its turn', async () => {
+  await using environment = await testBroker();
+  await using fixture = await catalogFixture();
+  const { catalog } = fixture;
+  await catalog.put('site/a', fields(), body('a'));
+  const bus = await environment.connect();
+  const streams = new Streams(bus, silentLog);
+  await streams.ensure();
+  const surplus = 20;
+  for (let count = 0; count < PENDING_MAX + surplus; count++) bus.connection.publish('content.uploaded', '{"key":"site/a"}');
+  await bus.flush();
+
+  const begun: (() => void)[] = [];
+  const intake = new ContentIntake({
+    streams,
+    catalog: {
+      id: catalog.id,
+      find: (key) => catalog.find(key),
+      invalidate: async () => undefined,
+      announceAgain: () => new Promise((resolve) => begun.push(() => resolve(undefined))),
+    },
+    clock: new FakeClock(),
+    metrics: createOriginMetrics(new Registry()),
+    log: silent,
+  });
+  const consumer = async (): Promise<object> => (await bus.connection.request('$JS.API.CONSUMER.INFO.CONTENT.origin-intake')).json();
+  for (let ended = 0; ended <= surplus; ended++) {
+    await eventually(() => expect(begun).toHaveLength(PENDING_MAX + ended));
+    expect(await consumer()).toMatchObject({ num_ack_pending: PENDING_MAX, num_pending: surplus - ended });
+    begun[ended]?.();
+  }
+  for (const end of begun) end();
+  await eventually(async () => expect(await consumer()).toMatchObject({ num_ack_pending: 0, num_pending: 0 }));
+  await intake.stop();
 });

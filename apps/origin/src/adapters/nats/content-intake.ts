@@ -6,7 +6,7 @@ import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 
 /** Messages being dealt with at once. */
-const PENDING_MAX = 256;
+export const PENDING_MAX = 256;
 const ACK_WAIT_MS = 30_000;
 /** How long the acknowledgement of a message that only passes by may wait for others. */
 const ACKNOWLEDGE_LATER_MS = 100;
