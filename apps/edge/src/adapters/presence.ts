@@ -6,7 +6,7 @@ import type { Clock, Logger } from '@sluice/runtime';
 const REGISTER_TIMEOUT_MS = 2_000;
 /** Until a controller says otherwise. */
 const HEARTBEAT_DEFAULT_MS = 1_000;
-const REGISTER_RETRY_MS = 1_000;
+export const REGISTER_RETRY_MS = 1_000;
 
 export class Presence {
   readonly #bus: Bus;
@@ -17,6 +17,8 @@ export class Presence {
   #cancelHeartbeat: () => void = () => {};
   #cancelRegister: () => void = () => {};
   #registered = false;
+  /** Counts attempts to register. One that a reconnection has overtaken has no say: its retries would come on top of the other's. */
+  #attempt = 0;
   #leaving = false;
 
   constructor(parts: { bus: Bus; clock: Clock; log: Logger; report: (draining: boolean) => EdgeReport }) {
@@ -35,16 +37,20 @@ export class Presence {
   async announce(onRegistered: () => void): Promise<void> {
     this.#cancelRegister();
     this.#registered = false;
+    this.#attempt += 1;
+    const attempt = this.#attempt;
     this.#beat();
     try {
       const reply = await this.#bus.request(CONTROLLER_REGISTER, this.#report(false), { timeoutMs: REGISTER_TIMEOUT_MS });
+      if (attempt !== this.#attempt) return;
       this.#registered = true;
       this.#heartbeatMs = reply.heartbeatMs;
       this.#log.info({ heartbeatMs: reply.heartbeatMs, leaseMs: reply.leaseMs }, 'registered');
       onRegistered();
     } catch (err) {
       this.#log.debug({ err }, 'no controller has answered yet');
-      if (!this.#leaving) this.#cancelRegister = this.#clock.after(REGISTER_RETRY_MS, () => void this.announce(onRegistered));
+      if (!this.#leaving && attempt === this.#attempt)
+        this.#cancelRegister = this.#clock.after(REGISTER_RETRY_MS, () => void this.announce(onRegistered));
     }
   }
 
