@@ -4,15 +4,30 @@ import { answerOperations, drainHttpServer, type Logger, type Readiness, type Re
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_TIMEOUT_MS = 65_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** A connection on which nothing moves for so long, for example of a visitor that does not read, is closed. */
-const IDLE_TIMEOUT_MS = 60_000;
+export interface ConnectionLimits {
+  /** For the header of a request, and for the whole of it. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** How often the two are looked at. By Node's own 30 s, a header would have up to 40. */
+  readonly checkMs: number;
+  /** Between two requests. */
+  readonly keepAliveMs: number;
+  /** A connection on which nothing moves for so long, for example of a visitor that does not read, is closed. */
+  readonly idleMs: number;
+  /** Connections beyond this are closed at once. */
+  readonly connectionsMax: number;
+}
+
+const LIMITS: ConnectionLimits = {
+  headersMs: 10_000,
+  requestMs: 30_000,
+  checkMs: 1_000,
+  keepAliveMs: 65_000,
+  idleMs: 60_000,
+  connectionsMax: 10_000,
+};
 /** Time for running downloads after the end was announced; below the lifecycle's own deadline. */
 const DRAIN_MS = 8_000;
-/** Connections beyond this are closed at once. */
-const CONNECTIONS_MAX = 10_000;
 
 export interface HttpServer {
   readonly port: number;
@@ -23,20 +38,28 @@ export interface HttpServer {
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
-  readonly handler: VisitorHandler;
+  readonly handler: Pick<VisitorHandler, 'handle'>;
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly log: Logger;
+  /** For tests. */
+  readonly limits?: Partial<ConnectionLimits>;
 }
 
 /** Serves visitors and the operations paths on one port. @throws when the address cannot be bound */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const limits = { ...LIMITS, ...options.limits };
   const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS },
+    {
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      connectionsCheckingInterval: limits.checkMs,
+      keepAliveTimeout: limits.keepAliveMs,
+    },
     (request, response) => void answer(options, request, response),
   );
-  server.maxConnections = CONNECTIONS_MAX;
-  server.timeout = IDLE_TIMEOUT_MS;
+  server.maxConnections = limits.connectionsMax;
+  server.timeout = limits.idleMs;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
