@@ -2,7 +2,7 @@
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
-import { OriginServer } from './adapters/http/origin-server.ts';
+import { type ConnectionLimits, OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { BrokerSide } from './broker-side.ts';
@@ -14,6 +14,7 @@ export interface OriginSeams {
   readonly clock?: Clock;
   readonly rng?: Rng;
   readonly operate?: Operate;
+  readonly limits?: Partial<ConnectionLimits>;
 }
 
 export interface RunningOrigin {
@@ -38,7 +39,7 @@ export async function startOrigin(config: OriginConfig, log: Logger, seams: Orig
 }
 
 async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, seams: OriginSeams): Promise<number> {
-  const { clock = systemClock, rng = systemRng, operate = operatePlainly } = seams;
+  const { clock = systemClock, rng = systemRng, operate = operatePlainly, limits } = seams;
   const registry = createMetrics('origin');
   const metrics = createOriginMetrics(registry);
   const readiness = new Readiness();
@@ -54,7 +55,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const uploads = new Uploads({ blobs, catalog, garbage, metrics, maxUploads });
-  const server = await OriginServer.listen({ host, port, blobs, catalog, uploads, readiness, registry, metrics, log });
+  const server = await OriginServer.listen({ host, port, blobs, catalog, uploads, readiness, registry, metrics, log, limits });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');
   const blobsUrl = `${(config.ORIGIN_URL ?? httpUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;

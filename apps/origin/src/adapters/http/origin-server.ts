@@ -13,11 +13,18 @@ import { type GetOptions, getObject } from './get-object.ts';
 import { postInvalidation } from './invalidations.ts';
 import type { Uploads } from './put-object.ts';
 
-/** Time for a request's header. Bodies may take as long as they keep moving. */
-const HEADERS_TIMEOUT_MS = 30_000;
-/** A connection on which nothing moves for so long is closed. */
-const IDLE_TIMEOUT_MS = 60_000;
-const CONNECTIONS_MAX = 4096;
+export interface ConnectionLimits {
+  /** Time for a request's header. Bodies may take as long as they keep moving. */
+  readonly headersMs: number;
+  /** How often that is looked at. By Node's own 30 s, a header would have up to 60. */
+  readonly checkMs: number;
+  /** A connection on which nothing moves for so long is closed. */
+  readonly idleMs: number;
+  /** Connections beyond this are closed at once. */
+  readonly connectionsMax: number;
+}
+
+const LIMITS: ConnectionLimits = { headersMs: 30_000, checkMs: 1_000, idleMs: 60_000, connectionsMax: 4096 };
 /** Time for running requests after the end was announced; below the lifecycle's own deadline. */
 const DRAIN_MS = 8_000;
 const INVALIDATIONS_PATH = '/-/invalidations';
@@ -32,6 +39,8 @@ export interface OriginServerOptions extends GetOptions, GetBlobOptions {
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
+  /** For tests. */
+  readonly limits?: Partial<ConnectionLimits> | undefined;
 }
 
 export class OriginServer {
@@ -40,9 +49,15 @@ export class OriginServer {
 
   private constructor(options: OriginServerOptions) {
     this.#options = options;
-    this.#server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: IDLE_TIMEOUT_MS });
-    this.#server.timeout = IDLE_TIMEOUT_MS;
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    const limits = { ...LIMITS, ...options.limits };
+    this.#server = createServer({
+      headersTimeout: limits.headersMs,
+      requestTimeout: 0,
+      connectionsCheckingInterval: limits.checkMs,
+      keepAliveTimeout: limits.idleMs,
+    });
+    this.#server.timeout = limits.idleMs;
+    this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('request', (request, response) => void this.#serve(request, response, false));
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true));
     this.#server.on('clientError', refuseBrokenRequest);
