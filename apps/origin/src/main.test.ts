@@ -51,7 +51,7 @@ test('what was answered 200 survives kill -9, and SIGTERM ends it cleanly withou
   expect(await second.origin.stop()).toBe('exited with 0');
 }, 30_000);
 
-test('ten edges with four ranges each in flight get a large object whole, for at most 100 MB more memory than at rest', async () => {
+test('ten edges with four ranges each in flight get a large object whole, for at most 150 MB more memory than at rest', async () => {
   await using environment = await testBroker();
   await using dir = await temporaryDirectory();
   const { origin, url } = await startProcess(dir.path, environment.url);
@@ -60,18 +60,19 @@ test('ten edges with four ranges each in flight get a large object whole, for at
     const atRestKb = await memoryKb(origin.pid, 'VmRSS');
     const clients = await Promise.all(Array.from({ length: 10 }, () => environment.connect()));
     const piece = clients[0]?.chunkBytes ?? 0;
-    const bytes = randomBytes(40 * piece);
+    const bytes = randomBytes(60 * piece);
     expect((await fetch(`${url}/site/large`, { method: 'PUT', body: bytes })).status).toBe(200);
     const name = sha256(bytes);
     const sums = await Promise.all(
       clients.map(async (client) => {
         const request = (offset: number) => ({ op: 'read', sha256: name, offset, length: piece }) as const;
-        const parts = await takeAll(40, 4, (index) => client.requestBytes(ORIGIN_FETCH, request(index * piece), { timeoutMs: 30_000 }));
+        const parts = await takeAll(60, 4, (index) => client.requestBytes(ORIGIN_FETCH, request(index * piece), { timeoutMs: 30_000 }));
         return sha256(Buffer.concat(parts));
       }),
     );
     expect(new Set(sums)).toEqual(new Set([name]));
-    expect((await memoryKb(origin.pid, 'VmHWM')) - atRestKb).toBeLessThan(100_000);
+    // A quarter of what they take together. The greater part is buffers that await collection: 65 to 90 MB in a quiet run.
+    expect((await memoryKb(origin.pid, 'VmHWM')) - atRestKb).toBeLessThan(150_000);
   } finally {
     expect(await origin.stop()).toBe('exited with 0');
   }
