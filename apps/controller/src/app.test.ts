@@ -89,6 +89,18 @@ describe('the flow', () => {
     await stage.outcomes.of(id);
   });
 
+  test('an invalidation with a version that the origin has not come to is rejected, however plausible, and reaches no edge', async () => {
+    await using stage = await testStage();
+    await stage.controller();
+    const edge = await stage.edge('us-1', 'US');
+    await stage.outcomes.of(await stage.origin.upload(aManifest({ version: 5 })));
+    await stage.origin.publishRaw('content.invalidated', '{"id":"forged","all":true,"version":6,"mode":"purge"}');
+    expect(await stage.outcomes.rejection('forged')).toMatchObject({ reason: expect.stringContaining('the origin has come to 5 only') });
+    const genuine = await stage.origin.invalidate(7, 'site/');
+    expect(await stage.outcomes.of(genuine)).toMatchObject({ complete: true });
+    expect(edge.commands.map(({ op }) => op)).toEqual(['store', 'invalidate']);
+  });
+
   test('100 events of one key take far fewer plans and pushes, and each has its own outcome', async () => {
     await using stage = await testStage();
     const ids: string[] = [];
