@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { openDatabase } from '@sluice/sqlite';
@@ -48,4 +49,24 @@ test('a database of the first layout, with the bytes beside the checksum, is tak
     expect(table.lowest(3).map(({ sha256 }) => sha256)).toEqual([NAMES[1], NAMES[0], NAMES[2]]);
     table.close();
   }
+});
+
+test('taking over many rows is done in slices that hold the database at about its size, and goes on after an interruption', async () => {
+  await using dir = await temporaryDirectory();
+  const path = join(dir.path, 'blobs.db');
+  const old = openDatabase(path, 'relaxed');
+  old.exec(`
+    CREATE TABLE first_layout (sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, rank REAL NOT NULL, unsynced_boot TEXT, bytes BLOB) WITHOUT ROWID;`);
+  const insert = old.prepare('INSERT INTO first_layout VALUES (?, ?, ?, ?, ?)');
+  const name = (index: number) => index.toString(16).padStart(64, '0');
+  old.exec('BEGIN');
+  for (let index = 0; index < 2_000; index += 1) insert.run(name(index), 10_000, 0, null, Buffer.alloc(10_000, index));
+  old.exec('COMMIT');
+  old.close();
+  const before = (await stat(path)).size;
+  const table = new BlobTable(path, 'relaxed');
+  expect(table.totals()).toEqual({ count: 2_000, bytes: 20_000_000 });
+  expect(table.row(name(1_234))?.bytes).toEqual(new Uint8Array(Buffer.alloc(10_000, 1_234)));
+  table.close();
+  expect((await stat(path)).size).toBeLessThan(1.5 * before);
 });

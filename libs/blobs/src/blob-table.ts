@@ -40,20 +40,44 @@ const TABLES = `
   CREATE TRIGGER IF NOT EXISTS blobs_delete AFTER DELETE ON blobs WHEN old.body IS NOT NULL
     BEGIN DELETE FROM bodies WHERE id = old.body; END;`;
 
-/** The first layout had the bytes beside the checksum. */
-const FROM_BYTES_BESIDE_CHECKSUM = `
-  BEGIN IMMEDIATE;
-  DROP INDEX blobs_rank;
-  DROP INDEX blobs_unsynced;
-  ALTER TABLE blobs RENAME TO old_blobs;
-  ALTER TABLE old_blobs ADD COLUMN body INTEGER;
-  ${TABLES}
-  UPDATE old_blobs SET body = place.id
-    FROM (SELECT sha256, row_number() OVER () AS id FROM old_blobs WHERE bytes IS NOT NULL) AS place WHERE place.sha256 = old_blobs.sha256;
-  INSERT INTO bodies SELECT body, bytes FROM old_blobs WHERE body IS NOT NULL ORDER BY body;
-  INSERT INTO blobs SELECT sha256, size, rank, unsynced_boot, body FROM old_blobs;
-  DROP TABLE old_blobs;
-  COMMIT;`;
+/** Rows that are taken over from the first layout in one transaction: bounds the log, and what a start that is interrupted has to do again. */
+const TAKE_OVER_ROWS = 256;
+
+/**
+ * The first layout had the bytes beside the checksum. Its rows move over in slices, so the pages of one slice are free for the next and the database grows little; a start
+ * that was interrupted goes on where it was.
+ */
+function takeOverFirstLayout(db: DatabaseSync, transactions: Transactions): void {
+  const columnsOf = (table: string) =>
+    (db.prepare('SELECT name FROM pragma_table_info(?)').all(table) as { name: string }[]).map(({ name }) => name);
+  if (columnsOf('blobs').includes('bytes')) {
+    db.exec('BEGIN IMMEDIATE; DROP INDEX blobs_rank; DROP INDEX blobs_unsynced; ALTER TABLE blobs RENAME TO first_layout; COMMIT');
+  }
+  db.exec(TABLES);
+  if (columnsOf('first_layout').length === 0) return;
+  const select = db.prepare(`SELECT * FROM first_layout ORDER BY sha256 LIMIT ${TAKE_OVER_ROWS}`);
+  const insertBody = db.prepare('INSERT INTO bodies (bytes) VALUES (?)');
+  const insert = db.prepare('INSERT INTO blobs (sha256, size, rank, unsynced_boot, body) VALUES (?, ?, ?, ?, ?)');
+  const remove = db.prepare('DELETE FROM first_layout WHERE sha256 <= ?');
+  for (let last: string | undefined = ''; last !== undefined; ) {
+    last = transactions.run(() => {
+      const rows = select.all() as unknown as {
+        sha256: string;
+        size: number;
+        rank: number;
+        unsynced_boot: string | null;
+        bytes: Uint8Array | null;
+      }[];
+      for (const { sha256, size, rank, unsynced_boot, bytes } of rows) {
+        insert.run(sha256, size, rank, unsynced_boot, bytes === null ? null : insertBody.run(bytes).lastInsertRowid);
+      }
+      const end = rows.at(-1)?.sha256;
+      if (end !== undefined) remove.run(end);
+      return end;
+    });
+  }
+  db.exec('DROP TABLE first_layout');
+}
 
 export class BlobTable {
   readonly #db: DatabaseSync;
@@ -71,10 +95,9 @@ export class BlobTable {
 
   constructor(path: string, durability: Durability) {
     const db = openDatabase(path, durability, PAGE_BYTES);
-    const columns = db.prepare('SELECT name FROM pragma_table_info(?)').all('blobs') as { name: string }[];
-    db.exec(columns.some(({ name }) => name === 'bytes') ? FROM_BYTES_BESIDE_CHECKSUM : TABLES);
     this.#db = db;
     this.#transactions = new Transactions(db);
+    takeOverFirstLayout(db, this.#transactions);
     this.#selectSize = db.prepare('SELECT size FROM blobs WHERE sha256 = ?');
     this.#select = db.prepare('SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?');
     this.#insertBody = db.prepare('INSERT INTO bodies (bytes) VALUES (?)');
