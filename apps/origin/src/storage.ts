@@ -48,6 +48,7 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
     clock,
     operate,
     onEvent,
+    onSettleFailed: (err) => log.warn({ err }, 'published events could not be removed from the outbox, trying again'),
     onEventDropped: () => metrics.dropped.inc(),
     outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
     onGarbage: (checksums) => garbage.offer(checksums),

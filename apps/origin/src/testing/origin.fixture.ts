@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
-import { createLogger } from '@sluice/runtime';
+import { createLogger, type Logger } from '@sluice/runtime';
 import { temporaryDirectory } from '@sluice/testkit';
 import { type OriginSeams, startOrigin } from '../app.ts';
 import { type OriginConfig, originConfigSchema } from '../config.ts';
@@ -24,11 +24,12 @@ export interface OriginFixture extends AsyncDisposable {
 
 /** An origin in this process, in a directory of its own. */
 export async function originFixture(
-  options: { natsUrl?: string; seams?: OriginSeams; config?: Partial<OriginConfig> } = {},
+  options: { natsUrl?: string; seams?: OriginSeams; config?: Partial<OriginConfig>; log?: Logger } = {},
 ): Promise<OriginFixture> {
   const dir = await temporaryDirectory();
   const config = originConfig(dir.path, options.natsUrl ?? NO_BROKER, options.config);
-  let origin = await startOrigin(config, silent, options.seams);
+  const log = options.log ?? silent;
+  let origin = await startOrigin(config, log, options.seams);
   const url = (): string => `http://127.0.0.1:${origin.port}`;
   return {
     get url() {
@@ -40,7 +41,7 @@ export async function originFixture(
     dir: dir.path,
     async restart(seams) {
       await origin.stop();
-      origin = await startOrigin(config, silent, seams);
+      origin = await startOrigin(config, log, seams);
     },
     async metric(name) {
       const text = await (await fetch(`${url()}/metrics`)).text();

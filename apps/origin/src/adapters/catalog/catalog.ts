@@ -28,6 +28,11 @@ import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
 
+/** Published events whose removal does not wait for another transaction any more. */
+const SETTLED_MAX = 512;
+/** Pause after their removal has failed. */
+const SETTLE_RETRY_MS = 5_000;
+
 export interface CatalogOptions {
   readonly path: string;
   readonly clock: Clock;
@@ -37,6 +42,8 @@ export interface CatalogOptions {
   readonly onGarbage?: (checksums: readonly string[]) => void;
   /** Called when an event was put into the outbox. */
   readonly onEvent?: () => void;
+  /** Called when published events could not be removed from the outbox; it is tried again. */
+  readonly onSettleFailed?: (error: unknown) => void;
   /** Called when an event found the outbox full. */
   readonly onEventDropped?: () => void;
 }
@@ -73,6 +80,7 @@ export class Catalog {
   readonly #requests: RequestTable;
   readonly #feed: ChangeFeed;
   readonly #pruner: FeedPruner;
+  #settling = false;
   /** The newest version on the disk, and the newest of the transaction under way. */
   #lastVersion: number;
   #minted: number;
@@ -202,16 +210,30 @@ export class Catalog {
   }
 
   /**
-   * Forgets events that the stream has acknowledged: at once for who asks the outbox, on the disk with the next transaction. An event that a crash
-   * brings back is published again, and the stream knows its id.
+   * The stream has acknowledged these events: they are not offered again, and leave the disk with the next transaction or within a second. One that a
+   * crash brings back is published again, and the stream knows its id.
    */
-  async settle(published: readonly OutboxEntry[]): Promise<void> {
-    this.outbox.setAcknowledged(published, true);
+  settle(published: readonly OutboxEntry[]): void {
+    this.outbox.acknowledge(published);
+    if (!this.#settling) void this.#removeSettled();
+    if (this.outbox.acknowledged >= SETTLED_MAX) this.#commit.hurry();
+  }
+
+  async #removeSettled(): Promise<void> {
+    this.#settling = true;
+    const { clock, onSettleFailed } = this.#options;
     try {
-      await this.#commit.writeLater(() => this.outbox.remove(published));
-    } finally {
-      this.outbox.setAcknowledged(published, false);
+      while (this.outbox.acknowledged > 0) {
+        const done = await this.#commit.write(() => this.outbox.removeAcknowledged(), 'later');
+        done();
+      }
+    } catch (error) {
+      onSettleFailed?.(error);
+      // A full disk, most likely. What waits is no more than what was in the outbox.
+      clock.after(SETTLE_RETRY_MS, () => void this.#removeSettled());
+      return;
     }
+    this.#settling = false;
   }
 
   /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */

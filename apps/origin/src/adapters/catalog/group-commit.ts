@@ -3,9 +3,8 @@ import { fromDiskError, type Operate } from '@sluice/blobs';
 import type { Clock } from '@sluice/runtime';
 import { Transactions } from '@sluice/sqlite';
 
-/** How long a change that is not urgent may wait for a transaction that others need, and how many may. */
+/** How long a change that is not urgent may wait for a transaction that others need. */
 const LATER_MS = 1_000;
-const LATER_MAX = 256;
 
 /** What runs around each transaction. */
 export interface CommitHooks {
@@ -48,19 +47,20 @@ export class GroupCommit {
     this.#rollback = db.prepare('ROLLBACK TO change');
   }
 
-  /** Runs `change` inside the next transaction; resolves with its result when that is on the disk. @throws {DiskFullError} */
-  write<Result>(change: () => Result): Promise<Result> {
+  /**
+   * Runs `change` inside the next transaction; resolves with its result when that is on the disk. `later`: what is no loss when it is lost waits a second
+   * for a transaction that is made anyway. @throws {DiskFullError}
+   */
+  write<Result>(change: () => Result, urgency: 'now' | 'later' = 'now'): Promise<Result> {
     const written = this.#add(change);
-    this.#schedule();
+    if (urgency === 'now') this.#schedule();
+    else this.#cancelTimer ??= this.#clock.after(LATER_MS, () => this.flush());
     return written;
   }
 
-  /** Like {@link write} for what is no loss when it is lost: waits a second for a transaction that is made anyway. */
-  writeLater<Result>(change: () => Result): Promise<Result> {
-    const written = this.#add(change);
-    if (this.#waiting.length >= LATER_MAX) this.#schedule();
-    else this.#cancelTimer ??= this.#clock.after(LATER_MS, () => this.flush());
-    return written;
+  /** What waits for a transaction waits no longer. */
+  hurry(): void {
+    if (this.#waiting.length > 0) this.#schedule();
   }
 
   #add<Result>(change: () => Result): Promise<Result> {

@@ -11,8 +11,6 @@ const LINGER_MS = 10_000;
 /** Bytes of a blob that are read and written at a time. */
 const PIECE_BYTES = 256 * 1024;
 const RESOURCE_MAX_CHARACTERS = 2048;
-/** How it shows that the reader of an answer went away. */
-const CLIENT_LEFT = new Set(['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE', 'ERR_STREAM_DESTROYED']);
 const xml = new XMLBuilder({});
 
 export type HeaderList = readonly (readonly [name: string, value: string])[];
@@ -79,18 +77,20 @@ export class Exchange {
   }
 
   /** Sends bytes `start … end` of a blob as a body whose length was announced. When it cannot be read to its end the connection is cut, which tells the client so. */
-  async send(reader: BlobReader, start: number, end: number): Promise<void> {
+  async send(reader: BlobReader, start: number, end: number, onSent: (bytes: number) => void = () => {}): Promise<void> {
     try {
-      await this.#sendPieces(reader, start, end);
+      await this.#sendPieces(reader, start, end, onSent);
       this.response.end();
     } catch (error) {
+      // A reader that goes away is no failure of this side.
+      const clientLeft = this.response.destroyed;
       this.response.destroy();
-      if (!CLIENT_LEFT.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      if (!clientLeft) throw error;
     }
   }
 
   /** Two buffers in turn: one is filled while the other is on its way. */
-  async #sendPieces(reader: BlobReader, start: number, end: number): Promise<void> {
+  async #sendPieces(reader: BlobReader, start: number, end: number, onSent: (bytes: number) => void): Promise<void> {
     const bufferBytes = Math.min(PIECE_BYTES, end - start + 1);
     let buffer = Buffer.allocUnsafeSlow(bufferBytes);
     let other: Buffer<ArrayBuffer> | undefined;
@@ -99,7 +99,7 @@ export class Exchange {
       const piece = buffer.subarray(0, Math.min(bufferBytes, end - offset + 1));
       await reader.readInto(piece, offset);
       await sent;
-      sent = this.#write(piece);
+      sent = this.#write(piece).then(() => onSent(piece.byteLength));
       sent.catch(() => {}); // it is seen when it is awaited
       [buffer, other] = [other ?? Buffer.allocUnsafeSlow(bufferBytes), buffer];
     }
@@ -110,7 +110,7 @@ export class Exchange {
   #write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       const { response } = this;
-      const left = (): void => reject(Object.assign(new Error('the client left'), { code: 'ERR_STREAM_PREMATURE_CLOSE' }));
+      const left = (): void => reject(new Error('the client left'));
       response.once('close', left);
       response.write(bytes, (error) => {
         response.off('close', left);

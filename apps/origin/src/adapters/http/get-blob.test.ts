@@ -2,14 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { httpUrl } from '@sluice/runtime';
+import { httpUrl, type Logger } from '@sluice/runtime';
 import { eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { errorCode, type OriginFixture, originFixture, sha256 } from '../../testing/origin.fixture.ts';
+import { errorCode, type OriginFixture, originFixture, sha256, silent } from '../../testing/origin.fixture.ts';
 
 let origin: OriginFixture;
+const failures: unknown[] = [];
 beforeAll(async () => {
-  origin = await originFixture();
+  const log: Logger = Object.assign(Object.create(silent), { error: (...said: unknown[]) => failures.push(said) });
+  origin = await originFixture({ log });
 });
 afterAll(() => origin[Symbol.asyncDispose]());
 
@@ -57,6 +59,10 @@ describe('blobs by checksum', () => {
     await Promise.all(leaving);
     // A file that nobody closes goes with the next collection, some seconds later.
     await eventually(async () => expect(await openFiles()).toEqual([]), 1_000);
+
+    expect(failures).toEqual([]);
+    const sent = await origin.metric('sluice_origin_fetch_bytes_total');
+    expect(sent).toBeLessThan(6 * 20_000_000);
 
     const late = connect(Number(port), '127.0.0.1');
     late.write(ask);

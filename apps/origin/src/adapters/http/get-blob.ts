@@ -25,8 +25,7 @@ export async function getBlob(exchange: Exchange, path: string, { blobs, metrics
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
   if (reader === undefined) return void response.end();
   try {
-    await exchange.send(reader, 0, size - 1);
-    metrics.fetchBytes.inc(size);
+    await exchange.send(reader, 0, size - 1, (bytes) => metrics.fetchBytes.inc(bytes));
   } finally {
     await reader.close();
   }

@@ -45,7 +45,7 @@ function publisherFixture(waiting: number) {
     },
     catalog: {
       outbox: { oldest: (count: number) => entries.slice(0, count) } as never,
-      settle: async (published) => {
+      settle: (published) => {
         entries = entries.filter(({ seq }) => !published.some((done) => done.seq === seq));
       },
     },

@@ -84,7 +84,7 @@ export class OutboxPublisher {
 
   /** @throws the first failure, after what was acknowledged has left the outbox */
   async #publish(batch: readonly OutboxEntry[]): Promise<void> {
-    const { streams, catalog, metrics, log } = this.#options;
+    const { streams, catalog, metrics } = this.#options;
     if (!this.#streamsReady) {
       await streams.ensure();
       this.#streamsReady = true;
@@ -95,7 +95,7 @@ export class OutboxPublisher {
     const published = batch.filter((_, index) => results[index]?.status === 'fulfilled');
     if (published.length > 0) {
       metrics.published.inc(published.length);
-      catalog.settle(published).catch((err) => log.warn({ err }, 'published events could not be removed from the outbox'));
+      catalog.settle(published);
     }
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
