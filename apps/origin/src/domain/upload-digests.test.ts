@@ -34,6 +34,16 @@ describe('upload digests', () => {
     expect(() => expectedBody({ 'content-encoding': 'gzip, aws-chunked' })).toThrow(refusal);
   });
 
+  test.each([
+    ['trailer', 'x-amz-checksum-sha256'],
+    ['x-amz-trailer', 'x-amz-checksum-crc32'],
+    ['x-amz-decoded-content-length', '3'],
+    ['x-amz-checksum-foo', 'AAAA'],
+  ])('%s announces what would go unchecked, and is refused by name', (name, value) => {
+    const refusal = expect.objectContaining({ code: 'NotImplemented', message: expect.stringContaining(name) });
+    expect(() => expectedBody({ [name]: value })).toThrow(refusal);
+  });
+
   test('more than 5 TiB is refused before a byte is read', () => {
     expect(() => expectedBody({ 'content-length': String(5 * 1024 ** 4 + 1) })).toThrow(
       expect.objectContaining({ code: 'EntityTooLarge' }),

@@ -28,7 +28,7 @@ const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] a
 /**
  * What the headers of an upload promise about its body.
  * @throws {S3Error} `InvalidDigest`, `EntityTooLarge`; `NotImplemented` for a body in `aws-chunked` framing, which stored as it comes would be
- * other bytes than the client meant
+ * other bytes than the client meant, and for announcements that would go unchecked
  */
 export function expectedBody(headers: Fields): BodyExpectation {
   const payload = fieldOf(headers, 'x-amz-content-sha256');
@@ -36,6 +36,7 @@ export function expectedBody(headers: Fields): BodyExpectation {
   if (payload?.startsWith('STREAMING-') || encodings.split(',').some((coding) => coding.trim() === 'aws-chunked')) {
     throw new S3Error('NotImplemented', 'bodies in aws-chunked framing are not supported; send the plain bytes (UNSIGNED-PAYLOAD)');
   }
+  refuseUnchecked(headers);
   const digests: ExpectedDigest[] = [];
   const md5 = fieldOf(headers, 'content-md5');
   if (md5 !== undefined) digests.push(fromBase64('content-md5', 'md5', md5));
@@ -46,6 +47,24 @@ export function expectedBody(headers: Fields): BodyExpectation {
   }
   if (payload !== undefined && payload !== 'UNSIGNED-PAYLOAD') digests.push(fromHex('x-amz-content-sha256', 'sha256', payload));
   return { contentLength: contentLength(headers), digests };
+}
+
+/** What is announced and would not be checked is refused: who announces it relies on it. */
+function refuseUnchecked(headers: Fields): void {
+  for (const name of ['trailer', 'x-amz-trailer', 'x-amz-decoded-content-length']) {
+    if (headers[name] !== undefined) {
+      throw new S3Error(
+        'NotImplemented',
+        `${name}: trailers and framed bodies are not supported; announce checksums in the header, before the body`,
+      );
+    }
+  }
+  for (const name of Object.keys(headers)) {
+    const algorithm = /^x-amz-checksum-(.*)$/.exec(name)?.[1];
+    if (algorithm !== undefined && algorithm !== 'type' && !(CHECKSUM_ALGORITHMS as readonly string[]).includes(algorithm)) {
+      throw new S3Error('NotImplemented', `${name}: no such checksum here; known are ${CHECKSUM_ALGORITHMS.join(', ')}`);
+    }
+  }
 }
 
 function contentLength(headers: Fields): number | undefined {
