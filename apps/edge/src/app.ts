@@ -11,10 +11,12 @@ import { DirectDownload } from './adapters/direct-download.ts';
 import { startHttpServer } from './adapters/http-server.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
+import { followSitesFile } from './adapters/sites-file.ts';
 import { VisitorHandler } from './adapters/visitor-handler.ts';
 import type { EdgeConfig } from './config.ts';
 import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { AbsentKeys } from './services/absent-keys.ts';
+import { Answers } from './services/answers.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DiskBudget } from './services/disk-budget.ts';
 import { awaitedOrigin } from './services/origin-port.ts';
@@ -49,6 +51,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const metrics = edgeMetrics();
   const withOperate = operate === undefined ? {} : { operate };
 
+  const sites = followSitesFile(config.EDGE_SITES_FILE, clock, log);
+  lifecycle.onStop('sites', () => sites.stop());
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobs = await BlobStore.open({ dir: join(config.EDGE_DATA_DIR, 'blobs'), durability: 'relaxed', ...withOperate });
@@ -92,8 +96,10 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   lifecycle.onStop('bus', () => bus?.close());
 
   const caughtUpAtMs = (): number | undefined => catchUp.completedAtMs;
+  const answers = new Answers({ index, blobs, puller, absentKeys, clock, log, caughtUpAtMs });
   const handler = new VisitorHandler({
-    ...{ index, blobs, budget, puller, transfers, absentKeys, clock, log, metrics, caughtUpAtMs },
+    ...{ index, blobs, budget, answers, transfers, clock, metrics, caughtUpAtMs },
+    sites: () => sites.current,
     edgeId: config.EDGE_ID,
   });
   const http = await startHttpServer({

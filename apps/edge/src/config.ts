@@ -20,6 +20,8 @@ export const edgeVariables = z.strictObject({
   EDGE_PORT: portVariable.default(8080),
   /** Where visitors reach this edge; shown by `sluice edges`. Default: made of host and port. */
   EDGE_URL: z.url('must be an absolute URL').optional(),
+  /** Web sites by host name, see docs/sites.md. Absent: every bucket under its own name. */
+  EDGE_SITES_FILE: z.string().optional(),
   EDGE_DATA_DIR: z.string().default('./data/edge'),
   /** Most bytes of content kept on disk. The manifests come on top. */
   EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),

@@ -2,6 +2,7 @@
 import { createLogger, readConfigOrExit } from '@sluice/runtime';
 import { startEdge } from './app.ts';
 import { edgeVariables } from './config.ts';
+import { SitesConfigError } from './sites-config.ts';
 
 const config = readConfigOrExit(edgeVariables, ['EDGE_']);
 const log = createLogger('edge', config.LOG_LEVEL, { edge: config.EDGE_ID });
@@ -9,6 +10,10 @@ try {
   const { lifecycle } = await startEdge(config, log);
   lifecycle.handleSignals();
 } catch (err) {
+  if (err instanceof SitesConfigError) {
+    process.stderr.write(`${err.message}\n`);
+    process.exit(2);
+  }
   log.fatal({ err }, 'could not start');
   process.exit(1);
 }

@@ -2,14 +2,12 @@
 import { rm } from 'node:fs/promises';
 import type { Bus } from '@sluice/bus';
 import { edgePush, type Manifest, type PushCommand } from '@sluice/contracts';
-import { createLogger, readConfig, systemClock } from '@sluice/runtime';
+import { createLogger, type Logger, readConfig, systemClock } from '@sluice/runtime';
 import { eventually, temporaryDirectory, testBroker } from '@sluice/testkit';
 import { expect } from 'vitest';
 import { type RunningEdge, startEdge } from './app.ts';
 import { edgeVariables } from './config.ts';
 import { ScriptedOrigin } from './scripted-origin.fixture.ts';
-
-const log = createLogger('edge', 'silent');
 
 /** An edge in this process, a scripted origin, and a test that plays the controller. */
 export class Scene implements AsyncDisposable {
@@ -19,6 +17,8 @@ export class Scene implements AsyncDisposable {
   readonly #dir: Awaited<ReturnType<typeof temporaryDirectory>>;
   readonly #variables: Record<string, string>;
   edge: RunningEdge | undefined;
+  /** What the edge has logged as errors: fields and message. */
+  readonly failures: unknown[][] = [];
   /** How far the edge's clock is ahead of the machine's. */
   aheadMs = 0;
 
@@ -55,6 +55,9 @@ export class Scene implements AsyncDisposable {
       [],
     );
     const clock = { ...systemClock, nowMs: () => Date.now() + this.aheadMs };
+    const log: Logger = Object.assign(Object.create(createLogger('edge', 'silent')), {
+      error: (...said: unknown[]) => this.failures.push(said),
+    });
     this.edge = await startEdge(config, log, { clock });
     await eventually(async () => expect((await fetch(this.url('readyz'))).status).toBe(200));
   }

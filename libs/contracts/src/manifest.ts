@@ -25,6 +25,8 @@ export const manifest = z.object({
   contentLanguage: fieldValue.optional(),
   contentDisposition: fieldValue.optional(),
   expires: fieldValue.optional(),
+  /** Where a web site sends who asks for this object; a path or an absolute URL. */
+  redirectLocation: fieldValue.optional(),
   /** User metadata without the `x-amz-meta-` prefix. */
   meta: metadata,
   regions: z.array(region).max(LIST_MAX_ITEMS, `must name at most ${LIST_MAX_ITEMS} regions`),

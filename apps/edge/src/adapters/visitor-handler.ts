@@ -1,20 +1,20 @@
-/** GET and HEAD for visitors: looks the key up, asks the origin where the rules say so, sends what is held. */
+/** GET and HEAD for visitors: from the host name and the path to an object, and its response onto the wire. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs';
-import { type Manifest, SluiceError } from '@sluice/contracts';
-import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
-import type { Clock, Logger } from '@sluice/runtime';
+import { keyProblem, type Manifest } from '@sluice/contracts';
+import { type CacheDirectives, type Fields, fieldOf, parseCacheControl } from '@sluice/http-semantics';
+import type { Clock } from '@sluice/runtime';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { ageSeconds } from '../domain/freshness.ts';
-import { type Lookup, lookUp } from '../domain/lookup.ts';
-import { parseTarget } from '../domain/request-target.ts';
-import { type BodyPiece, planResponse, type ReadRequest } from '../domain/response.ts';
+import { parseTarget, type Target } from '../domain/request-target.ts';
+import { type BodyPiece, planErrorDocument, planResponse, type ReadRequest } from '../domain/response.ts';
+import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
+import { keyOfPath, routeHost, type Site, type Sites, substituteFor } from '../domain/sites/site.ts';
 import type { EdgeMetrics } from '../metrics.ts';
-import type { AbsentKeys } from '../services/absent-keys.ts';
+import { type Answer, type Answers, notFound, type Result } from '../services/answers.ts';
 import type { DiskBudget } from '../services/disk-budget.ts';
-import { OriginAwayError, type Puller } from '../services/puller.ts';
 import type { Transfers } from '../services/transfers.ts';
 import type { CatalogIndex } from './catalog-index.ts';
 
@@ -30,34 +30,15 @@ export interface VisitorParts {
   readonly index: CatalogIndex;
   readonly blobs: BlobStore;
   readonly budget: DiskBudget;
-  readonly puller: Puller;
+  readonly answers: Answers;
   readonly transfers: Transfers;
-  readonly absentKeys: AbsentKeys;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly metrics: EdgeMetrics;
+  /** The sites as they are configured now. */
+  readonly sites: () => Sites;
   /** When catch-up last vouched for all placed entries, milliseconds since the epoch. */
   readonly caughtUpAtMs: () => number | undefined;
 }
-
-type Result = 'hit' | 'miss' | 'revalidated' | 'stale' | 'absent' | 'invalid' | 'unavailable';
-
-/** What a request comes to: bytes to send, or a status without them. */
-type Answer =
-  | {
-      readonly kind: 'object';
-      readonly manifest: Manifest;
-      readonly handling: CacheHandling;
-      readonly result: Result;
-      readonly detached?: boolean;
-    }
-  | {
-      readonly kind: 'status';
-      readonly status: 404 | 502 | 503 | 504;
-      readonly message: string;
-      readonly handling: CacheHandling;
-      readonly result: Result;
-    };
 
 export class VisitorHandler {
   readonly #parts: VisitorParts;
@@ -67,109 +48,95 @@ export class VisitorHandler {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method } = request;
-    if (method === 'OPTIONS') return void response.writeHead(204, ALLOW).end();
+    const { method, headers: fields, url = '/' } = request;
+    if (method === 'OPTIONS' && url === '*') return void response.writeHead(204, ALLOW).end();
+    const target = parseTarget(url);
+    const route = routeHost(this.#parts.sites(), (target.kind === 'path' ? target.authority : undefined) ?? fields.host);
+    if (route.kind === 'unknown') return this.#refuse(bare(response), 404, 'no site has this host name');
+    const site = route.kind === 'site' ? route.site : undefined;
+    const visit = visitOf(response, site, corsAnswer(site?.cors, fields));
+    if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
+    if (method === 'OPTIONS') return void response.writeHead(204, [...optionsFields(site, method, fields, visit)]).end();
     if (method !== 'GET' && method !== 'HEAD') {
-      return this.#sendStatus(response, 405, 'use GET or HEAD: content is uploaded at the origin', 'invalid', ALLOW);
+      return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
     }
-    const target = parseTarget(request.url ?? '/');
-    if (target.kind === 'invalid') return this.#sendStatus(response, 400, target.problem, 'invalid', []);
-    const wishes = parseCacheControl(fieldOf(request.headers, 'cache-control'));
+    await this.#read({ ...visit, request: { method, fields } }, target, site);
+  }
+
+  async #read(visit: Reading, { path, query }: Target & { kind: 'path' }, site: Site | undefined): Promise<void> {
+    const key = site === undefined ? path : keyOfPath(site, path);
+    const problem = keyProblem(key);
+    if (problem !== undefined && (site === undefined || path !== '')) return this.#refuse(visit, 400, `the path ${problem}`);
+    const wishes = parseCacheControl(fieldOf(visit.request.fields, 'cache-control'));
+    const answer = problem === undefined ? await this.#parts.answers.of(key, wishes) : notFound({ detail: 'no-index' });
+    if (answer.kind === 'object') {
+      const { redirectLocation } = answer.manifest;
+      if (site !== undefined && redirectLocation !== undefined) return this.#redirect(visit, 301, redirectLocation, answer.handling);
+      return this.#send(visit, key, answer, wishes, 200);
+    }
+    if (answer.status !== 404 || site === undefined) return this.#sendAnswer(visit, answer);
+    await this.#substitute(visit, { path, query }, site, answer, wishes);
+  }
+
+  /** What a site shows where it has no object. */
+  async #substitute(
+    visit: Reading,
+    { path, query }: { readonly path: string; readonly query: string },
+    site: Site,
+    absent: Answer & { kind: 'status' },
+    wishes: CacheDirectives,
+  ): Promise<void> {
+    const exists = (key: string): boolean => this.#parts.index.get(key)?.manifest !== undefined;
+    const substitute = substituteFor(site, path, exists, fieldOf(visit.request.fields, 'accept'));
+    if (substitute?.kind === 'redirect') {
+      // Relative to the request, so that no path can lead to another host.
+      const name = substitute.path.split('/').at(-2) ?? '';
+      return this.#redirect(visit, 302, `./${encodeURIComponent(name)}/${query}`, absent.handling);
+    }
+    const document = substitute === undefined ? undefined : await this.#parts.answers.of(substitute.key, wishes);
+    if (substitute === undefined || document?.kind !== 'object') return this.#sendAnswer(visit, absent);
+    await this.#send(visit, substitute.key, document, wishes, substitute.status);
+  }
+
+  #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling): void {
+    this.#parts.metrics.requests.inc({ result: handling.hit === true ? 'hit' : 'miss' });
+    const fields = ['Location', location, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
+    visit.response.writeHead(status, [...visit.extraFields, ...fields]).end();
+  }
+
+  /** Sends an object; looks it up again when its bytes were evicted since it was looked up, a few times. */
+  async #send(visit: Reading, key: string, found: Answer & { kind: 'object' }, wishes: CacheDirectives, status: 200 | 404): Promise<void> {
+    let answer: Answer = found;
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#answer(target.key, wishes);
-      if (answer.kind === 'status') {
-        const fields = ['Cache-Status', cacheStatus(this.#parts.edgeId, answer.handling), 'Cache-Control', 'no-store'];
-        return this.#sendStatus(
-          response,
-          answer.status,
-          answer.message,
-          answer.result,
-          answer.status === 503 ? [...fields, 'Retry-After', '1'] : fields,
-        );
-      }
+      if (answer.kind === 'status') return this.#sendAnswer(visit, answer);
       try {
-        return await this.#sendObject({ method, fields: request.headers }, response, answer);
+        return await this.#sendObject(visit, answer, status);
       } catch (error) {
-        // Evicted since it was looked up: look again, a few times.
-        if (!(error instanceof BlobMissingError) || response.headersSent || attempt === LOOKUP_ATTEMPTS) throw error;
+        if (!(error instanceof BlobMissingError) || visit.response.headersSent || attempt === LOOKUP_ATTEMPTS) throw error;
       }
+      answer = await this.#parts.answers.of(key, wishes);
     }
   }
 
-  async #answer(key: string, wishes: CacheDirectives): Promise<Answer> {
-    const lookup = this.#lookUp(key, wishes);
-    if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
-    if (lookup.kind === 'hit') {
-      const { manifest, ttlSeconds, revalidate } = lookup;
-      if (revalidate) this.#revalidate(key);
-      return { kind: 'object', manifest, handling: { hit: true, ttlSeconds }, result: 'hit' };
-    }
-    // RFC 9111 §5.2.1.7.
-    if (wishes.has('only-if-cached')) return notCached();
-    return this.#forward(key, lookup, wishes);
+  #sendAnswer(visit: Visit, { status, message, handling, result }: Answer & { kind: 'status' }): void {
+    const fields = ['Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Cache-Control', 'no-store'];
+    this.#sendStatus(visit, status, message, result, status === 503 ? [...fields, 'Retry-After', '1'] : fields);
   }
 
-  #lookUp(key: string, wishes: CacheDirectives): Lookup {
-    const { index, blobs, absentKeys, clock, caughtUpAtMs } = this.#parts;
-    return lookUp(key, index.get(key), {
-      has: (sha256) => blobs.has(sha256),
-      isKnownAbsent: (absent) => absentKeys.has(absent),
-      isDoubtful: index.isDoubtful,
-      caughtUpAtMs: caughtUpAtMs(),
-      nowMs: clock.nowMs(),
-      wishes,
-    });
+  #refuse(visit: Visit, status: 400 | 404 | 405, message: string, fields: readonly string[] = []): void {
+    this.#sendStatus(visit, status, message, 'invalid', fields);
   }
 
-  /** Confirms an object behind the back of the visitor who was served it (RFC 5861 §3). When that fails, the next one finds it as it is. */
-  #revalidate(key: string): void {
-    if (this.#parts.puller.isPulling(key)) return;
-    this.#parts.puller
-      .pull(key, true)
-      .catch((err: unknown) => this.#parts.log.debug({ key, err }, 'revalidation in the background failed'));
-  }
-
-  async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }, wishes: CacheDirectives): Promise<Answer> {
-    const collapsed = this.#parts.puller.isPulling(key);
-    try {
-      const pulled = await this.#parts.puller.pull(key, fallback !== undefined);
-      if (pulled.kind === 'absent') return notFound({ fwd, fwdStatus: 404, collapsed });
-      const { manifest, fwdStatus, stored } = pulled;
-      const result = fwdStatus === 304 ? 'revalidated' : 'miss';
-      return {
-        kind: 'object',
-        manifest,
-        handling: { fwd, fwdStatus, stored: stored && fwdStatus === 200, collapsed },
-        result,
-        detached: !stored,
-      };
-    } catch (error) {
-      const detail = error instanceof SluiceError ? error.code.toLowerCase().replaceAll('_', '-') : 'internal-error';
-      if (!(error instanceof SluiceError)) this.#parts.log.error({ err: error, key }, 'pull failed');
-      return this.#withoutOrigin(key, error, { fwd, detail }, wishes);
-    }
-  }
-
-  /** What is left when the origin could not be asked: what is held now, which may be newer than what was held when the visitor came. */
-  #withoutOrigin(key: string, error: unknown, handling: CacheHandling, wishes: CacheDirectives): Answer {
-    // A busy edge has not asked: then nothing that needs asking may be served.
-    if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return unavailable(error, handling);
-    const now = this.#lookUp(key, wishes);
-    const held = now.kind === 'hit' ? now.manifest : now.kind === 'forward' ? now.fallback : 'absent';
-    if (held === 'absent') return notFound(handling);
-    if (held !== undefined) return { kind: 'object', manifest: held, handling, result: 'stale' };
-    return unavailable(error, handling);
-  }
-
-  async #sendObject(request: ReadRequest, response: ServerResponse, answer: Answer & { kind: 'object' }): Promise<void> {
+  async #sendObject({ response, request, extraFields }: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
     const { manifest, handling, result, detached } = answer;
     const { edgeId, metrics, budget } = this.#parts;
     const fields = [
+      ...extraFields,
       ...['Age', String(this.#ageSeconds(manifest.key))],
       ...['Cache-Status', cacheStatus(edgeId, handling)],
       ...['X-Sluice-Version', String(manifest.version)],
     ];
-    const plan = planResponse(manifest, request, fields, randomUUID);
+    const plan = status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
     // Opened before the head is sent, so that a failure can still be told.
     const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
     metrics.requests.inc({ result });
@@ -216,12 +183,38 @@ export class VisitorHandler {
     return entry === undefined ? 0 : ageSeconds(entry, caughtUpAtMs(), clock.nowMs());
   }
 
-  #sendStatus(response: ServerResponse, status: number, message: string, result: Result, fields: readonly string[]): void {
+  #sendStatus({ response, extraFields }: Visit, status: number, message: string, result: Result, fields: readonly string[]): void {
     this.#parts.metrics.requests.inc({ result });
     const body = `${status} ${message}\n`;
-    response.writeHead(status, [...fields, 'Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))]);
+    const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
+    response.writeHead(status, [...extraFields, ...fields, ...about]);
     response.end(body);
   }
+}
+
+/** One request on its way to an answer. */
+interface Visit {
+  readonly response: ServerResponse;
+  /** What the site adds to every answer. */
+  readonly extraFields: readonly string[];
+}
+interface Reading extends Visit {
+  readonly request: ReadRequest;
+}
+
+function bare(response: ServerResponse): Visit {
+  return { response, extraFields: [] };
+}
+
+function visitOf(response: ServerResponse, site: Site | undefined, { fields, vary }: CorsAnswer): Visit {
+  if (site === undefined) return bare(response);
+  return { response, extraFields: [...site.headers, ...fields, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')])] };
+}
+
+function optionsFields(site: Site | undefined, method: string, fields: Fields, { extraFields }: Visit): readonly string[] {
+  if (site?.cors === undefined || !isPreflight(method, fields)) return [...extraFields, ...ALLOW];
+  const { fields: allowed, vary } = preflightAnswer(site.cors, fields);
+  return [...site.headers, ...allowed, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')]), ...ALLOW];
 }
 
 async function* chunksOf(reader: BlobReader, body: readonly BodyPiece[]): AsyncGenerator<Uint8Array> {
@@ -229,21 +222,4 @@ async function* chunksOf(reader: BlobReader, body: readonly BodyPiece[]): AsyncG
     if (typeof piece === 'string') yield Buffer.from(piece, 'latin1');
     else yield* reader.chunks(piece.start, piece.end);
   }
-}
-
-function notFound(handling: CacheHandling): Answer {
-  return { kind: 'status', status: 404, message: 'there is no such object', handling, result: 'absent' };
-}
-
-function notCached(): Answer {
-  const message = 'this edge would have to ask the origin, and the request forbids that';
-  return { kind: 'status', status: 504, message, handling: { detail: 'only-if-cached' }, result: 'unavailable' };
-}
-
-function unavailable(error: unknown, handling: CacheHandling): Answer {
-  const base = { kind: 'status', handling, result: 'unavailable' } as const;
-  if (error instanceof OriginAwayError)
-    return { ...base, status: 504, message: 'this edge does not hold the object and cannot reach the origin' };
-  if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return { ...base, status: 503, message: 'this edge is busy, try again' };
-  return { ...base, status: 502, message: 'the object could not be brought from the origin' };
 }

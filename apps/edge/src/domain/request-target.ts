@@ -1,28 +1,25 @@
-import { keyProblem } from '@sluice/contracts';
+export type Target =
+  | {
+      readonly kind: 'path';
+      /** Percent-decoded once, without the leading slash. */
+      readonly path: string;
+      /** With its question mark; empty when there is none. It names nothing here, and goes along with redirects. */
+      readonly query: string;
+      /** Of the absolute form; it counts instead of the Host field (RFC 9112 §3.2.2). */
+      readonly authority: string | undefined;
+    }
+  | { readonly kind: 'invalid'; readonly problem: string };
 
-export type Target = { readonly kind: 'key'; readonly key: string } | { readonly kind: 'invalid'; readonly problem: string };
+const TARGET = /^(?:https?:\/\/([^/?#]*))?([^?#]*)(\?[^#]*)?/i;
 
-/**
- * The content key that a request target (RFC 9112 §3.2, origin-form or absolute-form) names: the path without the leading slash,
- * percent-decoded once. The query is not part of the key.
- */
+/** Reads a request target in origin-form or absolute-form (RFC 9112 §3.2). */
 export function parseTarget(target: string): Target {
-  const path = pathOf(target);
-  if (path === undefined) return { kind: 'invalid', problem: 'the request target is not a path' };
-  let key: string;
+  const [, authority, rawPath = '', query = ''] = TARGET.exec(target) ?? [];
+  const path = rawPath === '' && authority !== undefined ? '/' : rawPath;
+  if (!path.startsWith('/')) return { kind: 'invalid', problem: 'the request target is not a path' };
   try {
-    key = decodeURIComponent(path.slice(1));
+    return { kind: 'path', path: decodeURIComponent(path.slice(1)), query, authority };
   } catch {
     return { kind: 'invalid', problem: 'the path has invalid percent-encoding or is not UTF-8' };
   }
-  const problem = keyProblem(key);
-  return problem === undefined ? { kind: 'key', key } : { kind: 'invalid', problem: `the path ${problem}` };
-}
-
-function pathOf(target: string): string | undefined {
-  const absolute = /^https?:\/\/[^/?#]*/i.exec(target);
-  const rest = absolute === null ? target : target.slice(absolute[0].length) || '/';
-  if (!rest.startsWith('/')) return undefined;
-  const end = rest.search(/[?#]/);
-  return end === -1 ? rest : rest.slice(0, end);
 }

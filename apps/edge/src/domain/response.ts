@@ -24,7 +24,7 @@ export interface ReadRequest {
 export type BodyPiece = string | ByteRange;
 
 export interface ResponsePlan {
-  readonly status: 200 | 206 | 304 | 412 | 416;
+  readonly status: 200 | 206 | 304 | 404 | 412 | 416;
   /** Name, value, name, value … as `writeHead` takes them. */
   readonly fields: string[];
   /** In order; none: the response has no content. */
@@ -93,6 +93,21 @@ export function planResponse(
     fields: [...representation, 'Content-Type', parts.contentType, 'Content-Length', String(parts.contentLength)],
     body: [...parts.parts.flatMap(({ head, range: bytes }) => [head, bytes]), parts.tail],
   };
+}
+
+/**
+ * Plans a site's own document for what is not there. Conditions and ranges speak of what was asked for, and that does not exist (RFC 9110 §13.2.1), so there are no
+ * validators to repeat them with.
+ */
+export function planErrorDocument(manifest: Manifest, method: 'GET' | 'HEAD', extraFields: readonly string[]): ResponsePlan {
+  const fields = [
+    ...extraFields,
+    ...['Content-Type', manifest.contentType, 'Content-Length', String(manifest.size)],
+    ...optional('Content-Encoding', manifest.contentEncoding),
+    ...optional('Content-Language', manifest.contentLanguage),
+    ...['Cache-Control', 'no-store'],
+  ];
+  return { status: 404, fields, body: method === 'HEAD' || manifest.size === 0 ? [] : [{ start: 0, end: manifest.size - 1 }] };
 }
 
 function optional(name: string, value: string | undefined): string[] {

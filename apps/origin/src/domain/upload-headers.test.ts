@@ -72,10 +72,20 @@ describe('upload headers', () => {
     const headers = {
       'content-type': 'text/css',
       'cache-control': 'no-cache',
+      'cdn-cache-control': 'max-age=600',
+      'x-amz-website-redirect-location': '/new.css',
       'x-amz-meta-author': 'Ana',
       'x-amz-meta-regions': 'US,IN',
       'x-amz-meta-tags': 'v41',
     };
     expect(Object.fromEntries(metadataHeaders(fields(headers)))).toEqual(headers);
+  });
+
+  test.each(['javascript:alert(1)', 'new.html', 'ftp://example.com/'])('%s is no place to redirect to', (location) => {
+    const refusal = expect.objectContaining({
+      code: 'InvalidArgument',
+      message: expect.stringContaining('x-amz-website-redirect-location'),
+    });
+    expect(() => fields({ 'x-amz-website-redirect-location': location })).toThrow(refusal);
   });
 });

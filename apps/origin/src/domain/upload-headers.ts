@@ -12,6 +12,9 @@ const REGIONS_HEADER = `${META_PREFIX}regions`;
 const TAGS_HEADER = `${META_PREFIX}tags`;
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 
+/** S3's name for it, and S3's rule: https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html */
+const REDIRECT_HEADER = 'x-amz-website-redirect-location';
+
 const STANDARD_FIELDS = [
   ['cache-control', 'cacheControl'],
   ['cdn-cache-control', 'cdnCacheControl'],
@@ -19,6 +22,7 @@ const STANDARD_FIELDS = [
   ['content-language', 'contentLanguage'],
   ['content-disposition', 'contentDisposition'],
   ['expires', 'expires'],
+  [REDIRECT_HEADER, 'redirectLocation'],
 ] as const;
 
 /**
@@ -35,6 +39,9 @@ export function uploadFields(key: string, headers: Fields): UploadFields {
   for (const [header, field] of STANDARD_FIELDS) {
     const value = checked(headers, header);
     if (value) fields[field] = value;
+  }
+  if (fields.redirectLocation !== undefined && !/^(?:\/|https?:\/\/)/.test(fields.redirectLocation)) {
+    throw invalid(REDIRECT_HEADER, 'must begin with "/", "http://" or "https://"');
   }
   return fields;
 }

@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { rename, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { eventually, temporaryDirectory } from '@sluice/testkit';
+import { expect, test } from 'vitest';
+import { Scene } from './scene.fixture.ts';
+import { SitesConfigError } from './sites-config.ts';
+
+const SITES = `
+sites:
+  - name: www
+    hosts: [www.example.com]
+    bucket: site
+    index: index.html
+    notFound: 404.html
+    headers: { X-Frame-Options: DENY }
+    cors: { origins: [https://a.org] }
+  - name: app
+    hosts: ["*.app.example.com"]
+    bucket: site
+    prefix: app/
+    index: index.html
+    singlePage: index.html
+`;
+
+async function sitesScene(text: string) {
+  const dir = await temporaryDirectory();
+  const file = join(dir.path, 'sites.yaml');
+  await writeFile(file, text);
+  const scene = await Scene.start({ EDGE_SITES_FILE: file });
+  const upload = async (key: string, body: string, fields = {}) =>
+    scene.pushStore(scene.origin.upload(key, Buffer.from(body), { contentType: 'text/html', ...fields }));
+  await upload('site/index.html', 'home');
+  await upload('site/docs/index.html', 'docs');
+  await upload('site/404.html', 'nothing here');
+  await upload('site/app/index.html', 'application');
+  await upload('site/app/main.js', 'script');
+  await upload('site/old.html', '', { redirectLocation: 'https://www.example.com/docs/' });
+  return {
+    ...{ scene, file },
+    async get(host: string, path: string, { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {}) {
+      const sent = request(scene.url(''), { method, path, headers: { host, ...headers } }).end();
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      return { status: response.statusCode, headers: response.headers, body: (await buffer(response)).toString() };
+    },
+    async [Symbol.asyncDispose]() {
+      await scene[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('a host name leads to its bucket: indexes, directories, pages of an application, documents for what is not there', async () => {
+  await using it = await sitesScene(SITES);
+  const shown = async (host: string, path: string, headers = {}) => {
+    const { status, body, headers: got } = await it.get(host, path, { headers });
+    return `${status} ${got.location ?? body}`;
+  };
+  expect(await shown('www.example.com', '/')).toBe('200 home');
+  expect(await shown('WWW.example.com:80', '/index.html')).toBe('200 home');
+  expect(await shown('www.example.com', '/docs/')).toBe('200 docs');
+  expect(await shown('www.example.com', '/docs?x=1')).toBe('302 ./docs/?x=1');
+  expect(await shown('www.example.com', '/none')).toBe('404 nothing here');
+  expect(await shown('www.example.com', '/old.html')).toBe('301 https://www.example.com/docs/');
+  expect(await shown('www.example.com', '/app/main.js')).toBe('200 script');
+  expect(await shown('x.app.example.com', '/main.js')).toBe('200 script');
+  expect(await shown('x.app.example.com', '/users/7')).toBe('200 application');
+  expect(await shown('x.app.example.com', '/missing.js')).toMatch(/^404 404 there is no such object/);
+  expect(await shown('other.org', '/index.html')).toMatch(/^404 404 no site has this host name/);
+  expect(await shown('127.0.0.1', '/site/index.html')).toMatch(/^404 /);
+  expect(await shown('other.org', 'http://www.example.com/docs/')).toBe('200 docs');
+});
+
+test('a document for what is not there is no representation of it: no validator, no condition, no range, and HEAD says the same', async () => {
+  await using it = await sitesScene(SITES);
+  const plain = await it.get('www.example.com', '/none');
+  const conditions = { range: 'bytes=0-1', 'if-none-match': '*', 'if-match': '"x"' };
+  const conditional = await it.get('www.example.com', '/none', { headers: conditions });
+  expect([conditional.status, conditional.body]).toEqual([404, 'nothing here']);
+  expect([plain.headers.etag, plain.headers['cache-control'], plain.headers['content-type']]).toEqual([undefined, 'no-store', 'text/html']);
+  const head = await it.get('www.example.com', '/none', { method: 'HEAD' });
+  expect([head.status, head.body, head.headers['content-length']]).toEqual([404, '', '12']);
+});
+
+test('the fields of a site are on every answer of it, and those of cross-origin requests', async () => {
+  await using it = await sitesScene(SITES);
+  for (const path of ['/', '/none', '/docs', '/%zz']) {
+    const { headers } = await it.get('www.example.com', path, { headers: { origin: 'https://a.org' } });
+    expect([path, headers['x-frame-options']]).toEqual([path, 'DENY']);
+    expect([headers['access-control-allow-origin'], headers.vary]).toEqual(['https://a.org', 'Origin']);
+  }
+  expect((await it.get('x.app.example.com', '/')).headers['x-frame-options']).toBeUndefined();
+  const preflight = { origin: 'https://a.org', 'access-control-request-method': 'GET' };
+  const allowed = await it.get('www.example.com', '/', { method: 'OPTIONS', headers: preflight });
+  expect([allowed.status, allowed.headers['access-control-allow-methods']]).toEqual([204, 'GET, HEAD']);
+  const elsewhere = await it.get('www.example.com', '/', { method: 'OPTIONS', headers: { ...preflight, origin: 'https://b.org' } });
+  expect(elsewhere.headers['access-control-allow-origin']).toBeUndefined();
+});
+
+test('a redirect to a directory never leads to another host', async () => {
+  await using it = await sitesScene(SITES);
+  await it.scene.pushStore(it.scene.origin.upload('site//evil.org/index.html', Buffer.from('x')));
+  const { status, headers } = await it.get('www.example.com', '//evil.org');
+  expect([status, new URL(headers.location ?? '', 'http://www.example.com//evil.org').host]).toEqual([302, 'www.example.com']);
+});
+
+test('a changed file is taken without a restart, on change and on SIGHUP; a file with problems is not, and the old one stays', async () => {
+  await using it = await sitesScene(SITES);
+  const home = async (host: string) => (await it.get(host, '/')).status;
+  const replace = async (text: string) => {
+    await writeFile(`${it.file}.new`, text);
+    await rename(`${it.file}.new`, it.file);
+  };
+  await replace(SITES.replace('www.example.com', 'new.example.com'));
+  await eventually(async () => expect([await home('new.example.com'), await home('www.example.com')]).toEqual([200, 404]));
+  await replace('sites: [{ name: a }]');
+  await replace(`${SITES}  - { name: more, hosts: [more.org], bucket: site, index: index.html }`);
+  await eventually(async () => expect([await home('more.org'), await home('www.example.com')]).toEqual([200, 200]));
+  await replace('nonsense');
+  await eventually(() =>
+    expect(it.scene.failures.at(-1)).toMatchObject([{ problems: [expect.stringContaining('expected object')] }, expect.anything()]),
+  );
+  expect(await home('more.org')).toBe(200);
+  await writeFile(it.file, SITES);
+  process.emit('SIGHUP');
+  await eventually(async () => expect(await home('more.org')).toBe(404));
+});
+
+test('an edge does not begin with a file that cannot be used', async () => {
+  await using dir = await temporaryDirectory();
+  const file = join(dir.path, 'sites.yaml');
+  await expect(Scene.start({ EDGE_SITES_FILE: file })).rejects.toThrow(SitesConfigError);
+  await writeFile(file, 'sites: [{ name: a }]');
+  await expect(Scene.start({ EDGE_SITES_FILE: file })).rejects.toThrow('sites[0].bucket');
+});
