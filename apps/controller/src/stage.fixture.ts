@@ -22,7 +22,7 @@ import {
   STREAMS,
 } from '@sluice/contracts';
 import { type Logger, readConfig } from '@sluice/runtime';
-import { silentLog, testBroker } from '@sluice/testkit';
+import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import pRetry from 'p-retry';
 import { type Controller, startController } from './app.ts';
 import { controllerVariables } from './config.ts';
@@ -151,17 +151,7 @@ export class FakeEdge {
   constructor(bus: Bus, id: string, region: string, answer: Answer = obedient) {
     this.bus = bus;
     this.answer = answer;
-    this.report = {
-      id,
-      instance: randomUUID(),
-      region,
-      url: 'http://127.0.0.1:1',
-      catalogVersion: 0,
-      objects: 0,
-      bytes: 0,
-      capacityBytes: 1,
-      draining: false,
-    };
+    this.report = edgeReport({ id, instance: randomUUID(), region });
   }
 
   /** Serves pushes, registers and keeps its lease. */

@@ -1,19 +1,9 @@
 import { CONTENT_UPLOADED, CONTROLLER_REGISTER, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
-import { silentLog, testBroker } from '@sluice/testkit';
+import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
 
-const REPORT = {
-  id: 'us-1',
-  instance: 'a',
-  region: 'US',
-  url: 'http://127.0.0.1:1',
-  catalogVersion: 0,
-  objects: 0,
-  bytes: 0,
-  capacityBytes: 1,
-  draining: false,
-};
+const REPORT = edgeReport();
 
 describe('bus', () => {
   test('a request is answered with the checked reply, bytes come raw, a thrown failure arrives with its code', async () => {

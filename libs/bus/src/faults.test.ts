@@ -1,20 +1,10 @@
 /** What a connection does when the other side, the broker or a message is not as it should be. */
 import { CONTENT_REJECTED, CONTENT_UPLOADED, CONTROLLER_REGISTER, edgeHeartbeat, ORIGIN_FETCH, STREAMS } from '@sluice/contracts';
-import { eventually, silentLog, testBroker } from '@sluice/testkit';
+import { edgeReport, eventually, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { BrokerAwayError, type DurableMessage, Streams } from './mod.ts';
 
-const REPORT = {
-  id: 'us-1',
-  instance: 'a',
-  region: 'US',
-  url: 'http://127.0.0.1:1',
-  catalogVersion: 0,
-  objects: 0,
-  bytes: 0,
-  capacityBytes: 1,
-  draining: false,
-};
+const REPORT = edgeReport();
 const READ = { op: 'read', sha256: 'a'.repeat(64), offset: 0, length: 1 } as const;
 const timeoutMs = 5_000;
 

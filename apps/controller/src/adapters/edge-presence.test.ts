@@ -1,23 +1,12 @@
 import { type EdgeReport, SluiceError } from '@sluice/contracts';
 import { createMetrics, type Logger } from '@sluice/runtime';
-import { FakeClock, silentLog } from '@sluice/testkit';
+import { edgeReport, FakeClock, silentLog } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { LeaseTable } from '../domain/lease-table.ts';
 import { createControllerMetrics } from '../metrics.ts';
 import { EdgePresence, type PresenceDeps } from './edge-presence.ts';
 
-const report = (id: string, fields: Partial<EdgeReport> = {}): EdgeReport => ({
-  id,
-  instance: 'a',
-  region: 'US',
-  url: 'http://127.0.0.1:1',
-  catalogVersion: 0,
-  objects: 0,
-  bytes: 0,
-  capacityBytes: 1,
-  draining: false,
-  ...fields,
-});
+const report = (id: string, fields: Partial<EdgeReport> = {}): EdgeReport => edgeReport({ id, ...fields });
 
 /** A clock whose process can stand still: what fell due meanwhile runs late, once. */
 class StallingClock extends FakeClock {

@@ -1,19 +1,9 @@
 import type { EdgeReport } from '@sluice/contracts';
+import { edgeReport } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { LeaseTable, SUPERSEDED_MAX } from './lease-table.ts';
 
-const report = (id: string, instance = 'a', fields: Partial<EdgeReport> = {}): EdgeReport => ({
-  id,
-  instance,
-  region: 'US',
-  url: 'http://127.0.0.1:1',
-  catalogVersion: 0,
-  objects: 0,
-  bytes: 0,
-  capacityBytes: 1,
-  draining: false,
-  ...fields,
-});
+const report = (id: string, instance = 'a', fields: Partial<EdgeReport> = {}): EdgeReport => edgeReport({ id, instance, ...fields });
 const table = (maxEdges = 10): LeaseTable => new LeaseTable({ leaseMs: 5_000, maxEdges });
 const idsOf = (leases: LeaseTable, nowMs: number): string[] => leases.live(nowMs).map((lease) => lease.report.id);
 

@@ -1,22 +1,11 @@
 import type { Bus } from '@sluice/bus';
-import { type EdgeReport, type RegisterReply, SluiceError } from '@sluice/contracts';
+import { type RegisterReply, SluiceError } from '@sluice/contracts';
 import { createLogger } from '@sluice/runtime';
-import { FakeClock } from '@sluice/testkit';
+import { edgeReport, FakeClock } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { Presence, REGISTER_RETRY_MS } from './presence.ts';
 
 const ANSWER: RegisterReply = { ok: true, heartbeatMs: 1_000, leaseMs: 5_000 };
-const REPORT: EdgeReport = {
-  id: 'us-1',
-  instance: 'a',
-  region: 'US',
-  url: 'http://127.0.0.1:1',
-  catalogVersion: 0,
-  objects: 0,
-  bytes: 0,
-  capacityBytes: 1,
-  draining: false,
-};
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const nobody = (): Promise<never> => Promise.reject(new SluiceError('NO_LISTENER', 'nobody answers'));
 
@@ -36,7 +25,7 @@ function stage() {
       return controller.answer();
     },
   } as unknown as Bus;
-  const presence = new Presence({ bus, clock, log: createLogger('edge', 'silent'), report: (draining) => ({ ...REPORT, draining }) });
+  const presence = new Presence({ bus, clock, log: createLogger('edge', 'silent'), report: (draining) => edgeReport({ draining }) });
   let registered = 0;
   return {
     ...{ presence, clock, controller, attempts, heartbeats },
