@@ -12,6 +12,7 @@ COPY libs/blobs/package.json libs/blobs/
 COPY libs/delta/package.json libs/delta/
 COPY libs/http-semantics/package.json libs/http-semantics/
 COPY libs/runtime/package.json libs/runtime/
+COPY libs/signed-url/package.json libs/signed-url/
 COPY libs/sqlite/package.json libs/sqlite/
 COPY libs/stack/package.json libs/stack/
 COPY libs/testkit/package.json libs/testkit/

@@ -7,6 +7,7 @@ const PROJECTS = [
   'libs/delta',
   'libs/http-semantics',
   'libs/runtime',
+  'libs/signed-url',
   'libs/sqlite',
   'libs/stack',
   'libs/testkit',

@@ -16,7 +16,7 @@ function problemsOf(text: string): readonly string[] {
 
 test('the example file is one that an edge takes', async () => {
   const sites = parseSites(await readFile(resolve(import.meta.dirname, '../../../deploy/sites.example.yaml'), 'utf8'));
-  expect(sites.sites.map(({ name }) => name)).toEqual(['www', 'app', 'assets']);
+  expect(sites.sites.map(({ name }) => name)).toEqual(['www', 'app', 'assets', 'members']);
   expect(sites.fallback?.name).toBe('www');
   expect(sites.sites[0]?.headers).toEqual(['X-Content-Type-Options', 'nosniff', 'Referrer-Policy', 'strict-origin-when-cross-origin']);
 });
@@ -36,6 +36,7 @@ sites:
     hosts: [a.org]
     bucket: site
     cors: { origins: [a.org], maxAgeSeconds: -1 }
+    signedUrls: { keys: { k1: c2hvcnQ=, k2: '' , k3: '' } }
 `;
   const problems = problemsOf(text);
   for (const place of [
@@ -48,6 +49,7 @@ sites:
     'sites[0].headers.X-Ok: must be at most 1024 characters',
     'sites[1].cors.origins',
     'sites[1].cors.maxAgeSeconds',
+    'sites[1].signedUrls.keys.k1: must be at least 32 bytes in base64',
     'Unrecognized key: "pathstyle"',
   ]) {
     expect(problems.some((problem) => problem.startsWith(place))).toBe(true);
@@ -60,6 +62,14 @@ test.each([
     ['sites[1].hosts[0]: "a.org" is there twice'],
   ],
   ['sites: [{ name: a, bucket: b }, { name: a, bucket: b }]', ['sites[1].name: "a" is there twice']],
+  [
+    'pathStyle: true\nsites: [{ name: a, bucket: b, signedUrls: { keys: { k: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= } } }]',
+    ['pathStyle: would show the private content of the site "a" without a link'],
+  ],
+  [
+    'sites: [{ name: a, bucket: b, prefix: x/, signedUrls: { keys: { k: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= } } }, { name: c, bucket: b }, { name: d, bucket: b, prefix: y/ }]',
+    ['sites[1].bucket: would show the private content of the site "a" without a link'],
+  ],
   ['default: x\nsites: []', ['default: there is no site "x"']],
   ['', ['sites: Invalid input: expected array, received undefined']],
 ])('%j: %j', (text, problems) => {

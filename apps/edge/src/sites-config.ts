@@ -1,5 +1,6 @@
 /** The sites file: YAML → {@link Sites}, or every problem in it. */
 import { fieldValue, isBucketName, keyProblem } from '@sluice/contracts';
+import { KEYS_MAX, SECRET_MIN_BYTES, type SigningKey } from '@sluice/signed-url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { PATH_STYLE_ONLY, type Site, type Sites } from './domain/sites/site.ts';
@@ -47,6 +48,24 @@ const cors = z.strictObject({
   maxAgeSeconds: z.int().min(0).max(86_400).default(600),
 });
 
+const signingKey = z
+  .string()
+  .transform((text) => Buffer.from(text, 'base64'))
+  .refine(
+    (secret) => secret.byteLength >= SECRET_MIN_BYTES,
+    `must be at least ${SECRET_MIN_BYTES} bytes in base64, as \`openssl rand -base64 32\` makes them`,
+  );
+
+const signedUrls = z.strictObject({
+  keys: z
+    .record(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"'), signingKey)
+    .refine(
+      (keys) => Object.keys(keys).length >= 1 && Object.keys(keys).length <= KEYS_MAX,
+      `must be one key, or ${KEYS_MAX} while one replaces the other`,
+    )
+    .transform((keys): SigningKey[] => Object.entries(keys).map(([id, secret]) => ({ id, secret }))),
+});
+
 const site = z
   .strictObject({
     name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"'),
@@ -71,11 +90,12 @@ const site = z
       )
       .default({}),
     cors: cors.optional(),
+    signedUrls: signedUrls.optional(),
   })
   .transform(
-    ({ headers, index, notFound, singlePage, cors: corsOfSite, ...rest }): Site => ({
+    ({ headers, index, notFound, singlePage, cors: corsOfSite, signedUrls: signed, ...rest }): Site => ({
       ...rest,
-      ...{ index, notFound, singlePage, cors: corsOfSite },
+      ...{ index, notFound, singlePage, cors: corsOfSite, signingKeys: signed?.keys },
       headers: Object.entries(headers).flat(),
     }),
   );
@@ -87,24 +107,51 @@ const sitesFile = z
     default: z.string().optional(),
     pathStyle: z.boolean().default(false),
   })
-  .superRefine(({ sites, default: fallback }, context) => {
-    const seen = new Set<string>();
-    sites.forEach(({ name, hosts }, at) => {
-      for (const [what, value, ...rest] of [['name', name] as const, ...hosts.map((host, index) => ['host', host, index] as const)]) {
-        if (seen.has(`${what} ${value}`)) {
-          context.addIssue({
-            code: 'custom',
-            path: ['sites', at, what === 'name' ? 'name' : 'hosts', ...rest],
-            message: `"${value}" is there twice`,
-          });
-        }
-        seen.add(`${what} ${value}`);
-      }
-    });
-    if (fallback !== undefined && !sites.some(({ name }) => name === fallback)) {
-      context.addIssue({ code: 'custom', path: ['default'], message: `there is no site "${fallback}"` });
-    }
+  .superRefine((file, context) => {
+    for (const { path: where, message } of contradictions(file)) context.addIssue({ code: 'custom', path: [...where], message });
   });
+
+interface Contradiction {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** What is wrong although each site is right by itself. */
+function contradictions({
+  sites,
+  default: fallback,
+  pathStyle,
+}: {
+  sites: Site[];
+  default?: string | undefined;
+  pathStyle: boolean;
+}): Contradiction[] {
+  const found: Contradiction[] = [];
+  const seen = new Set<string>();
+  const once = (what: string, value: string, at: readonly (string | number)[]): void => {
+    if (seen.has(`${what} ${value}`)) found.push({ path: ['sites', ...at], message: `"${value}" is there twice` });
+    seen.add(`${what} ${value}`);
+  };
+  sites.forEach(({ name, hosts }, at) => {
+    once('name', name, [at, 'name']);
+    hosts.forEach((host, index) => {
+      once('host', host, [at, 'hosts', index]);
+    });
+  });
+  if (fallback !== undefined && !sites.some(({ name }) => name === fallback)) {
+    found.push({ path: ['default'], message: `there is no site "${fallback}"` });
+  }
+  for (const secret of sites.filter(({ signingKeys }) => signingKeys !== undefined)) {
+    if (pathStyle)
+      found.push({ path: ['pathStyle'], message: `would show the private content of the site "${secret.name}" without a link` });
+    sites.forEach((other, at) => {
+      if (other.signingKeys !== undefined || other.bucket !== secret.bucket) return;
+      if (!other.prefix.startsWith(secret.prefix) && !secret.prefix.startsWith(other.prefix)) return;
+      found.push({ path: ['sites', at, 'bucket'], message: `would show the private content of the site "${secret.name}" without a link` });
+    });
+  }
+  return found;
+}
 
 /** @throws {SitesConfigError} with every problem at once */
 export function parseSites(text: string): Sites {

@@ -3,6 +3,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { signedQuery } from '@sluice/signed-url';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { Scene } from './scene.fixture.ts';
@@ -97,6 +98,27 @@ test('the fields of a site are on every answer of it, and those of cross-origin 
   expect([allowed.status, allowed.headers['access-control-allow-methods']]).toEqual([204, 'GET, HEAD']);
   const elsewhere = await it.get('www.example.com', '/', { method: 'OPTIONS', headers: { ...preflight, origin: 'https://b.org' } });
   expect(elsewhere.headers['access-control-allow-origin']).toBeUndefined();
+});
+
+test('private content is read with a signed link alone: whole, in ranges, with a 404 of its own, and not after it has expired', async () => {
+  const secret = Buffer.alloc(32, 7);
+  const keys = `{ k1: ${secret.toString('base64')} }`;
+  await using it = await sitesScene(`sites: [{ name: members, hosts: [m.org], bucket: site, signedUrls: { keys: ${keys} } }]`);
+  const expiresAt = Math.floor(Date.now() / 1000) + 60;
+  const signed = (path: string) => `${path}?${signedQuery('members', { kind: 'path', path }, expiresAt, { id: 'k1', secret })}`;
+  const shown = async (path: string, headers = {}) => {
+    const { status, body } = await it.get('m.org', path, { headers });
+    return `${status} ${body.trim()}`;
+  };
+  expect(await shown(signed('/docs/index.html'))).toBe('200 docs');
+  expect(await shown(signed('/docs/index.html'), { range: 'bytes=1-2' })).toBe('206 oc');
+  expect(await shown(signed('/none'))).toMatch(/^404 /);
+  expect(await shown('/docs/index.html')).toMatch(/^403 403 this content is private/);
+  expect(await shown('/none')).toMatch(/^403 /);
+  expect(await shown(signed('/index.html').replace('/index.html', '/docs/index.html'))).toMatch(/^403 403 this link is not valid here/);
+  expect(await shown(`http://m.org${signed('/docs/index.html')}`)).toBe('200 docs');
+  it.scene.aheadMs = 61_000;
+  expect(await shown(signed('/docs/index.html'))).toMatch(/^403 403 this link has expired/);
 });
 
 test('a redirect to a directory never leads to another host', async () => {

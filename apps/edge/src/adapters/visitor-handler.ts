@@ -6,6 +6,7 @@ import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs
 import { keyProblem, type Manifest } from '@sluice/contracts';
 import { type CacheDirectives, type Fields, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
+import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { ageSeconds } from '../domain/freshness.ts';
 import { parseTarget, type Target } from '../domain/request-target.ts';
@@ -22,6 +23,12 @@ import type { CatalogIndex } from './catalog-index.ts';
 const WHOLE_BODY_BYTES = 64 * 1024;
 /** RFC 9110 §10.2.1: what a target of this server can be asked. */
 const ALLOW = ['Allow', 'GET, HEAD, OPTIONS'];
+/** Why a visitor gets nothing of a site whose content is private. */
+const REFUSALS: Readonly<Record<Exclude<Admission, 'granted'>, string>> = {
+  unsigned: 'this content is private; it is read with a signed link',
+  expired: 'this link has expired',
+  refused: 'this link is not valid here',
+};
 /** How often a request is looked up again when its bytes were evicted between look-up and reading. */
 const LOOKUP_ATTEMPTS = 3;
 
@@ -59,6 +66,10 @@ export class VisitorHandler {
     if (method === 'OPTIONS') return void response.writeHead(204, [...optionsFields(site, method, fields, visit)]).end();
     if (method !== 'GET' && method !== 'HEAD') {
       return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
+    }
+    if (site?.signingKeys !== undefined) {
+      const admission = checkSignedUrl(site.name, `/${target.path}`, target.query, site.signingKeys, this.#parts.clock.nowMs() / 1000);
+      if (admission !== 'granted') return this.#refuse(visit, 403, REFUSALS[admission], ['Cache-Control', 'no-store']);
     }
     await this.#read({ ...visit, request: { method, fields } }, target, site);
   }
@@ -123,7 +134,7 @@ export class VisitorHandler {
     this.#sendStatus(visit, status, message, result, status === 503 ? [...fields, 'Retry-After', '1'] : fields);
   }
 
-  #refuse(visit: Visit, status: 400 | 404 | 405, message: string, fields: readonly string[] = []): void {
+  #refuse(visit: Visit, status: 400 | 403 | 404 | 405, message: string, fields: readonly string[] = []): void {
     this.#sendStatus(visit, status, message, 'invalid', fields);
   }
 

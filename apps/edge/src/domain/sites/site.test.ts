@@ -5,7 +5,7 @@ import { corsAnswer, isPreflight, preflightAnswer } from './cors.ts';
 import { type Cors, keyOfPath, PATH_STYLE_ONLY, routeHost, type Site, type Sites, substituteFor } from './site.ts';
 
 function siteOf(fields: Partial<Site> = {}): Site {
-  const nothing = { index: undefined, notFound: undefined, singlePage: undefined, cors: undefined };
+  const nothing = { index: undefined, notFound: undefined, singlePage: undefined, cors: undefined, signingKeys: undefined };
   return { name: 'www', hosts: [], bucket: 'site', prefix: '', headers: [], ...nothing, ...fields };
 }
 

@@ -1,5 +1,7 @@
 /** Web sites: which host names are served from which bucket, and how. Pure. */
 
+import type { SigningKey } from '@sluice/signed-url';
+
 export interface Cors {
   /** Origins that may read, or `*` for all (Fetch standard, https://fetch.spec.whatwg.org/#http-cors-protocol). */
   readonly origins: readonly string[] | '*';
@@ -26,6 +28,8 @@ export interface Site {
   /** Name, value, name, value …: added to every answer. */
   readonly headers: readonly string[];
   readonly cors: Cors | undefined;
+  /** Its content is private: it is read with links signed under one of these keys alone. */
+  readonly signingKeys: readonly SigningKey[] | undefined;
 }
 
 export interface Sites {

@@ -1,0 +1,10 @@
+/** URLs that let their holder read private content until they expire. */
+export {
+  type Admission,
+  checkSignedUrl,
+  KEYS_MAX,
+  type Scope,
+  SECRET_MIN_BYTES,
+  type SigningKey,
+  signedQuery,
+} from './signed-url.ts';
