@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
 import type { VisitorHandler } from './visitor-handler.ts';
 
@@ -58,6 +59,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     },
     (request, response) => void answer(options, request, response),
   );
+  // This is no proxy to elsewhere (RFC 9110 §9.3.6). Without an answer Node would cut the connection without a word.
+  server.on('connect', (_request, socket: Duplex) =>
+    socket.end('HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n'),
+  );
   server.maxConnections = limits.connectionsMax;
   server.timeout = limits.idleMs;
   await new Promise<void>((resolve, reject) => {
@@ -72,6 +77,8 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  // An upgrade is not taken (RFC 9110 §7.8), and after one Node reads no further request from the connection.
+  if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
   try {
     const operations = await answerOperations(request.url ?? '', readiness, registry);
     if (operations === undefined) return await handler.handle(request, response);

@@ -9,7 +9,7 @@ import type { Clock } from '@sluice/runtime';
 import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { ageSeconds } from '../domain/freshness.ts';
-import { parseTarget, type Target } from '../domain/request-target.ts';
+import { hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
 import { type BodyPiece, planErrorDocument, planResponse, type ReadRequest } from '../domain/response.ts';
 import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
 import { keyOfPath, routeHost, type Site, type Sites, substituteFor } from '../domain/sites/site.ts';
@@ -57,6 +57,8 @@ export class VisitorHandler {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method, headers: fields, url = '/' } = request;
     if (method === 'OPTIONS' && url === '*') return void response.writeHead(204, ALLOW).end();
+    const problem = hostProblem(request.rawHeaders);
+    if (problem !== undefined) return this.#refuse(bare(response), 400, problem);
     const target = parseTarget(url);
     const route = routeHost(this.#parts.sites(), (target.kind === 'path' ? target.authority : undefined) ?? fields.host);
     if (route.kind === 'unknown') return this.#refuse(bare(response), 404, 'no site has this host name');

@@ -23,3 +23,16 @@ export function parseTarget(target: string): Target {
     return { kind: 'invalid', problem: 'the path has invalid percent-encoding or is not UTF-8' };
   }
 }
+
+/** uri-host with an optional port, RFC 9110 §7.2 and RFC 3986 §3.2.2: nothing that could be taken for another part of a URL. */
+const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
+
+/**
+ * Why a request must be refused for its Host fields (RFC 9112 §3.2): several of them, or one that names no host, mean one thing here and another thing to a
+ * proxy in front. `rawFields` are all fields as they came: name, value, name, value ….
+ */
+export function hostProblem(rawFields: readonly string[]): string | undefined {
+  const hosts = rawFields.filter((_, at) => at % 2 === 1 && rawFields[at - 1]?.toLowerCase() === 'host');
+  if (hosts.length > 1) return 'there is more than one Host field';
+  return hosts[0] === undefined || HOST.test(hosts[0].trim()) ? undefined : 'the Host field names no host';
+}
