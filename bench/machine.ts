@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 
@@ -27,16 +27,10 @@ export function describeMachine(): Machine {
   };
 }
 
-function firstLine(command: string, ...args: string[]): string {
-  try {
-    return (
-      execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-        .split('\n')[0]
-        ?.trim() ?? ''
-    );
-  } catch {
-    return 'not installed';
-  }
+/** The first line that a command prints of its version, on whichever output it does so. */
+export function firstLine(command: string, ...args: string[]): string {
+  const { stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
+  return error === undefined ? ((stdout || stderr).split('\n')[0]?.trim() ?? '') : 'not installed';
 }
 
 /** Resident memory of a process now, in bytes; 0 when it cannot be told. */

@@ -1,7 +1,11 @@
 /** `npm run bench -- <suite> [--json]`: measures Sluice beside what people use instead, in one run on one machine. */
+import { edge } from './edge/suite.ts';
 import { propagation } from './propagation/suite.ts';
 
-const SUITES: Readonly<Record<string, (options: { readonly json: boolean; readonly quick: boolean }) => Promise<void>>> = { propagation };
+const SUITES: Readonly<Record<string, (options: { readonly json: boolean; readonly quick: boolean }) => Promise<void>>> = {
+  edge,
+  propagation,
+};
 
 const [name = '', ...flags] = process.argv.slice(2);
 const suite = SUITES[name];

@@ -1,4 +1,5 @@
 import type { Machine } from '../machine.ts';
+import { renderTable } from '../table.ts';
 
 interface Figures {
   readonly p50: number;
@@ -43,12 +44,8 @@ export function renderReport({ machine, edges, warmUpObjects, rows }: Report): s
       row.met ? 'yes' : 'NO',
     ]),
   ];
-  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((line) => [...(line[column] ?? '')].length)));
-  const line = (texts: readonly string[]): string => `| ${texts.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  const [head = [], ...body] = cells;
-  const table = [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
   const versions = `${machine.date}, ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, Linux ${machine.kernel}, Node ${machine.node}, ${machine.natsServer}, ${machine.rsync}`;
-  return `${edges} edges and rsync to ${edges} targets in parallel, on one machine in one run, after ${warmUpObjects} objects to warm up.\n${versions}\n\n${table}\n`;
+  return `${edges} edges and rsync to ${edges} targets in parallel, on one machine in one run, after ${warmUpObjects} objects to warm up.\n${versions}\n\n${renderTable(cells)}\n`;
 }
 
 function figure(value: number | undefined): string {
