@@ -1,3 +1,4 @@
+import { SluiceError } from '@sluice/contracts';
 import { eventually } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { Scene } from './scene.fixture.ts';
@@ -96,4 +97,36 @@ test.each(['no-store', 'private'])('%s: pushed and asked for, the bytes are pass
     expect(headers.get('cache-control')).toBe(cacheControl);
     expect(await scene.metric('sluice_edge_blobs')).toBe(0);
   }
+});
+
+test('however many ask at once for what is not kept, and however slowly some of them read, each gets it', async () => {
+  await using scene = await sceneWith({ cacheControl: 'private' });
+  const answers = await Promise.all(Array.from({ length: 150 }, () => scene.get('site/a')));
+  expect(answers.every(({ status, body }) => status === 200 && body.equals(content))).toBe(true);
+  // Four that do not read large ones hold up no small one.
+  await scene.pushStore(scene.origin.upload('site/large', Buffer.alloc(20_000_000, 1), { cacheControl: 'private' }));
+  const idle = await Promise.all(Array.from({ length: 4 }, async () => fetch(scene.url('site/large'))));
+  expect((await scene.get('site/a')).status).toBe(200);
+  await Promise.all(idle.map((response) => response.body?.cancel()));
+});
+
+test('what is not kept and cannot be brought is told as for any other object', async () => {
+  await using scene = await sceneWith({ cacheControl: 'private' });
+  scene.origin.distort = (bytes) => Buffer.alloc(bytes.byteLength, 9);
+  expect((await scene.get('site/a')).status).toBe(502);
+  scene.origin.interfere = (what) => {
+    if (what === 'read') throw new SluiceError('BUSY', 'busy', { retryable: true });
+  };
+  expect((await scene.get('site/a')).status).toBe(502);
+  expect(scene.failures).toEqual([]);
+});
+
+test('a revalidation in the background that fails is not tried again for each visitor', async () => {
+  await using scene = await sceneWith({ cacheControl: 'max-age=60, stale-while-revalidate=600' });
+  scene.aheadMs = 100_000;
+  scene.origin.upload('site/a', Buffer.from('changed'), { cacheControl: 'max-age=60' });
+  scene.origin.distort = (bytes) => Buffer.alloc(bytes.byteLength, 9);
+  const before = scene.origin.counts.resolve;
+  for (let time = 1; time <= 50; time += 1) expect((await scene.get('site/a')).body.equals(content)).toBe(true);
+  expect(scene.origin.counts.resolve - before).toBeLessThan(5);
 });

@@ -16,9 +16,14 @@ function problemsOf(text: string): readonly string[] {
 
 test('the example file is one that an edge takes', async () => {
   const sites = parseSites(await readFile(resolve(import.meta.dirname, '../../../deploy/sites.example.yaml'), 'utf8'));
-  expect(sites.sites.map(({ name }) => name)).toEqual(['www', 'app', 'assets', 'members']);
+  expect([...new Set([...sites.byHost.values()].map(({ name }) => name))]).toEqual(['www', 'app', 'assets', 'members']);
   expect(sites.fallback?.name).toBe('www');
-  expect(sites.sites[0]?.headers).toEqual(['X-Content-Type-Options', 'nosniff', 'Referrer-Policy', 'strict-origin-when-cross-origin']);
+  expect(sites.byHost.get('example.com')?.headers).toEqual([
+    'X-Content-Type-Options',
+    'nosniff',
+    'Referrer-Policy',
+    'strict-origin-when-cross-origin',
+  ]);
 });
 
 test('a file with many problems is refused with all of them, each by its place', () => {
@@ -69,6 +74,10 @@ test.each([
   [
     'sites: [{ name: a, bucket: b, prefix: x/, signedUrls: { keys: { k: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= } } }, { name: c, bucket: b }, { name: d, bucket: b, prefix: y/ }]',
     ['sites[1].bucket: would show the private content of the site "a" without a link'],
+  ],
+  [
+    'sites: [{ name: a, bucket: b, headers: { X-A: x, x-a: y, Access-Control-Allow-Origin: z }, cors: { origins: "*" } }]',
+    ['sites[0].headers.x-a: is there twice', 'sites[0].headers.access-control-allow-origin: is set by cors'],
   ],
   ['default: x\nsites: []', ['default: there is no site "x"']],
   ['', ['sites: Invalid input: expected array, received undefined']],

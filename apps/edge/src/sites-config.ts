@@ -3,7 +3,7 @@ import { fieldValue, isBucketName, keyProblem } from '@sluice/contracts';
 import { KEYS_MAX, SECRET_MIN_BYTES, type SigningKey } from '@sluice/signed-url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { PATH_STYLE_ONLY, type Site, type Sites } from './domain/sites/site.ts';
+import { type Site, type Sites, sitesOf } from './domain/sites/site.ts';
 
 /** The sites file cannot be used. `problems` has one line for each thing to mend. */
 export class SitesConfigError extends Error {
@@ -19,7 +19,7 @@ export class SitesConfigError extends Error {
 
 /** What an edge says itself, and what HTTP frames messages with. */
 const OWN_FIELDS = new Set(
-  'accept-ranges age cache-status connection content-encoding content-length content-range content-type date etag keep-alive last-modified location repr-digest trailer transfer-encoding upgrade vary x-sluice-version'.split(
+  'accept-ranges age allow cache-status connection content-encoding content-length content-range content-type date etag keep-alive last-modified location repr-digest retry-after trailer transfer-encoding upgrade vary x-sluice-version'.split(
     ' ',
   ),
 );
@@ -141,6 +141,15 @@ function contradictions({
   if (fallback !== undefined && !sites.some(({ name }) => name === fallback)) {
     found.push({ path: ['default'], message: `there is no site "${fallback}"` });
   }
+  sites.forEach(({ headers, cors: corsOfSite }, at) => {
+    const names = headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+    for (const [index, name] of names.entries()) {
+      if (names.indexOf(name) !== index) found.push({ path: ['sites', at, 'headers', name], message: 'is there twice' });
+      if (corsOfSite !== undefined && name.startsWith('access-control-')) {
+        found.push({ path: ['sites', at, 'headers', name], message: 'is set by cors' });
+      }
+    }
+  });
   for (const secret of sites.filter(({ signingKeys }) => signingKeys !== undefined)) {
     if (pathStyle)
       found.push({ path: ['pathStyle'], message: `would show the private content of the site "${secret.name}" without a link` });
@@ -158,7 +167,11 @@ export function parseSites(text: string): Sites {
   const result = sitesFile.safeParse(readYaml(text));
   if (!result.success) throw new SitesConfigError(result.error.issues.map(describe));
   const { sites, default: fallback, pathStyle } = result.data;
-  return { ...PATH_STYLE_ONLY, sites, fallback: sites.find(({ name }) => name === fallback), pathStyle };
+  return sitesOf(
+    sites,
+    sites.find(({ name }) => name === fallback),
+    pathStyle,
+  );
 }
 
 function readYaml(text: string): unknown {

@@ -62,7 +62,7 @@ test('a host name leads to its bucket: indexes, directories, pages of an applica
   expect(await shown('www.example.com', '/')).toBe('200 home');
   expect(await shown('WWW.example.com:80', '/index.html')).toBe('200 home');
   expect(await shown('www.example.com', '/docs/')).toBe('200 docs');
-  expect(await shown('www.example.com', '/docs?x=1')).toBe('302 ./docs/?x=1');
+  expect(await shown('www.example.com', '/docs?x=1')).toBe('302 /docs/?x=1');
   expect(await shown('www.example.com', '/none')).toBe('404 nothing here');
   expect(await shown('www.example.com', '/old.html')).toBe('301 https://www.example.com/docs/');
   expect(await shown('www.example.com', '/app/main.js')).toBe('200 script');
@@ -72,6 +72,51 @@ test('a host name leads to its bucket: indexes, directories, pages of an applica
   expect(await shown('other.org', '/index.html')).toMatch(/^404 404 no site has this host name/);
   expect(await shown('127.0.0.1', '/site/index.html')).toMatch(/^404 /);
   expect(await shown('other.org', 'http://www.example.com/docs/')).toBe('200 docs');
+});
+
+test('without the origin a site is what the edge knows of it', async () => {
+  await using it = await sitesScene(SITES);
+  await it.scene.origin.stop();
+  const shown = async (host: string, path: string) => (await it.get(host, path)).status;
+  expect(await shown('www.example.com', '/docs')).toBe(302);
+  expect(await shown('x.app.example.com', '/users/7')).toBe(200);
+  // That there is no such thing only the origin can say.
+  expect(await shown('www.example.com', '/none')).toBe(504);
+});
+
+test('a directory that only the origin knows is one', async () => {
+  await using it = await sitesScene(SITES);
+  it.scene.origin.upload('site/far/index.html', Buffer.from('far'), { regions: ['EU'] });
+  expect((await it.get('www.example.com', '/far')).status).toBe(302);
+});
+
+test('a permanent redirect has the caching fields of its object', async () => {
+  await using it = await sitesScene(SITES);
+  const moved = { redirectLocation: '/docs/', cacheControl: 'no-cache' };
+  await it.scene.pushStore(it.scene.origin.upload('site/moved', Buffer.from(''), moved));
+  const { headers } = await it.get('www.example.com', '/moved');
+  expect([headers.location, headers['cache-control'], headers.age]).toEqual(['/docs/', 'no-cache', '0']);
+});
+
+test('what depends on what the visitor accepts says so', async () => {
+  await using it = await sitesScene(SITES);
+  for (const accept of ['text/html', '*/*']) {
+    expect((await it.get('x.app.example.com', '/missing.js', { headers: { accept } })).headers.vary).toBe('Accept');
+  }
+});
+
+test('a field of the site gives way to one of the object', async () => {
+  await using it = await sitesScene(`sites: [{ name: w, hosts: [w.org], bucket: site, headers: { cache-control: max-age=9, X-A: b } }]`);
+  await it.scene.pushStore(it.scene.origin.upload('site/own', Buffer.from('x'), { cacheControl: 'no-cache' }));
+  const fields = async (path: string) => {
+    const { headers } = await it.get('w.org', path);
+    return [headers['cache-control'], headers['x-a']];
+  };
+  expect([await fields('/own'), await fields('/index.html'), await fields('/none')]).toEqual([
+    ['no-cache', 'b'],
+    ['max-age=9', 'b'],
+    ['no-store', 'b'],
+  ]);
 });
 
 test('a document for what is not there is no representation of it: no validator, no condition, no range, and HEAD says the same', async () => {

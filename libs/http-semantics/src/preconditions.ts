@@ -35,12 +35,13 @@ export function evaluatePreconditions(method: string, fields: Fields, validators
   return modifiedSinceMs !== undefined && wholeSeconds(validators.lastModifiedMs) <= modifiedSinceMs ? 'not-modified' : 'proceed';
 }
 
-/** Whether If-Range lets a Range apply: RFC 9110 §13.1.5. Only the exact, strong validator does; without the field every Range applies. */
+/**
+ * Whether If-Range lets a Range apply: RFC 9110 §13.1.5. Only the strong entity tag does; without the field every Range applies. A date is a weak validator
+ * unless it is known that nothing changed twice within its second (§8.8.2.2), and that is not known here.
+ */
 export function rangeApplies(fields: Fields, validators: Validators): boolean {
   const ifRange = fieldOf(fields, 'if-range')?.trim();
-  if (ifRange === undefined) return true;
-  if (ifRange.includes('"')) return matchesStrongly(ifRange, validators.etag);
-  return parseHttpDate(ifRange) === wholeSeconds(validators.lastModifiedMs);
+  return ifRange === undefined || matchesStrongly(ifRange, validators.etag);
 }
 
 function isAny(list: string): boolean {

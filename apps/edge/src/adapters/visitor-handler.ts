@@ -3,18 +3,18 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs';
-import { keyProblem, type Manifest } from '@sluice/contracts';
-import { type CacheDirectives, type Fields, fieldOf, parseCacheControl } from '@sluice/http-semantics';
+import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
+import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
 import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { ageSeconds } from '../domain/freshness.ts';
 import { hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
-import { type BodyPiece, planErrorDocument, planResponse, type ReadRequest } from '../domain/response.ts';
+import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest } from '../domain/response.ts';
 import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
-import { keyOfPath, routeHost, type Site, type Sites, substituteFor } from '../domain/sites/site.ts';
+import { directoryKeyOf, documentsFor, keyOfPath, locationOfPath, routeHost, type Site, type Sites } from '../domain/sites/site.ts';
 import type { EdgeMetrics } from '../metrics.ts';
-import { type Answer, type Answers, notFound, type Result } from '../services/answers.ts';
+import { type Answer, type Answers, notFound, type Result, type StatusAnswer, unavailable } from '../services/answers.ts';
 import type { DiskBudget } from '../services/disk-budget.ts';
 import type { Transfers } from '../services/transfers.ts';
 import type { CatalogIndex } from './catalog-index.ts';
@@ -65,7 +65,11 @@ export class VisitorHandler {
     const site = route.kind === 'site' ? route.site : undefined;
     const visit = visitOf(response, site, corsAnswer(site?.cors, fields));
     if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
-    if (method === 'OPTIONS') return void response.writeHead(204, [...optionsFields(site, method, fields, visit)]).end();
+    if (method === 'OPTIONS') {
+      const preflight =
+        site?.cors !== undefined && isPreflight(method, fields) ? visitOf(response, site, preflightAnswer(site.cors, fields)) : visit;
+      return void response.writeHead(204, fieldsOf(preflight, ALLOW)).end();
+    }
     if (method !== 'GET' && method !== 'HEAD') {
       return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
     }
@@ -84,10 +88,13 @@ export class VisitorHandler {
     const answer = problem === undefined ? await this.#parts.answers.of(key, wishes) : notFound({ detail: 'no-index' });
     if (answer.kind === 'object') {
       const { redirectLocation } = answer.manifest;
-      if (site !== undefined && redirectLocation !== undefined) return this.#redirect(visit, 301, redirectLocation, answer.handling);
-      return this.#send(visit, key, answer, wishes, 200);
+      if (site === undefined || redirectLocation === undefined) return this.#send(visit, key, answer, wishes, 200);
+      const age = ['Age', String(this.#ageSeconds(key))];
+      return this.#redirect(visit, 301, redirectLocation, answer.handling, [...cachingFields(answer.manifest), ...age]);
     }
-    if (answer.status !== 404 || site === undefined) return this.#sendAnswer(visit, answer);
+    // Also when the origin cannot be asked whether there is such an object: what the edge knows of the site is better than nothing.
+    const mayBeAbsent = answer.status === 404 || answer.status === 504;
+    if (!mayBeAbsent || site === undefined || wishes.has('only-if-cached')) return this.#sendAnswer(visit, answer);
     await this.#substitute(visit, { path, query }, site, answer, wishes);
   }
 
@@ -96,25 +103,29 @@ export class VisitorHandler {
     visit: Reading,
     { path, query }: { readonly path: string; readonly query: string },
     site: Site,
-    absent: Answer & { kind: 'status' },
+    absent: StatusAnswer,
     wishes: CacheDirectives,
   ): Promise<void> {
-    const exists = (key: string): boolean => this.#parts.index.get(key)?.manifest !== undefined;
-    const substitute = substituteFor(site, path, exists, fieldOf(visit.request.fields, 'accept'));
-    if (substitute?.kind === 'redirect') {
-      // Relative to the request, so that no path can lead to another host.
-      const name = substitute.path.split('/').at(-2) ?? '';
-      return this.#redirect(visit, 302, `./${encodeURIComponent(name)}/${query}`, absent.handling);
+    const { answers } = this.#parts;
+    const directory = directoryKeyOf(site, path);
+    if (directory !== undefined && (await answers.of(directory, wishes)).kind === 'object') {
+      return this.#redirect(visit, 302, `${locationOfPath(`${path}/`)}${query}`, absent.handling, ['Cache-Control', 'no-store']);
     }
-    const document = substitute === undefined ? undefined : await this.#parts.answers.of(substitute.key, wishes);
-    if (substitute === undefined || document?.kind !== 'object') return this.#sendAnswer(visit, absent);
-    await this.#send(visit, substitute.key, document, wishes, substitute.status);
+    // Which document it is depends on what the visitor accepts.
+    const negotiated = site.singlePage === undefined ? visit : { ...visit, vary: [...visit.vary, 'Accept'] };
+    for (const { key, status } of documentsFor(site, path, fieldOf(visit.request.fields, 'accept'))) {
+      // That there is nothing can only be said by the origin.
+      if (status === 404 && absent.status !== 404) continue;
+      const document = await answers.of(key, wishes);
+      if (document.kind === 'object') return this.#send(negotiated, key, document, wishes, status);
+    }
+    this.#sendAnswer(negotiated, absent);
   }
 
-  #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling): void {
+  #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling, caching: readonly string[]): void {
     this.#parts.metrics.requests.inc({ result: handling.hit === true ? 'hit' : 'miss' });
-    const fields = ['Location', location, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
-    visit.response.writeHead(status, [...visit.extraFields, ...fields]).end();
+    const fields = ['Location', location, ...caching, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
+    visit.response.writeHead(status, fieldsOf(visit, fields)).end();
   }
 
   /** Sends an object; looks it up again when its bytes were evicted since it was looked up, a few times. */
@@ -125,13 +136,15 @@ export class VisitorHandler {
       try {
         return await this.#sendObject(visit, answer, status);
       } catch (error) {
-        if (!(error instanceof BlobMissingError) || visit.response.headersSent || attempt === LOOKUP_ATTEMPTS) throw error;
+        if (visit.response.headersSent || !(error instanceof SluiceError)) throw error;
+        const goneMeanwhile = error instanceof BlobMissingError && attempt < LOOKUP_ATTEMPTS;
+        if (!goneMeanwhile) return this.#sendAnswer(visit, unavailable(error, answer.handling));
       }
       answer = await this.#parts.answers.of(key, wishes);
     }
   }
 
-  #sendAnswer(visit: Visit, { status, message, handling, result }: Answer & { kind: 'status' }): void {
+  #sendAnswer(visit: Visit, { status, message, handling, result }: StatusAnswer): void {
     const fields = ['Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Cache-Control', 'no-store'];
     this.#sendStatus(visit, status, message, result, status === 503 ? [...fields, 'Retry-After', '1'] : fields);
   }
@@ -140,11 +153,11 @@ export class VisitorHandler {
     this.#sendStatus(visit, status, message, 'invalid', fields);
   }
 
-  async #sendObject({ response, request, extraFields }: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
+  async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
+    const { response, request } = visit;
     const { manifest, handling, result, detached } = answer;
     const { edgeId, metrics, budget } = this.#parts;
     const fields = [
-      ...extraFields,
       ...['Age', String(this.#ageSeconds(manifest.key))],
       ...['Cache-Status', cacheStatus(edgeId, handling)],
       ...['X-Sluice-Version', String(manifest.version)],
@@ -155,7 +168,7 @@ export class VisitorHandler {
     metrics.requests.inc({ result });
     budget.touch(manifest.sha256, manifest.size);
     try {
-      response.writeHead(plan.status, plan.fields);
+      response.writeHead(plan.status, fieldsOf(visit, plan.fields));
       if (reader === undefined) response.end();
       else await this.#sendBody(response, reader, plan.body);
     } finally {
@@ -196,38 +209,43 @@ export class VisitorHandler {
     return entry === undefined ? 0 : ageSeconds(entry, caughtUpAtMs(), clock.nowMs());
   }
 
-  #sendStatus({ response, extraFields }: Visit, status: number, message: string, result: Result, fields: readonly string[]): void {
+  #sendStatus(visit: Visit, status: number, message: string, result: Result, fields: readonly string[]): void {
     this.#parts.metrics.requests.inc({ result });
     const body = `${status} ${message}\n`;
     const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
-    response.writeHead(status, [...extraFields, ...fields, ...about]);
-    response.end(body);
+    visit.response.writeHead(status, fieldsOf(visit, [...fields, ...about]));
+    visit.response.end(body);
   }
 }
 
 /** One request on its way to an answer. */
 interface Visit {
   readonly response: ServerResponse;
-  /** What the site adds to every answer. */
-  readonly extraFields: readonly string[];
+  /** What the site adds to every answer, unless the answer has such a field of its own. */
+  readonly siteFields: readonly string[];
+  /** What lets pages of other origins read it. */
+  readonly corsFields: readonly string[];
+  /** The request fields that the answer depends on (RFC 9110 §12.5.5). */
+  readonly vary: readonly string[];
 }
 interface Reading extends Visit {
   readonly request: ReadRequest;
 }
 
 function bare(response: ServerResponse): Visit {
-  return { response, extraFields: [] };
+  return { response, siteFields: [], corsFields: [], vary: [] };
 }
 
 function visitOf(response: ServerResponse, site: Site | undefined, { fields, vary }: CorsAnswer): Visit {
-  if (site === undefined) return bare(response);
-  return { response, extraFields: [...site.headers, ...fields, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')])] };
+  return site === undefined ? bare(response) : { response, siteFields: site.headers, corsFields: fields, vary };
 }
 
-function optionsFields(site: Site | undefined, method: string, fields: Fields, { extraFields }: Visit): readonly string[] {
-  if (site?.cors === undefined || !isPreflight(method, fields)) return [...extraFields, ...ALLOW];
-  const { fields: allowed, vary } = preflightAnswer(site.cors, fields);
-  return [...site.headers, ...allowed, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')]), ...ALLOW];
+/** All fields of an answer. */
+function fieldsOf({ siteFields, corsFields, vary }: Visit, own: readonly string[]): string[] {
+  if (siteFields.length === 0 && corsFields.length === 0 && vary.length === 0) return [...own];
+  const taken = new Set(own.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase()));
+  const added = siteFields.filter((_, at) => !taken.has((siteFields[at - (at % 2)] ?? '').toLowerCase()));
+  return [...own, ...added, ...corsFields, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')])];
 }
 
 async function* chunksOf(reader: BlobReader, body: readonly BodyPiece[]): AsyncGenerator<Uint8Array> {

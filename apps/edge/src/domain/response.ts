@@ -55,13 +55,7 @@ export function planResponse(
   if (verdict === 'failed') return { status: 412, fields: ['ETag', validators.etag, ...extraFields, 'Content-Length', '0'], body: [] };
 
   // §15.4.5: what a 304 has to repeat, and nothing else of the representation.
-  const caching = [
-    'ETag',
-    validators.etag,
-    ...optional('Cache-Control', manifest.cacheControl),
-    ...optional('Expires', manifest.expires),
-    ...extraFields,
-  ];
+  const caching = ['ETag', validators.etag, ...cachingFields(manifest), ...extraFields];
   if (verdict === 'not-modified') return { status: 304, fields: caching, body: [] };
 
   const representation = [...caching, 'Last-Modified', formatHttpDate(validators.lastModifiedMs), 'Accept-Ranges', 'bytes'];
@@ -110,6 +104,11 @@ export function planErrorDocument(manifest: Manifest, method: 'GET' | 'HEAD', ex
   return { status: 404, fields, body: method === 'HEAD' || manifest.size === 0 ? [] : [{ start: 0, end: manifest.size - 1 }] };
 }
 
+/** For how long others may keep an answer. */
+export function cachingFields({ cacheControl, expires }: Manifest): string[] {
+  return [...optional('Cache-Control', cacheControl), ...optional('Expires', expires)];
+}
+
 function optional(name: string, value: string | undefined): string[] {
   return value === undefined ? [] : [name, value];
 }
@@ -121,7 +120,10 @@ function requestedRanges(
   validators: Validators,
 ): readonly ByteRange[] | 'unsatisfiable' | undefined {
   const field = method === 'GET' ? fieldOf(fields, 'range') : undefined;
-  return field !== undefined && rangeApplies(fields, validators) ? selectRanges(field, manifest.size) : undefined;
+  if (field === undefined || !rangeApplies(fields, validators)) return undefined;
+  const ranges = selectRanges(field, manifest.size);
+  // The coding is the parts', the field would be the multipart's: clients decode the wrong one.
+  return Array.isArray(ranges) && ranges.length > 1 && manifest.contentEncoding !== undefined ? undefined : ranges;
 }
 
 /** A checksum in the base64 that a byte sequence of a structured field has (RFC 9651 §3.3.5). */

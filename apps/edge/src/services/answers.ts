@@ -3,11 +3,16 @@ import type { BlobStore } from '@sluice/blobs';
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { CacheDirectives } from '@sluice/http-semantics';
 import type { Clock, Logger } from '@sluice/runtime';
+import { LRUCache } from 'lru-cache';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
 import type { CacheHandling } from '../domain/cache-status.ts';
 import { type Lookup, lookUp } from '../domain/lookup.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import { OriginAwayError, type Puller } from './puller.ts';
+
+/** After a revalidation in the background has failed, how long none is tried for its key. */
+const REVALIDATION_REST_MS = 5_000;
+const RESTING_MAX = 10_000;
 
 export interface AnswersParts {
   readonly index: CatalogIndex;
@@ -40,8 +45,12 @@ export type Answer =
       readonly result: Result;
     };
 
+export type StatusAnswer = Answer & { kind: 'status' };
+
 export class Answers {
   readonly #parts: AnswersParts;
+  /** Keys whose revalidation has failed a moment ago: their visitors are served, and the origin is left alone. */
+  readonly #restingUntilMs = new LRUCache<string, number>({ max: RESTING_MAX });
 
   constructor(parts: AnswersParts) {
     this.#parts = parts;
@@ -75,10 +84,12 @@ export class Answers {
 
   /** Confirms an object behind the back of the visitor who was served it (RFC 5861 §3). When that fails, the next one finds it as it is. */
   #revalidate(key: string): void {
-    if (this.#parts.puller.isPulling(key)) return;
-    this.#parts.puller
-      .pull(key, true)
-      .catch((err: unknown) => this.#parts.log.debug({ key, err }, 'revalidation in the background failed'));
+    const { puller, clock, log } = this.#parts;
+    if (puller.isPulling(key) || (this.#restingUntilMs.get(key) ?? 0) > clock.monotonicMs()) return;
+    puller.pull(key, true).catch((err: unknown) => {
+      this.#restingUntilMs.set(key, clock.monotonicMs() + REVALIDATION_REST_MS);
+      log.debug({ key, err }, 'revalidation in the background failed');
+    });
   }
 
   async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }, wishes: CacheDirectives): Promise<Answer> {
@@ -114,16 +125,16 @@ export class Answers {
   }
 }
 
-export function notFound(handling: CacheHandling): Answer {
+export function notFound(handling: CacheHandling): StatusAnswer {
   return { kind: 'status', status: 404, message: 'there is no such object', handling, result: 'absent' };
 }
 
-function notCached(): Answer {
+function notCached(): StatusAnswer {
   const message = 'this edge would have to ask the origin, and the request forbids that';
   return { kind: 'status', status: 504, message, handling: { detail: 'only-if-cached' }, result: 'unavailable' };
 }
 
-function unavailable(error: unknown, handling: CacheHandling): Answer {
+export function unavailable(error: unknown, handling: CacheHandling): StatusAnswer {
   const base = { kind: 'status', handling, result: 'unavailable' } as const;
   if (error instanceof OriginAwayError)
     return { ...base, status: 504, message: 'this edge does not hold the object and cannot reach the origin' };

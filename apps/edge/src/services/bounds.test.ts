@@ -100,11 +100,21 @@ describe('bounds', () => {
     await using scene = await parts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 200; number++) {
-      scene.transfers.bringDetached(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
+      scene.transfers.bringDetached({ ...manifestNumber(number), size: 100_000 }).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(200 - 4 - 64);
     expect(refusals.every((error) => error instanceof SluiceError && error.code === 'EDGE_BUSY')).toBe(true);
+  });
+
+  test('small objects that are not kept: more than may wait with all other transfers are refused as busy', async () => {
+    await using scene = await parts(hangingOrigin());
+    const refusals: unknown[] = [];
+    for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
+      scene.transfers.bringDetached(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(refusals).toHaveLength(2 * WAITING_TRANSFERS_MAX - WAITING_TRANSFERS_MAX - 24);
   });
 
   test('ranks that wait to be written are bounded', async () => {

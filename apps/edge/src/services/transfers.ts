@@ -1,5 +1,13 @@
 /** Brings the bytes of a manifest onto this edge: not at all, as a patch, or whole in parallel ranges. Always verified. */
-import { BlobMismatchError, type BlobReader, type BlobStore, type BlobWriter, DiskFullError, type IncomingFile } from '@sluice/blobs';
+import {
+  BlobMismatchError,
+  type BlobReader,
+  type BlobStore,
+  type BlobWriter,
+  DiskFullError,
+  INLINE_MAX_BYTES,
+  type IncomingFile,
+} from '@sluice/blobs';
 import { type Manifest, SluiceError, type TransferKind } from '@sluice/contracts';
 import { applyPatch, isDeltaCandidate } from '@sluice/delta';
 import type { Logger } from '@sluice/runtime';
@@ -198,6 +206,11 @@ export class Transfers {
    * @throws {SluiceError} EDGE_BUSY, DISK_FULL, or what the origin answered
    */
   async bringDetached(manifest: Manifest): Promise<BlobReader> {
+    // Small ones stay in memory: they are over as soon as they have come, however slowly they are read.
+    if (manifest.size <= INLINE_MAX_BYTES) {
+      if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
+      return this.#queue.add(() => this.#openDetached(manifest));
+    }
     if (this.#detachedQueue.size >= WAITING_DETACHED_MAX) throw new TransfersBusyError();
     return new Promise((resolve, reject) => {
       void this.#detachedQueue.add(async () => {

@@ -2,7 +2,18 @@ import type { Fields } from '@sluice/http-semantics';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { corsAnswer, isPreflight, preflightAnswer } from './cors.ts';
-import { type Cors, keyOfPath, PATH_STYLE_ONLY, routeHost, type Site, type Sites, substituteFor } from './site.ts';
+import {
+  type Cors,
+  directoryKeyOf,
+  documentsFor,
+  keyOfPath,
+  locationOfPath,
+  PATH_STYLE_ONLY,
+  routeHost,
+  type Site,
+  type Sites,
+  sitesOf,
+} from './site.ts';
 
 function siteOf(fields: Partial<Site> = {}): Site {
   const nothing = { index: undefined, notFound: undefined, singlePage: undefined, cors: undefined, signingKeys: undefined };
@@ -12,7 +23,8 @@ function siteOf(fields: Partial<Site> = {}): Site {
 describe('a host name', () => {
   const www = siteOf({ name: 'www', hosts: ['www.example.com', 'example.com'] });
   const any = siteOf({ name: 'any', hosts: ['*.example.com'] });
-  const sites: Sites = { sites: [any, www], fallback: undefined, pathStyle: false };
+  const app = siteOf({ name: 'app', hosts: ['*.app.example.com'] });
+  const sites = sitesOf([any, www, app], undefined, false);
   const routed = (host: string | undefined, more: Partial<Sites> = {}) => {
     const route = routeHost({ ...sites, ...more }, host);
     return route.kind === 'site' ? route.site.name : route.kind;
@@ -24,6 +36,8 @@ describe('a host name', () => {
     ['example.com.', 'www'],
     ['blog.example.com', 'any'],
     ['a.b.example.com', 'any'],
+    ['x.app.example.com', 'app'],
+    ['app.example.com', 'any'],
     ['.example.com', 'unknown'],
     ['badexample.com', 'unknown'],
     ['example.com.evil.org', 'unknown'],
@@ -62,31 +76,51 @@ describe('a path', () => {
     );
   });
 
-  const known = new Set(['site/docs/index.html']);
-  const substitute = (fields: Partial<Site>, path: string, accept?: string) => {
-    const found = substituteFor(siteOf(fields), path, (key) => known.has(key), accept);
-    return found === undefined ? 'nothing' : found.kind === 'redirect' ? `→ ${found.path}` : `${found.status} ${found.key}`;
-  };
+  test.each<[Partial<Site>, string, string | undefined]>([
+    [{ index: 'index.html' }, 'docs', 'site/docs/index.html'],
+    [{ index: 'index.html' }, 'docs/', undefined],
+    [{ index: 'index.html' }, '', undefined],
+    [{}, 'docs', undefined],
+  ])('of a site %j: %j may be the directory of %s', (fields, path, key) => {
+    expect(directoryKeyOf(siteOf(fields), path)).toBe(key);
+  });
 
-  test.each<[string, Partial<Site>, string, string | undefined, string]>([
-    ['a directory without its slash is sent to it', { index: 'index.html' }, 'docs', undefined, '→ docs/'],
-    ['a directory that has no index is none', { index: 'index.html' }, 'other', undefined, 'nothing'],
-    ['without an index there are no directories', {}, 'docs', undefined, 'nothing'],
-    ['a directory wins over the single page', { index: 'index.html', singlePage: 'app.html' }, 'docs', undefined, '→ docs/'],
-    ['what is not there is the single page', { singlePage: 'app.html', notFound: '404.html' }, 'users/7', '*/*', '200 site/app.html'],
-    ['a missing script is not', { singlePage: 'app.html', notFound: '404.html' }, 'app.js', '*/*', '404 site/404.html'],
+  test('as a Location leads nowhere else, whatever it is', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }).filter((path) => path.isWellFormed()),
+        (path) => {
+          const base = new URL('http://www.example.com/some/where');
+          expect(new URL(locationOfPath(path), base).host).toBe('www.example.com');
+        },
+      ),
+    );
+    for (const path of ['/evil.org/', '//evil.org/', 'http://evil.org/', '\\\\evil.org/', 'docs/a:b/']) {
+      expect(new URL(locationOfPath(path), 'http://www.example.com/').host).toBe('www.example.com');
+    }
+    expect(locationOfPath('docs/ü b/')).toBe('/docs/%C3%BC%20b/');
+  });
+
+  const shown = (fields: Partial<Site>, path: string, accept?: string) =>
+    documentsFor(siteOf(fields), path, accept).map(({ key, status }) => `${status} ${key}`);
+
+  test.each<[string, Partial<Site>, string, string | undefined, string[]]>([
     [
-      'a page with a dot that a browser navigates to is',
-      { singlePage: 'app.html' },
-      'user/a.b',
-      'text/html,*/*;q=0.8',
-      '200 site/app.html',
+      'the single page, else "not found"',
+      { singlePage: 'app.html', notFound: '404.html' },
+      'users/7',
+      '*/*',
+      ['200 site/app.html', '404 site/404.html'],
     ],
-    ['the site’s own "not found"', { notFound: '404.html' }, 'x/y', 'text/html', '404 site/404.html'],
-    ['begins at the prefix too', { notFound: '404.html', prefix: 'v2/' }, 'x', undefined, '404 site/v2/404.html'],
-    ['nothing', {}, 'x', 'text/html', 'nothing'],
-  ])('%s', (_law, fields, path, accept, expected) => {
-    expect(substitute(fields, path, accept)).toBe(expected);
+    ['a missing script is not a page', { singlePage: 'app.html', notFound: '404.html' }, 'app.js', '*/*', ['404 site/404.html']],
+    ['a page with a dot that a browser navigates to is', { singlePage: 'app.html' }, 'a.b', 'text/html,*/*;q=0.8', ['200 site/app.html']],
+    ['HTML with parameters is HTML', { singlePage: 'app.html' }, 'a.b', 'a/b, text/html;level=1;q=0.5', ['200 site/app.html']],
+    ['HTML that is refused is not wanted', { singlePage: 'app.html' }, 'a.b', 'text/html;q=0, */*', []],
+    ['another type that begins so is not HTML', { singlePage: 'app.html' }, 'a.b', 'text/html-sandboxed', []],
+    ['begins at the prefix too', { notFound: '404.html', prefix: 'v2/' }, 'x', undefined, ['404 site/v2/404.html']],
+    ['nothing', {}, 'x', 'text/html', []],
+  ])('that is not there: %s', (_law, fields, path, accept, expected) => {
+    expect(shown(fields, path, accept)).toEqual(expected);
   });
 });
 

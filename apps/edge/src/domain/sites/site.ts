@@ -33,7 +33,8 @@ export interface Site {
 }
 
 export interface Sites {
-  readonly sites: readonly Site[];
+  /** By lower-case host name; `*.example.com` stands for any name below `example.com`. */
+  readonly byHost: ReadonlyMap<string, Site>;
   /** Answers host names that no site has. */
   readonly fallback: Site | undefined;
   /** Whether `/<bucket>/<path>` is served for host names that no site has and where there is no fallback. */
@@ -41,28 +42,32 @@ export interface Sites {
 }
 
 /** Without configuration every bucket is served under its own name. */
-export const PATH_STYLE_ONLY: Sites = { sites: [], fallback: undefined, pathStyle: true };
+export const PATH_STYLE_ONLY: Sites = { byHost: new Map(), fallback: undefined, pathStyle: true };
+
+export function sitesOf(sites: readonly Site[], fallback: Site | undefined, pathStyle: boolean): Sites {
+  return { byHost: new Map(sites.flatMap((site) => site.hosts.map((host) => [host, site]))), fallback, pathStyle };
+}
 
 /** Where a host name leads. */
 export type HostRoute = { readonly kind: 'site'; readonly site: Site } | { readonly kind: 'path-style' } | { readonly kind: 'unknown' };
 
-export function routeHost({ sites, fallback, pathStyle }: Sites, host: string | undefined): HostRoute {
-  const name = hostName(host);
-  const site =
-    sites.find(({ hosts }) => hosts.includes(name)) ??
-    sites.find(({ hosts }) => hosts.some((pattern) => isBelow(name, pattern))) ??
-    fallback;
+export function routeHost({ byHost, fallback, pathStyle }: Sites, host: string | undefined): HostRoute {
+  const site = (byHost.size === 0 ? undefined : siteOfName(byHost, hostName(host))) ?? fallback;
   if (site !== undefined) return { kind: 'site', site };
   return pathStyle ? { kind: 'path-style' } : { kind: 'unknown' };
+}
+
+/** The exact name goes first, then the wildcard that leaves least to chance. */
+function siteOfName(byHost: ReadonlyMap<string, Site>, name: string): Site | undefined {
+  let site = byHost.get(name);
+  for (let dot = name.indexOf('.', 1); site === undefined && dot !== -1; dot = name.indexOf('.', dot + 1))
+    site = byHost.get(`*${name.slice(dot)}`);
+  return site;
 }
 
 /** The name of a Host field (RFC 9110 §7.2) without port and final dot, in lower case. */
 function hostName(host: string | undefined): string {
   return (host ?? '').replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase();
-}
-
-function isBelow(name: string, pattern: string): boolean {
-  return pattern.startsWith('*.') && name.endsWith(pattern.slice(1)) && name.length > pattern.length - 1;
 }
 
 /** The key of a path of a site. A directory has its index document; without one, and for the root, the key may be none that exists. */
@@ -71,34 +76,28 @@ export function keyOfPath(site: Site, path: string): string {
   return `${site.bucket}/${site.prefix}${path}${isDirectory ? (site.index ?? '') : ''}`;
 }
 
-/** What a site answers where it has no object. */
-export type Substitute =
-  | { readonly kind: 'redirect'; readonly path: string }
-  | { readonly kind: 'document'; readonly key: string; readonly status: 200 | 404 };
-
-/**
- * What to answer for a path where there is no object: the directory that the path lacks the slash of, the page of a single-page application, or the site's own "not
- * found". `exists` tells of keys that the edge knows; `accept` is the Accept field of the request.
- */
-export function substituteFor(
-  site: Site,
-  path: string,
-  exists: (key: string) => boolean,
-  accept: string | undefined,
-): Substitute | undefined {
-  if (site.index !== undefined && path !== '' && !path.endsWith('/') && exists(keyOfPath(site, `${path}/`)))
-    return { kind: 'redirect', path: `${path}/` };
-  const document = (name: string, status: 200 | 404): Substitute => ({
-    kind: 'document',
-    key: `${site.bucket}/${site.prefix}${name}`,
-    status,
-  });
-  if (site.singlePage !== undefined && isPage(path, accept)) return document(site.singlePage, 200);
-  return site.notFound === undefined ? undefined : document(site.notFound, 404);
+/** The key of the index document of a directory that a path names without its slash; undefined when it can be none. */
+export function directoryKeyOf(site: Site, path: string): string | undefined {
+  return site.index === undefined || path === '' || path.endsWith('/') ? undefined : keyOfPath(site, `${path}/`);
 }
 
+/** A path as a Location on the same host: one that begins with a slash of its own would name another host (RFC 3986 §4.2). */
+export function locationOfPath(path: string): string {
+  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  return path.startsWith('/') ? `/./${encoded}` : `/${encoded}`;
+}
+
+/** What a site shows for a path where there is no object, best first: the page of a single-page application, the site's own "not found". `accept`: of the request. */
+export function documentsFor(site: Site, path: string, accept: string | undefined): { readonly key: string; readonly status: 200 | 404 }[] {
+  const document = (name: string | undefined, status: 200 | 404) =>
+    name === undefined ? [] : [{ key: `${site.bucket}/${site.prefix}${name}`, status }];
+  return [...(isPage(path, accept) ? document(site.singlePage, 200) : []), ...document(site.notFound, 404)];
+}
+
+const WANTS_HTML = /(?:^|,)\s*text\/html\s*(?:;(?!\s*q=0(?:\.0*)?\s*(?:[,;]|$))[^,]*)?(?:,|$)/i;
+
 /** Whether a request is for a page that an application shows, and not for a part of one: a missing script must not be answered with HTML. */
-function isPage(path: string, accept: string | undefined): boolean {
+function isPage(path: string, accept = ''): boolean {
   const name = path.slice(path.lastIndexOf('/') + 1);
-  return !name.includes('.') || (accept?.includes('text/html') ?? false);
+  return !name.includes('.') || WANTS_HTML.test(accept);
 }
