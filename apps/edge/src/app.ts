@@ -19,6 +19,7 @@ import { AbsentKeys } from './services/absent-keys.ts';
 import { Answers } from './services/answers.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DiskBudget } from './services/disk-budget.ts';
+import { MemoryTier } from './services/memory-tier.ts';
 import { awaitedOrigin } from './services/origin-port.ts';
 import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
@@ -70,7 +71,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   budget.evictTo(config.EDGE_CAPACITY_BYTES);
   const absentKeys = new AbsentKeys(clock, config.EDGE_NEGATIVE_TTL_MS);
   const transfers = new Transfers({ blobs, budget, origin, log, observer: transferObserver(metrics) });
-  const replica = new Replica({ index, blobs, budget, transfers, absentKeys });
+  const memory = new MemoryTier(blobs, config.EDGE_MEMORY_BYTES);
+  const replica = new Replica({ index, blobs, memory, budget, transfers, absentKeys });
   const puller = new Puller({ index, replica, origin, absentKeys, clock });
   const refill = new Refill({ index, blobs, budget, transfers, log });
   const catchUp = new CatchUp({
@@ -96,9 +98,9 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   lifecycle.onStop('bus', () => bus?.close());
 
   const caughtUpAtMs = (): number | undefined => catchUp.completedAtMs;
-  const answers = new Answers({ index, blobs, puller, absentKeys, clock, log, caughtUpAtMs });
+  const answers = new Answers({ index, blobs, memory, puller, absentKeys, clock, log, caughtUpAtMs });
   const handler = new VisitorHandler({
-    ...{ index, blobs, budget, answers, transfers, clock, metrics, caughtUpAtMs },
+    ...{ index, blobs, memory, budget, answers, transfers, clock, metrics, caughtUpAtMs },
     sites: () => sites.current,
     edgeId: config.EDGE_ID,
   });
@@ -123,7 +125,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     capacityBytes: config.EDGE_CAPACITY_BYTES,
     draining,
   });
-  observeState(metrics, { index, blobs, budget, transfers, catchUp, clock });
+  observeState(metrics, { index, blobs, memory, budget, transfers, catchUp, clock });
 
   /** Everything that needs the broker; runs when it is there for the first time. */
   const joinNetwork = async (): Promise<void> => {
@@ -179,16 +181,26 @@ function observeState(
   {
     index,
     blobs,
+    memory,
     budget,
     transfers,
     catchUp,
     clock,
-  }: { index: CatalogIndex; blobs: BlobStore; budget: DiskBudget; transfers: Transfers; catchUp: CatchUp; clock: Clock },
+  }: {
+    index: CatalogIndex;
+    blobs: BlobStore;
+    memory: MemoryTier;
+    budget: DiskBudget;
+    transfers: Transfers;
+    catchUp: CatchUp;
+    clock: Clock;
+  },
 ): void {
   metrics.observe('objects', 'Keys with a manifest.', () => index.objects);
   metrics.observe('open_invalidations', 'Invalidations kept for versions that may still arrive.', () => index.openInvalidations);
   metrics.observe('blobs', 'Blobs held.', () => blobs.totals.count);
   metrics.observe('blob_bytes', 'Content bytes held.', () => blobs.totals.bytes);
+  metrics.observe('memory_bytes', 'Content bytes held in memory above the disk.', () => memory.sizeBytes);
   metrics.observe('capacity_bytes', 'Most content bytes that may be held.', () => budget.capacityBytes);
   metrics.observe('evicted_bytes', 'Content bytes dropped to make room, since the start.', () => budget.evicted.bytes);
   metrics.observe('pending_transfers', 'Transfers under way or waiting.', () => transfers.pending);

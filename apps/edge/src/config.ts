@@ -25,6 +25,8 @@ export const edgeVariables = z.strictObject({
   EDGE_DATA_DIR: z.string().default('./data/edge'),
   /** Most bytes of content kept on disk. The manifests come on top. */
   EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),
+  /** Most bytes of content kept in memory above the disk; 0 for none. */
+  EDGE_MEMORY_BYTES: bytesVariable.default(256 * 1024 ** 2),
   /** How often the edge asks what changed, when nothing makes it ask earlier. */
   EDGE_CATCH_UP_INTERVAL_MS: integerVariable(100, 3_600_000).default(30_000),
   /** How long a 404 of the origin is remembered. */

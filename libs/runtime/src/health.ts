@@ -33,6 +33,9 @@ export interface OperationsReply {
   readonly body: string;
 }
 
+/** The paths of {@link answerOperations}. */
+export const OPERATIONS_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+
 /**
  * The three paths that every app answers: `/healthz` (alive), `/readyz` (doing its job, else 503 with the reasons) and `/metrics`
  * (Prometheus text). Returns undefined for any other path.

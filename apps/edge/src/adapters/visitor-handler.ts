@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { BlobMissingError, type BlobReader, type BlobStore } from '@sluice/blobs';
+import { BlobMissingError, BlobReader, type BlobStore } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
 import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
@@ -10,17 +10,17 @@ import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { ageSeconds } from '../domain/freshness.ts';
 import { hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
-import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest } from '../domain/response.ts';
+import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest, type ResponsePlan } from '../domain/response.ts';
 import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
 import { directoryKeyOf, documentsFor, keyOfPath, locationOfPath, routeHost, type Site, type Sites } from '../domain/sites/site.ts';
-import type { EdgeMetrics } from '../metrics.ts';
-import { type Answer, type Answers, notFound, type Result, type StatusAnswer, unavailable } from '../services/answers.ts';
+import type { EdgeMetrics, RequestResult } from '../metrics.ts';
+import { type Answer, type Answers, notFound, type StatusAnswer, unavailable } from '../services/answers.ts';
 import type { DiskBudget } from '../services/disk-budget.ts';
+import { MEMORY_OBJECT_MAX_BYTES, type MemoryTier } from '../services/memory-tier.ts';
 import type { Transfers } from '../services/transfers.ts';
 import type { CatalogIndex } from './catalog-index.ts';
 
-/** Bytes up to which a body is read at once and sent in one piece. */
-const WHOLE_BODY_BYTES = 64 * 1024;
+const NO_WISHES: CacheDirectives = new Map();
 /** RFC 9110 §10.2.1: what a target of this server can be asked. */
 const ALLOW = ['Allow', 'GET, HEAD, OPTIONS'];
 /** Why a visitor gets nothing of a site whose content is private. */
@@ -36,6 +36,7 @@ export interface VisitorParts {
   readonly edgeId: string;
   readonly index: CatalogIndex;
   readonly blobs: BlobStore;
+  readonly memory: MemoryTier;
   readonly budget: DiskBudget;
   readonly answers: Answers;
   readonly transfers: Transfers;
@@ -54,10 +55,11 @@ export class VisitorHandler {
     this.#parts = parts;
   }
 
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Undefined when the answer is out already, else a promise of that. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
     const { method, headers: fields, url = '/' } = request;
-    if (method === 'OPTIONS' && url === '*') return void response.writeHead(204, ALLOW).end();
-    const problem = hostProblem(request.rawHeaders);
+    if (method === 'OPTIONS' && url === '*') return this.#end(bare(response), 204, ALLOW);
+    const problem = request.httpVersionMajor < 1 ? 'HTTP/0.9 is not spoken here' : hostProblem(request.rawHeaders);
     if (problem !== undefined) return this.#refuse(bare(response), 400, problem);
     const target = parseTarget(url);
     const route = routeHost(this.#parts.sites(), (target.kind === 'path' ? target.authority : undefined) ?? fields.host);
@@ -66,9 +68,8 @@ export class VisitorHandler {
     const visit = visitOf(response, site, corsAnswer(site?.cors, fields));
     if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
     if (method === 'OPTIONS') {
-      const preflight =
-        site?.cors !== undefined && isPreflight(method, fields) ? visitOf(response, site, preflightAnswer(site.cors, fields)) : visit;
-      return void response.writeHead(204, fieldsOf(preflight, ALLOW)).end();
+      const isAsked = site?.cors !== undefined && isPreflight(method, fields);
+      return this.#end(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields)) : visit, 204, ALLOW);
     }
     if (method !== 'GET' && method !== 'HEAD') {
       return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
@@ -77,15 +78,47 @@ export class VisitorHandler {
       const admission = checkSignedUrl(site.name, `/${target.path}`, target.query, site.signingKeys, this.#parts.clock.nowMs() / 1000);
       if (admission !== 'granted') return this.#refuse(visit, 403, REFUSALS[admission], ['Cache-Control', 'no-store']);
     }
-    await this.#read({ ...visit, request: { method, fields } }, target, site);
+    return this.#read({ ...visit, request: { method, fields } }, target, site);
   }
 
-  async #read(visit: Reading, { path, query }: Target & { kind: 'path' }, site: Site | undefined): Promise<void> {
+  #read(visit: Reading, target: Target & { kind: 'path' }, site: Site | undefined): Promise<void> | undefined {
+    const { path } = target;
     const key = site === undefined ? path : keyOfPath(site, path);
     const problem = keyProblem(key);
     if (problem !== undefined && (site === undefined || path !== '')) return this.#refuse(visit, 400, `the path ${problem}`);
-    const wishes = parseCacheControl(fieldOf(visit.request.fields, 'cache-control'));
-    const answer = problem === undefined ? await this.#parts.answers.of(key, wishes) : notFound({ detail: 'no-index' });
+    const cacheControl = fieldOf(visit.request.fields, 'cache-control');
+    const wishes = cacheControl === undefined ? NO_WISHES : parseCacheControl(cacheControl);
+    const answer = problem === undefined ? this.#parts.answers.of(key, wishes) : notFound({ detail: 'no-index' });
+    if (!(answer instanceof Promise) && answer.kind === 'object' && this.#sendFromMemory(visit, answer, site)) return undefined;
+    return this.#answer(visit, target, site, key, answer, wishes);
+  }
+
+  /** Sends what needs no waiting: no bytes at all, or one piece of bytes that are in memory. False: nothing was sent. */
+  #sendFromMemory(visit: Reading, answer: Answer & { kind: 'object' }, site: Site | undefined): boolean {
+    const { manifest, result } = answer;
+    const { memory, metrics, budget } = this.#parts;
+    if (site !== undefined && manifest.redirectLocation !== undefined) return false;
+    const bytes = memory.get(manifest.sha256);
+    const plan = this.#plan(visit, answer, 200);
+    const [piece, another] = plan.body;
+    if (piece !== undefined && (bytes === undefined || typeof piece === 'string' || another !== undefined)) return false;
+    metrics.countRequest(result);
+    budget.touch(manifest.sha256, manifest.size);
+    visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
+    if (piece === undefined || bytes === undefined) visit.response.end();
+    else this.#endWith(visit.response, bytes.subarray(piece.start, piece.end + 1));
+    return true;
+  }
+
+  async #answer(
+    visit: Reading,
+    target: Target & { kind: 'path' },
+    site: Site | undefined,
+    key: string,
+    awaited: Answer | Promise<Answer>,
+    wishes: CacheDirectives,
+  ): Promise<void> {
+    const answer = await awaited;
     if (answer.kind === 'object') {
       const { redirectLocation } = answer.manifest;
       if (site === undefined || redirectLocation === undefined) return this.#send(visit, key, answer, wishes, 200);
@@ -95,7 +128,7 @@ export class VisitorHandler {
     // Also when the origin cannot be asked whether there is such an object: what the edge knows of the site is better than nothing.
     const mayBeAbsent = answer.status === 404 || answer.status === 504;
     if (!mayBeAbsent || site === undefined || wishes.has('only-if-cached')) return this.#sendAnswer(visit, answer);
-    await this.#substitute(visit, { path, query }, site, answer, wishes);
+    await this.#substitute(visit, target, site, answer, wishes);
   }
 
   /** What a site shows where it has no object. */
@@ -123,7 +156,7 @@ export class VisitorHandler {
   }
 
   #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling, caching: readonly string[]): void {
-    this.#parts.metrics.requests.inc({ result: handling.hit === true ? 'hit' : 'miss' });
+    this.#parts.metrics.countRequest(handling.hit === true ? 'hit' : 'miss');
     const fields = ['Location', location, ...caching, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
     visit.response.writeHead(status, fieldsOf(visit, fields)).end();
   }
@@ -149,45 +182,53 @@ export class VisitorHandler {
     this.#sendStatus(visit, status, message, result, status === 503 ? [...fields, 'Retry-After', '1'] : fields);
   }
 
-  #refuse(visit: Visit, status: 400 | 403 | 404 | 405, message: string, fields: readonly string[] = []): void {
+  #refuse(visit: Visit, status: 400 | 403 | 404 | 405, message: string, fields: readonly string[] = []): undefined {
     this.#sendStatus(visit, status, message, 'invalid', fields);
   }
 
-  async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
-    const { response, request } = visit;
-    const { manifest, handling, result, detached } = answer;
-    const { edgeId, metrics, budget } = this.#parts;
+  #end(visit: Visit, status: 204, fields: readonly string[]): undefined {
+    visit.response.writeHead(status, fieldsOf(visit, fields)).end();
+  }
+
+  #plan({ request }: Reading, { manifest, handling }: Answer & { kind: 'object' }, status: 200 | 404): ResponsePlan {
     const fields = [
       ...['Age', String(this.#ageSeconds(manifest.key))],
-      ...['Cache-Status', cacheStatus(edgeId, handling)],
+      ...['Cache-Status', cacheStatus(this.#parts.edgeId, handling)],
       ...['X-Sluice-Version', String(manifest.version)],
     ];
-    const plan = status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
+    return status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
+  }
+
+  async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
+    const { manifest, result, detached } = answer;
+    const { metrics, budget } = this.#parts;
+    const plan = this.#plan(visit, answer, status);
     // Opened before the head is sent, so that a failure can still be told.
     const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
-    metrics.requests.inc({ result });
+    metrics.countRequest(result);
     budget.touch(manifest.sha256, manifest.size);
     try {
-      response.writeHead(plan.status, fieldsOf(visit, plan.fields));
-      if (reader === undefined) response.end();
-      else await this.#sendBody(response, reader, plan.body);
+      visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
+      if (reader === undefined) visit.response.end();
+      else await this.#sendBody(visit.response, reader, plan.body);
     } finally {
       await reader?.close();
     }
   }
 
-  #open(manifest: Manifest, detached: boolean): Promise<BlobReader> {
-    return detached ? this.#parts.transfers.bringDetached(manifest) : this.#parts.blobs.reader(manifest.sha256);
+  async #open(manifest: Manifest, detached: boolean): Promise<BlobReader> {
+    const { transfers, memory, blobs } = this.#parts;
+    if (detached) return transfers.bringDetached(manifest);
+    if (!memory.takes(manifest.size)) return blobs.reader(manifest.sha256);
+    const bytes = memory.get(manifest.sha256) ?? (await memory.load(manifest.sha256));
+    return new BlobReader({ sha256: manifest.sha256, size: manifest.size }, bytes, undefined);
   }
 
   async #sendBody(response: ServerResponse, reader: BlobReader, body: readonly BodyPiece[]): Promise<void> {
     const { metrics } = this.#parts;
     const [first] = body;
-    if (body.length === 1 && typeof first === 'object' && first.end - first.start < WHOLE_BODY_BYTES) {
-      const bytes = await reader.read(first.start, first.end - first.start + 1);
-      response.end(bytes);
-      metrics.sentBytes.inc(bytes.byteLength);
-      return;
+    if (body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES) {
+      return this.#endWith(response, await reader.read(first.start, first.end - first.start + 1));
     }
     // Ends without completing the body when the bytes cannot be read: the connection is destroyed, so nobody takes it for whole.
     await pipeline(async function* () {
@@ -203,14 +244,19 @@ export class VisitorHandler {
     }, response);
   }
 
+  #endWith(response: ServerResponse, bytes: Uint8Array): void {
+    response.end(bytes);
+    this.#parts.metrics.sentBytes.inc(bytes.byteLength);
+  }
+
   #ageSeconds(key: string): number {
     const { index, clock, caughtUpAtMs } = this.#parts;
     const entry = index.get(key);
     return entry === undefined ? 0 : ageSeconds(entry, caughtUpAtMs(), clock.nowMs());
   }
 
-  #sendStatus(visit: Visit, status: number, message: string, result: Result, fields: readonly string[]): void {
-    this.#parts.metrics.requests.inc({ result });
+  #sendStatus(visit: Visit, status: number, message: string, result: RequestResult, fields: readonly string[]): void {
+    this.#parts.metrics.countRequest(result);
     const body = `${status} ${message}\n`;
     const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
     visit.response.writeHead(status, fieldsOf(visit, [...fields, ...about]));

@@ -32,7 +32,11 @@ const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$
  * proxy in front. `rawFields` are all fields as they came: name, value, name, value ….
  */
 export function hostProblem(rawFields: readonly string[]): string | undefined {
-  const hosts = rawFields.filter((_, at) => at % 2 === 1 && rawFields[at - 1]?.toLowerCase() === 'host');
-  if (hosts.length > 1) return 'there is more than one Host field';
-  return hosts[0] === undefined || HOST.test(hosts[0].trim()) ? undefined : 'the Host field names no host';
+  let host: string | undefined;
+  for (let at = 0; at < rawFields.length; at += 2) {
+    if (rawFields[at]?.length !== 4 || rawFields[at]?.toLowerCase() !== 'host') continue;
+    if (host !== undefined) return 'there is more than one Host field';
+    host = rawFields[at + 1];
+  }
+  return host === undefined || HOST.test(host.trim()) ? undefined : 'the Host field names no host';
 }

@@ -123,6 +123,8 @@ describe('request target', () => {
 describe('Cache-Status (RFC 9211)', () => {
   test.each([
     ['us-1', { hit: true }, 'us-1;hit'],
+    ['us-1', { hit: true, ttlSeconds: -7.5 }, 'us-1;hit;ttl=-8'],
+    ['0c1', { hit: true, ttlSeconds: 5 }, '"0c1";hit;ttl=5'],
     ['us-1', { fwd: 'stale', fwdStatus: 304, collapsed: true } as const, 'us-1;fwd=stale;fwd-status=304;collapsed'],
     ['us-1', { fwd: 'uri-miss', fwdStatus: 200, stored: true } as const, 'us-1;fwd=uri-miss;fwd-status=200;stored'],
     ['0c1', { hit: true, detail: 'negative' }, '"0c1";hit;detail=negative'],

@@ -36,8 +36,36 @@ export function entityTag(manifest: Manifest): string {
   return `"${manifest.sha256}"`;
 }
 
-export function validatorsOf(manifest: Manifest): Validators {
-  return { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
+/** What every response of a manifest has in common. */
+interface Representation {
+  readonly validators: Validators;
+  readonly lastModified: string;
+  /** Of the representation, but for type and length, which a multipart body has of its own. */
+  readonly fields: readonly string[];
+}
+/** Of manifests that are in memory: the same ones are asked for again and again. */
+const representations = new WeakMap<Manifest, Representation>();
+
+function representationOf(manifest: Manifest): Representation {
+  let known = representations.get(manifest);
+  if (known === undefined) {
+    known = describe(manifest);
+    representations.set(manifest, known);
+  }
+  return known;
+}
+
+function describe(manifest: Manifest): Representation {
+  const validators = { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
+  const fields = [
+    // RFC 9530 §3: of the whole representation, also on a part of it.
+    ...['Repr-Digest', `sha-256=:${base64OfHex(manifest.sha256)}:`],
+    ...optional('Content-Encoding', manifest.contentEncoding),
+    ...optional('Content-Language', manifest.contentLanguage),
+    ...optional('Content-Disposition', manifest.contentDisposition),
+    ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
+  ];
+  return { validators, lastModified: formatHttpDate(validators.lastModifiedMs), fields };
 }
 
 /**
@@ -50,7 +78,7 @@ export function planResponse(
   extraFields: readonly string[],
   boundary: () => string,
 ): ResponsePlan {
-  const validators = validatorsOf(manifest);
+  const { validators, lastModified, fields: described } = representationOf(manifest);
   const verdict = evaluatePreconditions(method, request, validators);
   if (verdict === 'failed') return { status: 412, fields: ['ETag', validators.etag, ...extraFields, 'Content-Length', '0'], body: [] };
 
@@ -58,19 +86,12 @@ export function planResponse(
   const caching = ['ETag', validators.etag, ...cachingFields(manifest), ...extraFields];
   if (verdict === 'not-modified') return { status: 304, fields: caching, body: [] };
 
-  const representation = [...caching, 'Last-Modified', formatHttpDate(validators.lastModifiedMs), 'Accept-Ranges', 'bytes'];
+  const representation = [...caching, 'Last-Modified', lastModified, 'Accept-Ranges', 'bytes'];
   const ranges = requestedRanges(manifest, { method, fields: request }, validators);
   if (ranges === 'unsatisfiable') {
     return { status: 416, fields: [...representation, 'Content-Range', unsatisfiedRange(manifest.size), 'Content-Length', '0'], body: [] };
   }
-  representation.push(
-    // RFC 9530 §3: of the whole representation, also on a part of it.
-    ...['Repr-Digest', `sha-256=:${base64OfHex(manifest.sha256)}:`],
-    ...optional('Content-Encoding', manifest.contentEncoding),
-    ...optional('Content-Language', manifest.contentLanguage),
-    ...optional('Content-Disposition', manifest.contentDisposition),
-    ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
-  );
+  representation.push(...described);
   const { contentType, size } = manifest;
   const [range, second] = ranges ?? [];
   if (ranges === undefined || range === undefined) {

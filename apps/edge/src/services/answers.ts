@@ -7,7 +7,9 @@ import { LRUCache } from 'lru-cache';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
 import type { CacheHandling } from '../domain/cache-status.ts';
 import { type Lookup, lookUp } from '../domain/lookup.ts';
+import type { RequestResult } from '../metrics.ts';
 import type { AbsentKeys } from './absent-keys.ts';
+import type { MemoryTier } from './memory-tier.ts';
 import { OriginAwayError, type Puller } from './puller.ts';
 
 /** After a revalidation in the background has failed, how long none is tried for its key. */
@@ -17,6 +19,7 @@ const RESTING_MAX = 10_000;
 export interface AnswersParts {
   readonly index: CatalogIndex;
   readonly blobs: BlobStore;
+  readonly memory: MemoryTier;
   readonly puller: Puller;
   readonly absentKeys: AbsentKeys;
   readonly clock: Clock;
@@ -25,16 +28,13 @@ export interface AnswersParts {
   readonly caughtUpAtMs: () => number | undefined;
 }
 
-/** How a request was answered, for the metrics. */
-export type Result = 'hit' | 'miss' | 'revalidated' | 'stale' | 'absent' | 'invalid' | 'unavailable';
-
 /** What a request comes to: bytes to send, or a status without them. */
 export type Answer =
   | {
       readonly kind: 'object';
       readonly manifest: Manifest;
       readonly handling: CacheHandling;
-      readonly result: Result;
+      readonly result: RequestResult;
       readonly detached?: boolean;
     }
   | {
@@ -42,7 +42,7 @@ export type Answer =
       readonly status: 404 | 502 | 503 | 504;
       readonly message: string;
       readonly handling: CacheHandling;
-      readonly result: Result;
+      readonly result: RequestResult;
     };
 
 export type StatusAnswer = Answer & { kind: 'status' };
@@ -56,8 +56,8 @@ export class Answers {
     this.#parts = parts;
   }
 
-  /** What a visitor gets who asks for `key` with such wishes in its Cache-Control. Never rejects. */
-  async of(key: string, wishes: CacheDirectives): Promise<Answer> {
+  /** What a visitor gets who asks for `key` with such wishes in its Cache-Control; a promise of it when the origin has to be asked. Never rejects. */
+  of(key: string, wishes: CacheDirectives): Answer | Promise<Answer> {
     const lookup = this.#lookUp(key, wishes);
     if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
     if (lookup.kind === 'hit') {
@@ -71,9 +71,9 @@ export class Answers {
   }
 
   #lookUp(key: string, wishes: CacheDirectives): Lookup {
-    const { index, blobs, absentKeys, clock, caughtUpAtMs } = this.#parts;
+    const { index, blobs, memory, absentKeys, clock, caughtUpAtMs } = this.#parts;
     return lookUp(key, index.get(key), {
-      has: (sha256) => blobs.has(sha256),
+      has: (sha256) => memory.has(sha256) || blobs.has(sha256),
       isKnownAbsent: (absent) => absentKeys.has(absent),
       isDoubtful: index.isDoubtful,
       caughtUpAtMs: caughtUpAtMs(),

@@ -10,6 +10,7 @@ import { rank, refetchCost } from '../domain/value.ts';
 import { sha256Of } from '../scripted-origin.fixture.ts';
 import { ABSENT_KEYS_MAX, AbsentKeys } from './absent-keys.ts';
 import { COUNTED_MAX, DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
+import { MemoryTier } from './memory-tier.ts';
 import type { OriginPort } from './origin-port.ts';
 import { PULLS_MAX, Puller } from './puller.ts';
 import { Replica } from './replica.ts';
@@ -46,7 +47,7 @@ async function parts(origin: OriginPort, capacityBytes = 1_000_000) {
   const budget = new DiskBudget(blobs, capacityBytes);
   const absentKeys = new AbsentKeys(clock, 5_000);
   const transfers = new Transfers({ blobs, budget, origin, log, observer });
-  const replica = new Replica({ index, blobs, budget, transfers, absentKeys });
+  const replica = new Replica({ index, blobs, memory: new MemoryTier(blobs, 1_000_000), budget, transfers, absentKeys });
   const puller = new Puller({ index, replica, origin, absentKeys, clock });
   return {
     ...{ blobs, clock, index, budget, absentKeys, transfers, replica, puller },

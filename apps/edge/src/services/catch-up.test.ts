@@ -9,6 +9,7 @@ import { manifestOf } from '../domain/history.fixture.ts';
 import { AbsentKeys } from './absent-keys.ts';
 import { CatchUp } from './catch-up.ts';
 import { DiskBudget } from './disk-budget.ts';
+import { MemoryTier } from './memory-tier.ts';
 import type { ChangesPage, OriginPort } from './origin-port.ts';
 import { Replica } from './replica.ts';
 import { Transfers } from './transfers.ts';
@@ -44,7 +45,7 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
   const budget = new DiskBudget(blobs, 1_000);
   const absentKeys = new AbsentKeys(clock, 5_000);
   const transfers = new Transfers({ blobs, budget, origin, log, observer: { transferred() {}, failed() {} } });
-  const replica = new Replica({ index, blobs, budget, transfers, absentKeys });
+  const replica = new Replica({ index, blobs, memory: new MemoryTier(blobs, 1_000_000), budget, transfers, absentKeys });
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, log },
     rng: () => 0.5,

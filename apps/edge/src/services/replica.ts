@@ -14,6 +14,7 @@ import type { Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { DiskBudget } from './disk-budget.ts';
+import type { MemoryTier } from './memory-tier.ts';
 import { type Sources, TooLargeError, type Transfer, type Transfers } from './transfers.ts';
 
 type PushOutcome = Exclude<PushReply, { ok: false }>;
@@ -29,13 +30,22 @@ export interface Stored {
 export class Replica {
   readonly #index: CatalogIndex;
   readonly #blobs: BlobStore;
+  readonly #memory: MemoryTier;
   readonly #budget: DiskBudget;
   readonly #transfers: Transfers;
   readonly #absentKeys: AbsentKeys;
 
-  constructor(parts: { index: CatalogIndex; blobs: BlobStore; budget: DiskBudget; transfers: Transfers; absentKeys: AbsentKeys }) {
+  constructor(parts: {
+    index: CatalogIndex;
+    blobs: BlobStore;
+    memory: MemoryTier;
+    budget: DiskBudget;
+    transfers: Transfers;
+    absentKeys: AbsentKeys;
+  }) {
     this.#index = parts.index;
     this.#blobs = parts.blobs;
+    this.#memory = parts.memory;
     this.#budget = parts.budget;
     this.#transfers = parts.transfers;
     this.#absentKeys = parts.absentKeys;
@@ -118,6 +128,10 @@ export class Replica {
     if (change.op === 'store') this.#absentKeys.forget(change.manifest.key);
     const old = before?.manifest?.sha256;
     if (after !== undefined && old !== undefined && old !== after.manifest?.sha256 && !this.#index.needs(old)) this.#budget.demote(old);
-    for (const sha256 of purged) if (!this.#index.needs(sha256)) this.#blobs.delete(sha256);
+    for (const sha256 of purged) {
+      if (this.#index.needs(sha256)) continue;
+      this.#blobs.delete(sha256);
+      this.#memory.forget(sha256);
+    }
   }
 }
