@@ -22,7 +22,7 @@ export interface LoadOptions {
 /** Loads a URL with wrk on one core. @throws when a response was an error, so that no server is fast by failing */
 export async function load({ url, connections, seconds, core, headers = {} }: LoadOptions): Promise<Load> {
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-  const args = ['-c', String(core), 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...fields, url];
+  const args = ['-c', String(core), 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '20s', ...fields, url];
   const { stdout } = await run('taskset', args);
   const errors = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)/.exec(stdout)?.[0];
   if (errors !== undefined) throw new Error(`${url}: ${errors}`);

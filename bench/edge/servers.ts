@@ -73,7 +73,7 @@ async function startNginx(dir: string, files: string, core: number): Promise<{ p
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 events { worker_connections 4096; }
 http {
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; default_type application/octet-stream;
+  access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000000; default_type application/octet-stream;
   open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s;
   client_body_temp_path ${dir}/body; proxy_temp_path ${dir}/proxy; fastcgi_temp_path ${dir}/fastcgi; uwsgi_temp_path ${dir}/uwsgi; scgi_temp_path ${dir}/scgi;
   proxy_cache_path ${dir}/cache keys_zone=bench:64m max_size=2g inactive=1h;

@@ -30,7 +30,7 @@ export async function edge({ json, quick }: { readonly json: boolean; readonly q
     ['varnishd', '-V'],
   ] as const)
     if (!isInstalled(command, flag)) say(`${command} is not installed: its columns stay empty`);
-  const [rounds, seconds] = quick ? [1, 1] : [5, 3];
+  const [rounds, seconds] = quick ? [1, 1] : [3, 3];
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   try {
     const objects = new Map(Object.entries(OBJECTS).map(([name, size]) => [name, randomBytes(size)]));
