@@ -43,11 +43,6 @@ export class BlobReader {
     }
   }
 
-  /** Bytes `start … end` (inclusive) in pieces. */
-  async *chunks(start: number, end: number, chunkBytes = 256 * 1024): AsyncGenerator<Uint8Array> {
-    for (let offset = start; offset <= end; offset += chunkBytes) yield await this.read(offset, Math.min(chunkBytes, end - offset + 1));
-  }
-
   async close(): Promise<void> {
     this.#settleClosed();
     await this.#file?.close();

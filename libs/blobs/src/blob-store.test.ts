@@ -72,17 +72,14 @@ describe('blob store', () => {
     expect(await filesOf(scope.dir)).toEqual([sha256]);
   });
 
-  test('any range of a blob is that range of its bytes, in pieces of any size', async () => {
+  test('any range of a blob is that range of its bytes', async () => {
     await using scope = await scopedStore();
     for (const content of [SMALL, LARGE]) {
       const { sha256, size } = await scope.store.put(content);
       const reader = await scope.store.reader(sha256);
       await fc.assert(
-        fc.asyncProperty(fc.nat(size + 10), fc.nat(size + 10), fc.integer({ min: 100, max: size }), async (offset, length, chunkBytes) => {
+        fc.asyncProperty(fc.nat(size + 10), fc.nat(size + 10), async (offset, length) => {
           expect(content.subarray(offset, offset + length).equals(await reader.read(offset, length))).toBe(true);
-          const end = Math.min(offset + length, size) - 1;
-          const pieces = await Array.fromAsync(reader.chunks(offset, end, chunkBytes));
-          expect(content.subarray(offset, end + 1).equals(Buffer.concat(pieces))).toBe(true);
         }),
         { numRuns: 50 },
       );

@@ -8,3 +8,4 @@ export { readBootId } from './boot-id.ts';
 export { BlobMismatchError, BlobMissingError, DiskFullError, fromDiskError, isDiskFull } from './errors.ts';
 export type { Operate } from './operate.ts';
 export { operate } from './operate.ts';
+export { sendRange } from './send-range.ts';

@@ -1,8 +1,7 @@
 /** GET and HEAD for visitors: from the host name and the path to an object, and its response onto the wire. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
-import { BlobMissingError, BlobReader, type BlobStore } from '@sluice/blobs';
+import { BlobMissingError, BlobReader, type BlobStore, sendRange } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
 import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
@@ -230,18 +229,20 @@ export class VisitorHandler {
     if (body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES) {
       return this.#endWith(response, await reader.read(first.start, first.end - first.start + 1));
     }
-    // Ends without completing the body when the bytes cannot be read: the connection is destroyed, so nobody takes it for whole.
-    await pipeline(async function* () {
-      try {
-        for await (const chunk of chunksOf(reader, body)) {
-          metrics.sentBytes.inc(chunk.byteLength);
-          yield chunk;
-        }
-      } catch (error) {
-        metrics.brokenBodies.inc();
-        throw error;
+    try {
+      for (const piece of body) {
+        if (typeof piece === 'string') response.write(piece, 'latin1');
+        else await sendRange(reader, piece, response, (bytes) => metrics.sentBytes.inc(bytes));
       }
-    }, response);
+      response.end();
+    } catch (error) {
+      // Whoever gets a part of the body must not take it for the whole: the connection is cut.
+      const visitorLeft = response.destroyed;
+      response.destroy();
+      if (visitorLeft) return;
+      metrics.brokenBodies.inc();
+      throw error;
+    }
   }
 
   #endWith(response: ServerResponse, bytes: Uint8Array): void {
@@ -292,11 +293,4 @@ function fieldsOf({ siteFields, corsFields, vary }: Visit, own: readonly string[
   const taken = new Set(own.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase()));
   const added = siteFields.filter((_, at) => !taken.has((siteFields[at - (at % 2)] ?? '').toLowerCase()));
   return [...own, ...added, ...corsFields, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')])];
-}
-
-async function* chunksOf(reader: BlobReader, body: readonly BodyPiece[]): AsyncGenerator<Uint8Array> {
-  for (const piece of body) {
-    if (typeof piece === 'string') yield Buffer.from(piece, 'latin1');
-    else yield* reader.chunks(piece.start, piece.end);
-  }
 }

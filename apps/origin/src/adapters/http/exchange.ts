@@ -1,15 +1,13 @@
 /** One request and its answer. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { BlobReader } from '@sluice/blobs';
+import { type BlobReader, sendRange } from '@sluice/blobs';
 import { XMLBuilder } from 'fast-xml-parser';
 import { targetPath } from '../../domain/object-key.ts';
 import type { S3Error } from '../../domain/s3-error.ts';
 
 /** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
 const LINGER_MS = 10_000;
-/** Bytes of a blob that are read and written at a time. */
-const PIECE_BYTES = 256 * 1024;
 const RESOURCE_MAX_CHARACTERS = 2048;
 const xml = new XMLBuilder({});
 
@@ -79,7 +77,7 @@ export class Exchange {
   /** Sends bytes `start … end` of a blob as a body whose length was announced. When it cannot be read to its end the connection is cut, which tells the client so. */
   async send(reader: BlobReader, start: number, end: number, onSent: (bytes: number) => void = () => {}): Promise<void> {
     try {
-      await this.#sendPieces(reader, start, end, onSent);
+      await sendRange(reader, { start, end }, this.response, onSent);
       this.response.end();
     } catch (error) {
       // A reader that goes away is no failure of this side.
@@ -87,37 +85,6 @@ export class Exchange {
       this.response.destroy();
       if (!clientLeft) throw error;
     }
-  }
-
-  /** Two buffers in turn: one is filled while the other is on its way. */
-  async #sendPieces(reader: BlobReader, start: number, end: number, onSent: (bytes: number) => void): Promise<void> {
-    const bufferBytes = Math.min(PIECE_BYTES, end - start + 1);
-    let buffer = Buffer.allocUnsafeSlow(bufferBytes);
-    let other: Buffer<ArrayBuffer> | undefined;
-    let sent: Promise<void> = Promise.resolve();
-    for (let offset = start; offset <= end; offset += bufferBytes) {
-      const piece = buffer.subarray(0, Math.min(bufferBytes, end - offset + 1));
-      await reader.readInto(piece, offset);
-      await sent;
-      sent = this.#write(piece).then(() => onSent(piece.byteLength));
-      sent.catch(() => {}); // it is seen when it is awaited
-      [buffer, other] = [other ?? Buffer.allocUnsafeSlow(bufferBytes), buffer];
-    }
-    await sent;
-  }
-
-  /** Resolves when the system has taken the bytes. */
-  #write(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const { response } = this;
-      const left = (): void => reject(new Error('the client left'));
-      response.once('close', left);
-      response.write(bytes, (error) => {
-        response.off('close', left);
-        if (error) reject(error);
-        else resolve();
-      });
-    });
   }
 
   get #bodyIsComing(): boolean {
