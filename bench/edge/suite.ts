@@ -1,9 +1,10 @@
 /** An edge as an HTTP server, next to nginx and Varnish on the same core with the same objects. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeMachine, firstLine } from '../machine.ts';
+import { publish } from '../publish.ts';
 import { percentile } from '../statistics.ts';
 import { type Load, load } from './load.ts';
 import { type Case, type Report, renderReport } from './report.ts';
@@ -62,13 +63,7 @@ export async function edge({ json, quick }: { readonly json: boolean; readonly q
         servers: Object.fromEntries([...(loads.get(each) ?? [])].map(([name, samples]) => [name, medianOf(samples)])),
       })),
     };
-    if (!quick) {
-      const results = join(import.meta.dirname, '../results');
-      await mkdir(results, { recursive: true });
-      await writeFile(join(results, 'edge.json'), `${JSON.stringify(report, undefined, 2)}\n`);
-      await writeFile(join(results, 'edge.md'), renderReport(report));
-    }
-    process.stdout.write(json ? `${JSON.stringify(report)}\n` : renderReport(report));
+    await publish(report, renderReport(report), { json, quick });
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

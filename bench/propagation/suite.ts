@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeMachine, residentBytes } from '../machine.ts';
+import { publish } from '../publish.ts';
 import { eachOf, percentile, timed } from '../statistics.ts';
 import { type Row, renderReport } from './report.ts';
 import { RsyncSide } from './rsync-side.ts';
@@ -55,13 +56,7 @@ export async function propagation({ json, quick }: { readonly json: boolean; rea
     await step('one large object', () => large(sluice, rsync, sources, sizes));
 
     const report = { suite: 'propagation', machine: describeMachine(), edges: EDGES, warmUpObjects: sizes.warmUp, rows };
-    if (!quick) {
-      const results = join(import.meta.dirname, '../results');
-      await mkdir(results, { recursive: true });
-      await writeFile(join(results, 'propagation.json'), `${JSON.stringify(report, undefined, 2)}\n`);
-      await writeFile(join(results, 'propagation.md'), renderReport(report));
-    }
-    process.stdout.write(json ? `${JSON.stringify(report)}\n` : renderReport(report));
+    await publish(report, renderReport(report), { json, quick });
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -1,19 +1,16 @@
 /** The sites file: YAML → {@link Sites}, or every problem in it. */
 import { fieldValue, isBucketName, keyProblem } from '@sluice/contracts';
+import { ConfigError } from '@sluice/runtime';
 import { KEYS_MAX, SECRET_MIN_BYTES, type SigningKey } from '@sluice/signed-url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { type Site, type Sites, sitesOf } from './domain/sites/site.ts';
 
-/** The sites file cannot be used. `problems` has one line for each thing to mend. */
-export class SitesConfigError extends Error {
-  readonly problems: readonly string[];
+/** The sites file cannot be used. */
+export class SitesConfigError extends ConfigError {
   constructor(problems: readonly string[]) {
-    super(
-      `the sites file has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
-    );
+    super(problems, 'the sites file');
     this.name = 'SitesConfigError';
-    this.problems = problems;
   }
 }
 
@@ -27,6 +24,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const HOST = new RegExp(`^(?:\\*\\.)?(?:${LABEL}\\.)*${LABEL}$`);
 
+/** Of a site, or of a key. */
+const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"');
 const fieldName = z.string().regex(TOKEN, 'must be the name of a header field');
 const path = z
   .string()
@@ -58,7 +57,7 @@ const signingKey = z
 
 const signedUrls = z.strictObject({
   keys: z
-    .record(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"'), signingKey)
+    .record(id, signingKey)
     .refine(
       (keys) => Object.keys(keys).length >= 1 && Object.keys(keys).length <= KEYS_MAX,
       `must be one key, or ${KEYS_MAX} while one replaces the other`,
@@ -68,7 +67,7 @@ const signedUrls = z.strictObject({
 
 const site = z
   .strictObject({
-    name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"'),
+    name: id,
     hosts: z
       .array(z.string().toLowerCase().regex(HOST, 'must be a host name such as www.example.com or *.example.com, without scheme and port'))
       .default([]),

@@ -40,44 +40,10 @@ const TABLES = `
   CREATE TRIGGER IF NOT EXISTS blobs_delete AFTER DELETE ON blobs WHEN old.body IS NOT NULL
     BEGIN DELETE FROM bodies WHERE id = old.body; END;`;
 
+/** The first layout had the bytes beside the checksum. Where its rows wait to be taken over. */
+const FIRST_LAYOUT = 'first_layout';
 /** Rows that are taken over from the first layout in one transaction: bounds the log, and what a start that is interrupted has to do again. */
 const TAKE_OVER_ROWS = 256;
-
-/**
- * The first layout had the bytes beside the checksum. Its rows move over in slices, so the pages of one slice are free for the next and the database grows little; a start
- * that was interrupted goes on where it was.
- */
-function takeOverFirstLayout(db: DatabaseSync, transactions: Transactions): void {
-  const columnsOf = (table: string) =>
-    (db.prepare('SELECT name FROM pragma_table_info(?)').all(table) as { name: string }[]).map(({ name }) => name);
-  if (columnsOf('blobs').includes('bytes')) {
-    db.exec('BEGIN IMMEDIATE; DROP INDEX blobs_rank; DROP INDEX blobs_unsynced; ALTER TABLE blobs RENAME TO first_layout; COMMIT');
-  }
-  db.exec(TABLES);
-  if (columnsOf('first_layout').length === 0) return;
-  const select = db.prepare(`SELECT * FROM first_layout ORDER BY sha256 LIMIT ${TAKE_OVER_ROWS}`);
-  const insertBody = db.prepare('INSERT INTO bodies (bytes) VALUES (?)');
-  const insert = db.prepare('INSERT INTO blobs (sha256, size, rank, unsynced_boot, body) VALUES (?, ?, ?, ?, ?)');
-  const remove = db.prepare('DELETE FROM first_layout WHERE sha256 <= ?');
-  for (let last: string | undefined = ''; last !== undefined; ) {
-    last = transactions.run(() => {
-      const rows = select.all() as unknown as {
-        sha256: string;
-        size: number;
-        rank: number;
-        unsynced_boot: string | null;
-        bytes: Uint8Array | null;
-      }[];
-      for (const { sha256, size, rank, unsynced_boot, bytes } of rows) {
-        insert.run(sha256, size, rank, unsynced_boot, bytes === null ? null : insertBody.run(bytes).lastInsertRowid);
-      }
-      const end = rows.at(-1)?.sha256;
-      if (end !== undefined) remove.run(end);
-      return end;
-    });
-  }
-  db.exec('DROP TABLE first_layout');
-}
 
 export class BlobTable {
   readonly #db: DatabaseSync;
@@ -97,7 +63,8 @@ export class BlobTable {
     const db = openDatabase(path, durability, PAGE_BYTES);
     this.#db = db;
     this.#transactions = new Transactions(db);
-    takeOverFirstLayout(db, this.#transactions);
+    setFirstLayoutAside(db);
+    db.exec(TABLES);
     this.#selectSize = db.prepare('SELECT size FROM blobs WHERE sha256 = ?');
     this.#select = db.prepare('SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?');
     this.#insertBody = db.prepare('INSERT INTO bodies (bytes) VALUES (?)');
@@ -108,6 +75,27 @@ export class BlobTable {
     this.#selectLowest = db.prepare('SELECT sha256, size, rank FROM blobs ORDER BY rank LIMIT ?');
     this.#selectUnsynced = db.prepare('SELECT sha256 FROM blobs WHERE unsynced_boot = ? AND sha256 > ? ORDER BY sha256 LIMIT 1');
     this.#selectAfter = db.prepare('SELECT sha256, size FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?');
+    if (hasTable(db, FIRST_LAYOUT)) this.#takeOverFirstLayout();
+  }
+
+  /**
+   * Its rows move over in slices, so the pages of one slice are free for the next and the database grows little; a start that was interrupted goes on where it was.
+   */
+  #takeOverFirstLayout(): void {
+    const select = this.#db.prepare(
+      `SELECT sha256, size, rank, unsynced_boot AS unsyncedBoot, bytes FROM ${FIRST_LAYOUT} ORDER BY sha256 LIMIT ${TAKE_OVER_ROWS}`,
+    );
+    const remove = this.#db.prepare(`DELETE FROM ${FIRST_LAYOUT} WHERE sha256 <= ?`);
+    for (let last: string | undefined = ''; last !== undefined; ) {
+      last = this.transact(() => {
+        const rows = select.all() as unknown as NewBlobRow[];
+        for (const row of rows) this.insert(row);
+        const end = rows.at(-1)?.sha256;
+        if (end !== undefined) remove.run(end);
+        return end;
+      });
+    }
+    this.#db.exec(`DROP TABLE ${FIRST_LAYOUT}`);
   }
 
   get isOpen(): boolean {
@@ -185,4 +173,13 @@ export class BlobTable {
   close(): void {
     this.#db.close();
   }
+}
+
+function setFirstLayoutAside(db: DatabaseSync): void {
+  if (db.prepare("SELECT 1 FROM pragma_table_info('blobs') WHERE name = 'bytes'").get() === undefined) return;
+  db.exec(`BEGIN IMMEDIATE; DROP INDEX blobs_rank; DROP INDEX blobs_unsynced; ALTER TABLE blobs RENAME TO ${FIRST_LAYOUT}; COMMIT`);
+}
+
+function hasTable(db: DatabaseSync, name: string): boolean {
+  return db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined;
 }

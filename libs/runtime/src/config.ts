@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
-/** The environment does not describe a working app. `problems` has one line for each thing to mend. */
+/** The environment, or what `subject` names, does not describe a working app. `problems` has one line for each thing to mend. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
+  constructor(problems: readonly string[], subject = 'the configuration') {
     super(
-      `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      `${subject} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
     );
     this.name = 'ConfigError';
     this.problems = problems;

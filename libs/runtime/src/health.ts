@@ -33,29 +33,29 @@ export interface OperationsReply {
   readonly body: string;
 }
 
-/** The paths of {@link answerOperations}. */
-export const OPERATIONS_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
-
 /**
  * The three paths that every app answers: `/healthz` (alive), `/readyz` (doing its job, else 503 with the reasons) and `/metrics`
- * (Prometheus text). Returns undefined for any other path.
+ * (Prometheus text). Undefined for any other path, at once: nearly every request is for one.
  */
-export async function answerOperations(path: string, readiness: Readiness, metrics: Registry): Promise<OperationsReply | undefined> {
+export function answerOperations(path: string, readiness: Readiness, metrics: Registry): Promise<OperationsReply> | undefined {
   switch (path) {
     case '/healthz':
-      return { status: 200, contentType: 'application/json', body: '{"alive":true}\n' };
-    case '/readyz': {
-      const problems = readiness.problems();
-      const ready = Object.keys(problems).length === 0;
-      return {
-        status: ready ? 200 : 503,
-        contentType: 'application/json',
-        body: `${JSON.stringify(ready ? { ready } : { ready, problems })}\n`,
-      };
-    }
+      return Promise.resolve({ status: 200, contentType: 'application/json', body: '{"alive":true}\n' });
+    case '/readyz':
+      return Promise.resolve(readyReply(readiness));
     case '/metrics':
-      return { status: 200, contentType: metrics.contentType, body: await metrics.metrics() };
+      return metrics.metrics().then((body) => ({ status: 200, contentType: metrics.contentType, body }));
     default:
       return undefined;
   }
+}
+
+function readyReply(readiness: Readiness): OperationsReply {
+  const problems = readiness.problems();
+  const ready = Object.keys(problems).length === 0;
+  return {
+    status: ready ? 200 : 503,
+    contentType: 'application/json',
+    body: `${JSON.stringify(ready ? { ready } : { ready, problems })}\n`,
+  };
 }

@@ -13,7 +13,7 @@ export {
   readConfigOrExit,
 } from './config.ts';
 export type { OperationsReply } from './health.ts';
-export { answerOperations, OPERATIONS_PATHS, Readiness } from './health.ts';
+export { answerOperations, Readiness } from './health.ts';
 export { drainHttpServer, httpUrl } from './http.ts';
 export type { LifecycleState } from './lifecycle.ts';
 export { Lifecycle } from './lifecycle.ts';

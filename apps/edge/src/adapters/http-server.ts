@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answerOperations, drainHttpServer, type Logger, OPERATIONS_PATHS, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
@@ -80,14 +80,12 @@ async function answer(
   // An upgrade is not taken (RFC 9110 §7.8), and after one Node reads no further request from the connection.
   if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
   try {
-    const operations = OPERATIONS_PATHS.has(request.url ?? '') ? await answerOperations(request.url ?? '', readiness, registry) : undefined;
-    if (operations === undefined) {
-      // A hit in memory is answered at once; a turn of the event loop for each would cost a tenth of the requests.
-      const running = handler.handle(request, response);
-      return running === undefined ? undefined : await running;
-    }
-    response.writeHead(operations.status, ['Content-Type', operations.contentType, 'Cache-Control', 'no-store']);
-    response.end(operations.body);
+    const operations = answerOperations(request.url ?? '', readiness, registry);
+    // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
+    if (operations === undefined) return await handler.handle(request, response);
+    const { status, contentType, body } = await operations;
+    response.writeHead(status, ['Content-Type', contentType, 'Cache-Control', 'no-store']);
+    response.end(body);
   } catch (err) {
     if (response.destroyed) return; // the visitor has gone
     log.error({ err }, 'request failed');

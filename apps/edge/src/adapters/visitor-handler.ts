@@ -57,7 +57,7 @@ export class VisitorHandler {
   /** Undefined when the answer is out already, else a promise of that. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
     const { method, headers: fields, url = '/' } = request;
-    if (method === 'OPTIONS' && url === '*') return this.#end(bare(response), 204, ALLOW);
+    if (method === 'OPTIONS' && url === '*') return this.#tellAllowed(bare(response));
     const problem = request.httpVersionMajor < 1 ? 'HTTP/0.9 is not spoken here' : hostProblem(request.rawHeaders);
     if (problem !== undefined) return this.#refuse(bare(response), 400, problem);
     const target = parseTarget(url);
@@ -68,7 +68,7 @@ export class VisitorHandler {
     if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
     if (method === 'OPTIONS') {
       const isAsked = site?.cors !== undefined && isPreflight(method, fields);
-      return this.#end(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields)) : visit, 204, ALLOW);
+      return this.#tellAllowed(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields)) : visit);
     }
     if (method !== 'GET' && method !== 'HEAD') {
       return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
@@ -185,8 +185,8 @@ export class VisitorHandler {
     this.#sendStatus(visit, status, message, 'invalid', fields);
   }
 
-  #end(visit: Visit, status: 204, fields: readonly string[]): undefined {
-    visit.response.writeHead(status, fieldsOf(visit, fields)).end();
+  #tellAllowed(visit: Visit): undefined {
+    visit.response.writeHead(204, fieldsOf(visit, ALLOW)).end();
   }
 
   #plan({ request }: Reading, { manifest, handling }: Answer & { kind: 'object' }, status: 200 | 404): ResponsePlan {

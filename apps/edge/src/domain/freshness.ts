@@ -7,6 +7,7 @@
 import type { Manifest } from '@sluice/contracts';
 import { type CacheDirectives, parseCacheControl, parseHttpDate, parseTargetedCacheControl, secondsOf } from '@sluice/http-semantics';
 import type { Entry } from './entry.ts';
+import { perManifest } from './per-manifest.ts';
 
 export interface FreshnessPolicy {
   /** Seconds from the origin's word on. Infinity: until something else is heard. */
@@ -29,22 +30,13 @@ const UNLIMITED: FreshnessPolicy = {
   storable: true,
 };
 
-/** What was read of manifests that are in memory: the same ones are asked for again and again. */
-const policies = new WeakMap<Manifest, FreshnessPolicy>();
-
 /** What a publisher says about an object: in CDN-Cache-Control, else in Cache-Control and Expires. */
 export function freshnessPolicy(manifest: Manifest): FreshnessPolicy {
   const { cdnCacheControl, cacheControl, expires } = manifest;
-  if (cdnCacheControl === undefined && cacheControl === undefined && expires === undefined) return UNLIMITED;
-  let policy = policies.get(manifest);
-  if (policy === undefined) {
-    policy = readPolicy(manifest);
-    policies.set(manifest, policy);
-  }
-  return policy;
+  return cdnCacheControl === undefined && cacheControl === undefined && expires === undefined ? UNLIMITED : statedPolicy(manifest);
 }
 
-function readPolicy({ cdnCacheControl, cacheControl, expires }: Manifest): FreshnessPolicy {
+const statedPolicy = perManifest(({ cdnCacheControl, cacheControl, expires }): FreshnessPolicy => {
   const targeted = parseTargetedCacheControl(cdnCacheControl);
   const directives = targeted ?? parseCacheControl(cacheControl);
   const told = secondsOf(directives, 's-maxage') ?? secondsOf(directives, 'max-age');
@@ -56,7 +48,7 @@ function readPolicy({ cdnCacheControl, cacheControl, expires }: Manifest): Fresh
     ...staleness(directives),
     storable: !directives.has('no-store') && !directives.has('private'),
   };
-}
+});
 
 /**
  * RFC 9111 §5.2.2.2, §5.2.2.4, §5.2.2.8: what must be confirmed once it is stale is never served unconfirmed. s-maxage implies that too (§5.2.2.10), unless

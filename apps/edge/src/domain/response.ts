@@ -13,6 +13,7 @@ import {
   unsatisfiedRange,
   type Validators,
 } from '@sluice/http-semantics';
+import { perManifest } from './per-manifest.ts';
 
 /** What a response is planned for. */
 export interface ReadRequest {
@@ -43,19 +44,7 @@ interface Representation {
   /** Of the representation, but for type and length, which a multipart body has of its own. */
   readonly fields: readonly string[];
 }
-/** Of manifests that are in memory: the same ones are asked for again and again. */
-const representations = new WeakMap<Manifest, Representation>();
-
-function representationOf(manifest: Manifest): Representation {
-  let known = representations.get(manifest);
-  if (known === undefined) {
-    known = describe(manifest);
-    representations.set(manifest, known);
-  }
-  return known;
-}
-
-function describe(manifest: Manifest): Representation {
+const representationOf = perManifest((manifest): Representation => {
   const validators = { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
   const fields = [
     // RFC 9530 §3: of the whole representation, also on a part of it.
@@ -66,7 +55,7 @@ function describe(manifest: Manifest): Representation {
     ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
   ];
   return { validators, lastModified: formatHttpDate(validators.lastModifiedMs), fields };
-}
+});
 
 /**
  * Plans the response to GET or HEAD: preconditions in the order of RFC 9110 §13.2.2, then ranges (§14.2).
