@@ -4,26 +4,41 @@ import { join } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
-import { type Clock, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import {
+  answerOperations,
+  type Clock,
+  httpUrl,
+  Lifecycle,
+  type Logger,
+  type OperationsReply,
+  Readiness,
+  type Rng,
+  systemClock,
+  systemRng,
+} from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
-import { startHttpServer } from './adapters/http-server.ts';
+import { CONNECTIONS_MAX } from './adapters/http-server.ts';
+import { IndexStamps } from './adapters/index-stamps.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
+import { ReplicaState } from './adapters/replica-state.ts';
+import type { CounterName } from './adapters/serving-counters.ts';
+import { ServingThreads } from './adapters/serving-threads.ts';
 import { followSitesFile } from './adapters/sites-file.ts';
-import { VisitorHandler } from './adapters/visitor-handler.ts';
 import type { EdgeConfig } from './config.ts';
 import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
-import { AbsentKeys } from './services/absent-keys.ts';
-import { Answers } from './services/answers.ts';
 import { CatchUp } from './services/catch-up.ts';
+import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
-import { MemoryTier } from './services/memory-tier.ts';
+import { Fills } from './services/fills.ts';
 import { awaitedOrigin } from './services/origin-port.ts';
 import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
+import { ServingDesk } from './services/serving-desk.ts';
+import { SharedMemory } from './services/shared-memory.ts';
 import { Transfers } from './services/transfers.ts';
 
 const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
@@ -56,10 +71,16 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   lifecycle.onStop('sites', () => sites.stop());
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
-  const blobs = await BlobStore.open({ dir: join(config.EDGE_DATA_DIR, 'blobs'), durability: 'relaxed', ...withOperate });
+  const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
+  const blobs = await BlobStore.open({ dir: blobsDir, durability: 'relaxed', ...withOperate });
   lifecycle.onStop('blobs', () => blobs.close());
-  const index = new CatalogIndex({ dir: config.EDGE_DATA_DIR, region: config.EDGE_REGION, nowMs: () => clock.nowMs(), ...withOperate });
+  const stamps = new IndexStamps();
+  const index = new CatalogIndex({
+    ...{ dir: config.EDGE_DATA_DIR, region: config.EDGE_REGION, nowMs: () => clock.nowMs(), stamps },
+    ...withOperate,
+  });
   lifecycle.onStop('index', () => index.close());
+  const state = new ReplicaState();
 
   const checkpointer = startCheckpointer([blobs.databasePath, index.databasePath], CHECKPOINT_MS, (err) =>
     log.error({ err }, 'checkpoint failed'),
@@ -69,22 +90,35 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const origin = awaitedOrigin();
   const budget = new DiskBudget(blobs, config.EDGE_CAPACITY_BYTES);
   budget.evictTo(config.EDGE_CAPACITY_BYTES);
-  const absentKeys = new AbsentKeys(clock, config.EDGE_NEGATIVE_TTL_MS);
-  const transfers = new Transfers({ blobs, budget, origin, log, observer: transferObserver(metrics) });
-  const memory = new MemoryTier(blobs, config.EDGE_MEMORY_BYTES);
-  const replica = new Replica({ index, blobs, memory, budget, transfers, absentKeys });
-  const puller = new Puller({ index, replica, origin, absentKeys, clock });
+  const observer = transferObserver(metrics);
+  const fills = new Fills({
+    ...{ blobs, origin },
+    began: (fill) => serving.publish({ kind: 'fill', fill }),
+    ended: (sha256) => serving.publish({ kind: 'filled', sha256 }),
+  });
+  const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
+  const detached = new DetachedBlobs({ blobs, origin, observer });
+  const memory = new SharedMemory(
+    config.EDGE_MEMORY_BYTES,
+    (sha256) => blobs.has(sha256),
+    (change) => serving.publish({ kind: 'memory', changes: [change] }),
+  );
+  const replica = new Replica({ index, blobs, memory, budget, transfers });
+  const puller = new Puller({ index, replica, fills, origin, clock });
   const refill = new Refill({ index, blobs, budget, transfers, log });
+  const noteState = (): void => state.set({ caughtUpAtMs: catchUp.completedAtMs, isDoubtful: index.isDoubtful });
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, rng, log },
     intervalMs: config.EDGE_CATCH_UP_INTERVAL_MS,
     onCompleted: (changes) => {
+      noteState();
       metrics.catchUps.inc();
       metrics.caughtUpChanges.inc(changes);
       refill.start();
     },
     onFailed: () => metrics.catchUpFailures.inc(),
   });
+  noteState();
   readiness.require('catch-up', () => (catchUp.completedAtMs === undefined ? 'has not caught up with the origin yet' : undefined));
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'is stopping'));
 
@@ -97,35 +131,42 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   let bus: Bus | undefined;
   lifecycle.onStop('bus', () => bus?.close());
 
-  const caughtUpAtMs = (): number | undefined => catchUp.completedAtMs;
-  const answers = new Answers({ index, blobs, memory, puller, absentKeys, clock, log, caughtUpAtMs });
-  const handler = new VisitorHandler({
-    ...{ index, blobs, memory, budget, answers, transfers, clock, metrics, caughtUpAtMs },
-    sites: () => sites.current,
-    edgeId: config.EDGE_ID,
+  const operations = async (path: string) => (await answerOperations(path, readiness, metrics.registry)) as OperationsReply;
+  const threads = config.EDGE_SERVING_THREADS;
+  const serving: ServingThreads = new ServingThreads({
+    ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },
+    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, operations }),
+    setup: {
+      ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
+      ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, sites: sites.current },
+      ...{ stamps: stamps.buffer, state: state.buffer },
+      ...{ trialBytes: memory.trialBytes / Math.max(1, threads), uses: memory.uses, memoryFull: memory.full },
+    },
+    current: () => [
+      { kind: 'sites', sites: sites.current },
+      { kind: 'memory', changes: memory.current() },
+      ...fills.readable.map((fill) => ({ kind: 'fill', fill }) as const),
+    ],
   });
-  const http = await startHttpServer({
-    ...{ handler, readiness, log },
-    host: config.EDGE_HOST,
-    port: config.EDGE_PORT,
-    registry: metrics.registry,
-  });
-  lifecycle.onStop('http', () => http.stop());
-  log.info({ host: config.EDGE_HOST, port: http.port, region: config.EDGE_REGION }, 'listening');
+  readiness.require('serving', () => (serving.missing === 0 ? undefined : `${serving.missing} serving threads have ended`));
+  sites.onChange((current) => serving.publish({ kind: 'sites', sites: current }));
+  await serving.start();
+  lifecycle.onStop('http', () => serving.drain());
+  log.info({ host: config.EDGE_HOST, port: serving.port, region: config.EDGE_REGION, threads }, 'listening');
 
   const instance = randomUUID();
   const report = (draining: boolean): EdgeReport => ({
     id: config.EDGE_ID,
     instance,
     region: config.EDGE_REGION,
-    url: config.EDGE_URL ?? httpUrl(config.EDGE_HOST, http.port),
+    url: config.EDGE_URL ?? httpUrl(config.EDGE_HOST, serving.port),
     catalogVersion: index.watermark,
     objects: index.objects,
     bytes: blobs.totals.bytes,
     capacityBytes: config.EDGE_CAPACITY_BYTES,
     draining,
   });
-  observeState(metrics, { index, blobs, memory, budget, transfers, catchUp, clock });
+  observeState(metrics, { index, blobs, memory, budget, transfers, catchUp, serving, clock });
 
   /** Everything that needs the broker; runs when it is there for the first time. */
   const joinNetwork = async (): Promise<void> => {
@@ -153,7 +194,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   };
   void joinNetwork().catch((err) => log.error({ err }, 'could not join'));
 
-  return { port: http.port, lifecycle };
+  return { port: serving.port, lifecycle };
 }
 
 async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {
@@ -185,22 +226,26 @@ function observeState(
     budget,
     transfers,
     catchUp,
+    serving,
     clock,
   }: {
     index: CatalogIndex;
     blobs: BlobStore;
-    memory: MemoryTier;
+    memory: SharedMemory;
     budget: DiskBudget;
     transfers: Transfers;
     catchUp: CatchUp;
+    serving: ServingThreads;
     clock: Clock;
   },
 ): void {
+  const counted = (name: CounterName): number => serving.counters.reduce((sum, counters) => sum + counters.get(name), 0);
+  metrics.observeServing(counted);
   metrics.observe('objects', 'Keys with a manifest.', () => index.objects);
   metrics.observe('open_invalidations', 'Invalidations kept for versions that may still arrive.', () => index.openInvalidations);
   metrics.observe('blobs', 'Blobs held.', () => blobs.totals.count);
   metrics.observe('blob_bytes', 'Content bytes held.', () => blobs.totals.bytes);
-  metrics.observe('memory_bytes', 'Content bytes held in memory above the disk.', () => memory.sizeBytes);
+  metrics.observe('memory_bytes', 'Content bytes held in memory above the disk.', () => memory.sizeBytes + counted('trialBytes'));
   metrics.observe('capacity_bytes', 'Most content bytes that may be held.', () => budget.capacityBytes);
   metrics.observe('evicted_bytes', 'Content bytes dropped to make room, since the start.', () => budget.evicted.bytes);
   metrics.observe('pending_transfers', 'Transfers under way or waiting.', () => transfers.pending);

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { edgeId, region } from '@sluice/contracts';
 import { bytesVariable, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
@@ -27,6 +27,8 @@ export const edgeVariables = z.strictObject({
   EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),
   /** Most bytes of content kept in memory above the disk; 0 for none. */
   EDGE_MEMORY_BYTES: bytesVariable.default(256 * 1024 ** 2),
+  /** Threads that answer visitors, apart from the one that keeps this edge's copy; 0: none, visitors share that one. Default: a core each, but one for that one. */
+  EDGE_SERVING_THREADS: integerVariable(0, 64).default(Math.max(1, availableParallelism() - 1)),
   /** How often the edge asks what changed, when nothing makes it ask earlier. */
   EDGE_CATCH_UP_INTERVAL_MS: integerVariable(100, 3_600_000).default(30_000),
   /** How long a 404 of the origin is remembered. */

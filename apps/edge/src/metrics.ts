@@ -1,4 +1,4 @@
-import { counter, createMetrics, gauge, type Registry } from '@sluice/runtime';
+import { countedElsewhere, counter, createMetrics, gauge, type Registry } from '@sluice/runtime';
 
 /** How a request was answered. */
 export const REQUEST_RESULTS = ['hit', 'miss', 'revalidated', 'stale', 'absent', 'invalid', 'unavailable'] as const;
@@ -7,17 +7,8 @@ export type RequestResult = (typeof REQUEST_RESULTS)[number];
 /** The edge's own counters; an operator alerts on `*_failures_total`, on the age of the last catch-up and on a low hit share. */
 export function edgeMetrics() {
   const registry: Registry = createMetrics('edge');
-  const requestsTotal = counter(registry, 'sluice_edge_requests_total', 'Requests by how they were answered.', 'result', REQUEST_RESULTS);
-  // Found once: looking a label up for each request takes longer than counting.
-  const requests = Object.fromEntries(REQUEST_RESULTS.map((result) => [result, requestsTotal.labels(result)])) as Record<
-    RequestResult,
-    { inc(): void }
-  >;
   return {
     registry,
-    countRequest: (result: RequestResult): void => requests[result].inc(),
-    sentBytes: counter(registry, 'sluice_edge_sent_bytes_total', 'Body bytes sent to visitors.'),
-    brokenBodies: counter(registry, 'sluice_edge_broken_bodies_total', 'Bodies cut off because the bytes could not be read.'),
     pushes: counter(registry, 'sluice_edge_pushes_total', 'Pushed commands by outcome.', 'outcome', [
       'stored',
       'metadata',
@@ -37,6 +28,18 @@ export function edgeMetrics() {
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
     catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
     caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),
+    /** Registers what serving threads count in numbers of their own. */
+    observeServing: (read: (name: RequestResult | 'sentBytes' | 'brokenBodies') => number): void => {
+      countedElsewhere(registry, 'sluice_edge_requests_total', 'Requests by how they were answered.', () =>
+        REQUEST_RESULTS.map((result) => ({ labels: { result }, value: read(result) })),
+      );
+      countedElsewhere(registry, 'sluice_edge_sent_bytes_total', 'Body bytes sent to visitors.', () => [
+        { labels: {}, value: read('sentBytes') },
+      ]);
+      countedElsewhere(registry, 'sluice_edge_broken_bodies_total', 'Bodies cut off because the bytes could not be read.', () => [
+        { labels: {}, value: read('brokenBodies') },
+      ]);
+    },
     /** Registers a value that is read when the metrics are asked for. */
     observe: (name: string, help: string, read: () => number) => gauge(registry, `sluice_edge_${name}`, help, read),
   };

@@ -50,6 +50,8 @@ export class Scene implements AsyncDisposable {
         EDGE_PORT: '0',
         EDGE_DATA_DIR: this.#dir.path,
         EDGE_CATCH_UP_INTERVAL_MS: '600000',
+        // On this thread, so that a test can set its clock.
+        EDGE_SERVING_THREADS: '0',
         ...this.#variables,
       },
       [],
@@ -69,6 +71,10 @@ export class Scene implements AsyncDisposable {
   async wipeEdge(): Promise<void> {
     await this.stopEdge();
     await rm(this.#dir.path, { recursive: true });
+  }
+  /** The edge's data directory. */
+  get dir(): string {
+    return this.#dir.path;
   }
   url(path: string): string {
     return `http://127.0.0.1:${this.edge?.port}/${path}`;

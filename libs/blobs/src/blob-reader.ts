@@ -1,23 +1,18 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { BlobRef } from './blob-ref.ts';
+import type { ByteSource } from './byte-source.ts';
 import { BlobMismatchError } from './errors.ts';
 
 /** An open blob. */
-export class BlobReader {
+export class BlobReader implements ByteSource {
   readonly ref: BlobRef;
   readonly #bytes: Uint8Array | undefined;
   readonly #file: FileHandle | undefined;
-  /** Resolves when it is closed. */
-  readonly closed: Promise<void>;
-  readonly #settleClosed: () => void;
 
   constructor(ref: BlobRef, bytes: Uint8Array | undefined, file: FileHandle | undefined) {
     this.ref = ref;
     this.#bytes = bytes;
     this.#file = file;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.closed = promise;
-    this.#settleClosed = resolve;
   }
 
   /** Bytes `offset … offset+length-1`, fewer at the end of the blob. @throws {BlobMismatchError} when the file is shorter than its row says */
@@ -44,7 +39,6 @@ export class BlobReader {
   }
 
   async close(): Promise<void> {
-    this.#settleClosed();
     await this.#file?.close();
   }
 }

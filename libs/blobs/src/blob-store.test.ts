@@ -4,7 +4,17 @@ import { DatabaseSync } from 'node:sqlite';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BlobMismatchError, BlobMissingError, BlobStore, DiskFullError, INLINE_MAX_BYTES, type Operate } from './mod.ts';
+import {
+  BlobMismatchError,
+  BlobMissingError,
+  BlobStore,
+  BlobView,
+  DiskFullError,
+  GrowingReader,
+  Growth,
+  INLINE_MAX_BYTES,
+  type Operate,
+} from './mod.ts';
 import { checkStore, contentOf, filesOf, sha256Of } from './store-check.ts';
 
 const SIZES = [0, 1, INLINE_MAX_BYTES - 1, INLINE_MAX_BYTES, INLINE_MAX_BYTES + 1, 3 * INLINE_MAX_BYTES + 7];
@@ -386,14 +396,77 @@ describe('a file that somebody else wrote', () => {
     expect([scope.store.totals.count, await readdir(join(scope.dir, 'incoming'))]).toEqual([0, []]);
   });
 
-  test('can be read without being kept, and vanishes with its reader', async () => {
+  test.each([0, 1, 700_000])('is finished here after %s bytes of it, verified as a whole', async (begun) => {
+    await using scope = await scopedStore();
+    const content = contentOf(3_000_000, 3);
+    const whole = { sha256: sha256Of(content), size: content.byteLength };
+    const file = scope.store.incoming();
+    if (begun > 0) {
+      // More than it has told of: what is behind that counts for nothing.
+      await writeFile(file.path, Buffer.concat([content.subarray(0, begun), Buffer.alloc(50, 1)]));
+      file.growth.advanceTo(begun);
+    }
+    for (let from = begun; from < content.byteLength; from += 999_999) await file.append(content.subarray(from, from + 999_999));
+    await expect(file.verify({ ...whole, sha256: ref.sha256 })).rejects.toThrow(BlobMismatchError);
+    await file.verify(whole);
+    await file.adopt(whole);
+    await file.discard();
+    expect(Buffer.from(await scope.store.readAll(whole.sha256)).equals(content)).toBe(true);
+  });
+
+  test('is read while it grows, its last bytes when it is verified, and not at all when it is dropped', async () => {
     await using scope = await scopedStore();
     const file = scope.store.incoming();
-    await writeFile(file.path, LARGE);
-    const reader = await file.open(ref);
-    await file.discard();
-    expect(Buffer.from(await reader.read(0, ref.size)).equals(LARGE)).toBe(true);
+    await file.append(LARGE.subarray(0, 1_000));
+    const growth = new Growth(file.growth.buffer);
+    const reader = (await GrowingReader.open(file.path, ref, growth)) as GrowingReader;
+    expect(Buffer.from(await reader.read(0, 1_000)).equals(LARGE.subarray(0, 1_000))).toBe(true);
+    const order: string[] = [];
+    const read = async (name: string, offset: number, length: number) => {
+      const bytes = await reader.read(offset, length);
+      order.push(name);
+      return Buffer.from(bytes);
+    };
+    const middle = read('middle', 1_000, 10_000);
+    const end = read('end', LARGE.byteLength - 10, 10);
+    await file.append(LARGE.subarray(1_000));
+    order.push('written');
+    expect((await middle).equals(LARGE.subarray(1_000, 11_000))).toBe(true);
+    await file.verify(ref);
+    expect((await end).equals(LARGE.subarray(-10))).toBe(true);
+    expect(order.at(-1)).toBe('end');
     await reader.close();
-    expect([scope.store.totals.count, await readdir(join(scope.dir, 'incoming'))]).toEqual([0, []]);
+
+    const dropped = scope.store.incoming();
+    await dropped.append(LARGE.subarray(0, 10));
+    const late = (await GrowingReader.open(dropped.path, ref, dropped.growth)) as GrowingReader;
+    const never = expect(late.read(0, 100)).rejects.toThrow(BlobMismatchError);
+    await dropped.discard();
+    await never;
+    await late.close();
+    expect(await GrowingReader.open(dropped.path, ref, dropped.growth)).toBeUndefined();
+  });
+});
+
+describe('a view from elsewhere', () => {
+  test('sees what is stored, at once, and what is gone; a missing file is told', async () => {
+    await using scope = await scopedStore({ durability: 'relaxed' });
+    const missing: string[] = [];
+    const view = new BlobView(scope.dir, (sha256) => missing.push(sha256));
+    const [small, large] = [await scope.store.put(SMALL), await scope.store.put(LARGE)];
+    expect([view.has(small.sha256), view.has(large.sha256)]).toEqual([true, true]);
+    expect(Buffer.from(view.readNow(small.sha256) ?? []).equals(SMALL)).toBe(true);
+    expect(view.readNow(large.sha256)).toBeUndefined();
+    expect(Buffer.from(await view.readAll(large.sha256)).equals(LARGE)).toBe(true);
+    const reader = await view.reader(large.sha256);
+    scope.store.delete(large.sha256);
+    await expect(view.reader(large.sha256)).rejects.toThrow(BlobMissingError);
+    expect(Buffer.from(await reader.read(0, LARGE.byteLength)).equals(LARGE)).toBe(true);
+    await reader.close();
+    const again = await scope.store.put(LARGE);
+    await rm(join(scope.dir, 'files', again.sha256.slice(0, 2), again.sha256));
+    await expect(view.reader(again.sha256)).rejects.toThrow(BlobMissingError);
+    expect(missing).toEqual([again.sha256]);
+    view.close();
   });
 });

@@ -9,19 +9,20 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { databasePathIn, filePathIn } from './blob-paths.ts';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
 import { type BlobRow, BlobTable } from './blob-table.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { readBootId } from './boot-id.ts';
 import { BlobMismatchError, BlobMissingError, fromDiskError } from './errors.ts';
+import { IncomingFile } from './incoming-file.ts';
 import { KeyLock } from './key-lock.ts';
 import { type Operate, operate as operatePlainly } from './operate.ts';
 
 /** Files are spread over one directory for each first byte of their name. */
 const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-const DATABASE = 'blobs.db';
 /** How long the files of a relaxed store may wait for their sync. */
 const SYNC_DELAY_MS = 2_000;
 
@@ -41,14 +42,6 @@ interface PendingRow {
   readonly rank: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
-}
-
-/** See {@link BlobStore.incoming}. */
-export interface IncomingFile {
-  readonly path: string;
-  adopt(ref: BlobRef, rank?: number): Promise<void>;
-  open(ref: BlobRef): Promise<BlobReader>;
-  discard(): Promise<void>;
 }
 
 export class BlobStore {
@@ -107,7 +100,7 @@ export class BlobStore {
 
   /** Where the database is, for a checkpointer. */
   get databasePath(): string {
-    return join(this.#dir, DATABASE);
+    return databasePathIn(this.#dir);
   }
 
   /** What is held: blobs, and their bytes. */
@@ -185,30 +178,14 @@ export class BlobStore {
     });
   }
 
-  /**
-   * A place for a file that somebody else writes. `adopt` makes it a blob: the caller has verified that it has exactly these bytes. `open` reads it
-   * without keeping it: it vanishes with the reader. `discard` drops it; harmless after the others.
-   */
+  /** A file that is to become a large blob, written here or by somebody else. `discard` it in the end; harmless after `adopt`. */
   incoming(): IncomingFile {
     const path = join(this.#dir, 'incoming', randomUUID());
-    return {
-      path,
-      adopt: async (ref, rank = 0) => {
-        if ((await stat(path)).size !== ref.size) throw new BlobMismatchError(`the file does not have ${ref.size} bytes`);
-        if (this.#durable) await this.#syncPath('BLOB_COMMIT:SYNC', path);
-        await this.#files
-          .run(ref.sha256, () => this.#commitFile(ref, path, rank))
-          .catch((error: unknown) => {
-            throw fromDiskError(error);
-          });
-      },
-      open: async (ref) => {
-        const file = await open(path, 'r');
-        await rm(path, { force: true });
-        return new BlobReader(ref, undefined, file);
-      },
-      discard: () => rm(path, { force: true }),
-    };
+    return new IncomingFile(path, this.#operate, async (ref, rank) => {
+      if ((await stat(path)).size !== ref.size) throw new BlobMismatchError(`the file does not have ${ref.size} bytes`);
+      if (this.#durable) await this.#syncPath('BLOB_COMMIT:SYNC', path);
+      await this.#files.run(ref.sha256, () => this.#commitFile(ref, path, rank));
+    });
   }
 
   async #commitFile(ref: BlobRef, temporaryPath: string, rank: number): Promise<void> {
@@ -388,6 +365,6 @@ export class BlobStore {
   }
 
   #pathOf(sha256: string): string {
-    return join(this.#dir, 'files', sha256.slice(0, 2), sha256);
+    return filePathIn(this.#dir, sha256);
   }
 }

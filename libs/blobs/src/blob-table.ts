@@ -45,6 +45,11 @@ const FIRST_LAYOUT = 'first_layout';
 /** Rows that are taken over from the first layout in one transaction: bounds the log, and what a start that is interrupted has to do again. */
 const TAKE_OVER_ROWS = 256;
 
+/** Bytes of a blob. */
+export const SELECT_SIZE = 'SELECT size FROM blobs WHERE sha256 = ?';
+/** A {@link BlobRow}. */
+export const SELECT_ROW = 'SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?';
+
 export class BlobTable {
   readonly #db: DatabaseSync;
   readonly #transactions: Transactions;
@@ -65,8 +70,8 @@ export class BlobTable {
     this.#transactions = new Transactions(db);
     setFirstLayoutAside(db);
     db.exec(TABLES);
-    this.#selectSize = db.prepare('SELECT size FROM blobs WHERE sha256 = ?');
-    this.#select = db.prepare('SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?');
+    this.#selectSize = db.prepare(SELECT_SIZE);
+    this.#select = db.prepare(SELECT_ROW);
     this.#insertBody = db.prepare('INSERT INTO bodies (bytes) VALUES (?)');
     this.#insert = db.prepare('INSERT INTO blobs (sha256, size, rank, unsynced_boot, body) VALUES (?, ?, ?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM blobs WHERE sha256 = ?');

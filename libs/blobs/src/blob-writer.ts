@@ -1,6 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
 import { BlobMismatchError, fromDiskError } from './errors.ts';
 import type { Operate } from './operate.ts';
@@ -112,19 +111,6 @@ export class BlobWriter {
     }
     this.#ended = true;
     return ref;
-  }
-
-  /**
-   * Verifies the bytes and opens them without making them part of the store: they vanish when the reader is closed.
-   * @throws {BlobMismatchError}
-   */
-  async finishDetached(expected: BlobRef): Promise<BlobReader> {
-    const ref = await this.#verify(expected);
-    if (this.#file === undefined) return new BlobReader(ref, Buffer.concat(this.#buffered), undefined);
-    await this.#flush();
-    const file = await open(this.#options.temporaryPath, 'r');
-    await this.discard();
-    return new BlobReader(ref, undefined, file);
   }
 
   async #verify(expected: BlobRef | undefined): Promise<BlobRef> {

@@ -1,6 +1,6 @@
 /** Bytes of a blob onto a stream, through two buffers in turn: one is filled while the other is on its way. */
 import type { Writable } from 'node:stream';
-import type { BlobReader } from './blob-reader.ts';
+import type { ByteSource } from './byte-source.ts';
 
 /** Bytes that are read and written at a time. Pieces that are made and collected for each read cost a fifth of all the time (decision 0007). */
 const PIECE_BYTES = 256 * 1024;
@@ -10,7 +10,7 @@ const PIECE_BYTES = 256 * 1024;
  * @throws what reading failed with, or, when the stream is closed meanwhile, an error; then `to.destroyed` is true
  */
 export async function sendRange(
-  reader: BlobReader,
+  reader: ByteSource,
   { start, end }: { readonly start: number; readonly end: number },
   to: Writable,
   onSent: (bytes: number) => void = () => {},

@@ -33,6 +33,13 @@ export interface OperationsReply {
   readonly body: string;
 }
 
+const OPERATIONS_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+
+/** Whether {@link answerOperations} answers this path. */
+export function isOperationsPath(path: string): boolean {
+  return OPERATIONS_PATHS.has(path);
+}
+
 /**
  * The three paths that every app answers: `/healthz` (alive), `/readyz` (doing its job, else 503 with the reasons) and `/metrics`
  * (Prometheus text). Undefined for any other path, at once: nearly every request is for one.

@@ -24,6 +24,25 @@ export function counter<Label extends string>(
   return created;
 }
 
+/** A counter whose numbers are kept somewhere else, and read when they are asked for. They must never go back. */
+export function countedElsewhere(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[],
+): void {
+  const created = new Counter({
+    name,
+    help,
+    labelNames: [...new Set(read().flatMap(({ labels }) => Object.keys(labels)))],
+    registers: [registry],
+    collect() {
+      created.reset();
+      for (const { labels, value } of read()) created.inc({ ...labels }, value);
+    },
+  });
+}
+
 /** A gauge that is read when it is asked for. */
 export function gauge(registry: Registry, name: string, help: string, read: () => number): Gauge {
   return new Gauge({

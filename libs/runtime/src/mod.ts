@@ -13,10 +13,10 @@ export {
   readConfigOrExit,
 } from './config.ts';
 export type { OperationsReply } from './health.ts';
-export { answerOperations, Readiness } from './health.ts';
+export { answerOperations, isOperationsPath, Readiness } from './health.ts';
 export { drainHttpServer, httpUrl } from './http.ts';
 export type { LifecycleState } from './lifecycle.ts';
 export { Lifecycle } from './lifecycle.ts';
 export type { Logger } from './logger.ts';
 export { createLogger } from './logger.ts';
-export { Counter, counter, createMetrics, durationHistogram, Gauge, gauge, Histogram, Registry } from './metrics.ts';
+export { Counter, countedElsewhere, counter, createMetrics, durationHistogram, Gauge, gauge, Histogram, Registry } from './metrics.ts';

@@ -3,5 +3,5 @@ export type { Checkpointer } from './checkpointer.ts';
 export { startCheckpointer } from './checkpointer.ts';
 export { DataDirInUseError, lockDataDir } from './data-dir-lock.ts';
 export type { Durability } from './open-database.ts';
-export { openDatabase } from './open-database.ts';
+export { openDatabase, openForReading } from './open-database.ts';
 export { Transactions } from './transactions.ts';

@@ -22,3 +22,10 @@ export function openDatabase(path: string, durability: Durability, pageBytes = 4
   `);
   return db;
 }
+
+/** Opens a database that another thread or process has open for writing. Sees each commit when it has returned there. */
+export function openForReading(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { readOnly: true });
+  db.exec('PRAGMA busy_timeout = 5000');
+  return db;
+}

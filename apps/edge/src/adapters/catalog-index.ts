@@ -13,6 +13,8 @@ import { describeSelector, type Manifest, type Selector } from '@sluice/contract
 import { openDatabase, Transactions } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
+import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
+import { IndexStamps } from './index-stamps.ts';
 
 /** Entries kept parsed in memory. */
 const CACHE_MAX_ENTRIES = 10_000;
@@ -32,18 +34,6 @@ export interface IndexEffect {
   readonly purged: readonly string[];
 }
 
-interface EntryRow {
-  key: string;
-  version: number;
-  placement: Entry['placement'];
-  manifest: string | null;
-  sha256: string | null;
-  confirmed_at: number;
-  stale_at: number;
-  purged_at: number;
-  known_at_ms: number;
-}
-
 interface Pending {
   readonly change: IndexChange;
   readonly resolve: (effect: IndexEffect) => void;
@@ -55,6 +45,8 @@ export interface CatalogIndexOptions {
   readonly region: string;
   readonly nowMs: () => number;
   readonly operate?: Operate;
+  /** Told of each change, for readers in other threads. */
+  readonly stamps?: IndexStamps;
   /** @default INVALIDATIONS_MAX */
   readonly invalidationsMax?: number;
   /** @default the machine's */
@@ -76,6 +68,9 @@ export class CatalogIndex {
   readonly #deleteTags: StatementSync;
   readonly #insertListed: StatementSync;
   readonly #markings = new Map<string, StatementSync>();
+  readonly #stamps: IndexStamps;
+  /** What the transaction under way has changed. */
+  #changed: Set<string> | 'all' = new Set();
   readonly #cache = new LRUCache<string, Entry>({ max: CACHE_MAX_ENTRIES });
   #pending: Pending[] = [];
   #invalidations = new Map<string, Invalidation>();
@@ -87,6 +82,7 @@ export class CatalogIndex {
   constructor(options: CatalogIndexOptions) {
     this.#options = options;
     this.#operate = options.operate ?? operatePlainly;
+    this.#stamps = options.stamps ?? new IndexStamps();
     this.#bootId = (options.readBootId ?? readBootId)();
     mkdirSync(options.dir, { recursive: true });
     this.#db = openDatabase(this.databasePath, 'relaxed');
@@ -113,7 +109,7 @@ export class CatalogIndex {
       CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
       CREATE TEMP TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID;
     `);
-    this.#select = this.#db.prepare('SELECT * FROM entries WHERE key = ?');
+    this.#select = this.#db.prepare(SELECT_ENTRY);
     this.#upsert = this.#db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#setMeta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)');
     this.#insertInvalidation = this.#db.prepare(
@@ -244,15 +240,27 @@ export class CatalogIndex {
 
   #transaction<Result>(label: string, work: () => Result): Result {
     return this.#operate(label, () => {
+      let settle = (): void => {};
+      this.#changed = new Set();
       try {
-        return this.#transactions.run(work);
+        return this.#transactions.run(() => {
+          const result = work();
+          settle = this.#stamps.change(this.#changed);
+          return result;
+        });
       } catch (error) {
         // What the failed transaction left in memory is not what the disk holds.
         this.#cache.clear();
         this.#load();
         throw error;
+      } finally {
+        settle();
       }
     });
+  }
+
+  #noteChanged(key: string): void {
+    if (this.#changed !== 'all') this.#changed.add(key);
   }
 
   #applyNow(change: IndexChange): IndexEffect {
@@ -293,6 +301,7 @@ export class CatalogIndex {
     for (const tag of newTags) this.#insertTag.run(tag, key);
     this.#objects += (manifest === undefined ? 0 : 1) - (before?.manifest === undefined ? 0 : 1);
     this.#cache.set(key, after);
+    this.#noteChanged(key);
   }
 
   /** `afterInvalidation` for all entries at once; the conformance test holds the two together. */
@@ -301,8 +310,13 @@ export class CatalogIndex {
     const { selector, version, mode } = invalidation;
     const { where, value } = coverage(selector);
     const changed = this.#marking(where).all({ version, mode, ...value }) as { sha256: string }[];
-    if ('key' in selector) this.#cache.delete(selector.key);
-    else if (changed.length > 0) this.#cache.clear();
+    if ('key' in selector) {
+      this.#cache.delete(selector.key);
+      this.#noteChanged(selector.key);
+    } else if (changed.length > 0) {
+      this.#cache.clear();
+      this.#changed = 'all';
+    }
     return { before: undefined, after: undefined, purged: mode === 'purge' ? changed.map(({ sha256 }) => sha256) : [] };
   }
 
@@ -354,7 +368,10 @@ export class CatalogIndex {
       const forgotten = this.#db.prepare('DELETE FROM entries WHERE manifest IS NULL AND version <= ? RETURNING key').all(version) as {
         key: string;
       }[];
-      for (const { key } of forgotten) this.#cache.delete(key);
+      for (const { key } of forgotten) {
+        this.#cache.delete(key);
+        this.#noteChanged(key);
+      }
       this.#watermark = version;
       this.#catalogId = catalogId;
       if (complete) this.#doubtful = false;
@@ -377,6 +394,7 @@ export class CatalogIndex {
         this.#db.prepare('DELETE FROM entries WHERE key = ?').run(key);
         this.#db.prepare('DELETE FROM entry_tags WHERE key = ?').run(key);
         this.#cache.delete(key);
+        this.#noteChanged(key);
         if (manifest !== null) this.#objects -= 1;
       }
       this.#db.exec('DELETE FROM listed');
@@ -415,17 +433,4 @@ function coverage(selector: Selector): { where: string; value: Record<string, st
   }
   if ('tag' in selector) return { where: 'key IN (SELECT key FROM entry_tags WHERE tag = :tag)', value: { tag: selector.tag } };
   return { where: 'TRUE', value: {} };
-}
-
-function fromRow(row: EntryRow): Entry {
-  return {
-    key: row.key,
-    version: row.version,
-    placement: row.placement,
-    manifest: row.manifest === null ? undefined : (JSON.parse(row.manifest) as Manifest),
-    confirmedAt: row.confirmed_at,
-    staleAt: row.stale_at,
-    purgedAt: row.purged_at,
-    knownAtMs: row.known_at_ms,
-  };
 }

@@ -4,6 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
+import { Growth } from '@sluice/blobs';
 import { createLogger } from '@sluice/runtime';
 import { FakeClock, temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
@@ -32,7 +33,7 @@ async function scene(answer: RequestListener) {
     async bring(sha256 = SHA256, size = BYTES.byteLength) {
       files += 1;
       const path = join(dir.path, String(files));
-      return { came: await direct.download(sha256, size, path), path };
+      return { came: await direct.download(sha256, size, { path, growth: new Growth() }), path };
     },
     async [Symbol.asyncDispose]() {
       await direct.close();

@@ -3,6 +3,7 @@
  * broker. The bytes go through a thread of its own, which verifies them too: the thread that serves never sees them.
  */
 import { Worker } from 'node:worker_threads';
+import type { IncomingFile } from '@sluice/blobs';
 import type { Clock, Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
 
@@ -15,6 +16,7 @@ export interface DownloadJob {
   readonly id: number;
   readonly url: string;
   readonly path: string;
+  readonly growth: SharedArrayBuffer;
   readonly sha256: string;
   readonly sizeBytes: number;
 }
@@ -51,11 +53,11 @@ export class DirectDownload {
     this.#unusableUntilMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** Brings a blob into the file `path`. True when exactly its bytes are there; false: bring it another way. Never rejects. */
-  async download(sha256: string, sizeBytes: number, path: string): Promise<boolean> {
+  /** Brings a blob into a new file. True when exactly its bytes are there; false: bring the rest, or all of it, another way. Never rejects. */
+  async download(sha256: string, sizeBytes: number, { path, growth }: Pick<IncomingFile, 'path' | 'growth'>): Promise<boolean> {
     const baseUrl = this.#baseUrl;
     if (baseUrl === undefined || this.#clock.monotonicMs() < this.#unusableUntilMs) return false;
-    const problem = await this.#queue.add(() => this.#ask({ url: `${baseUrl}/${sha256}`, path, sha256, sizeBytes }));
+    const problem = await this.#queue.add(() => this.#ask({ url: `${baseUrl}/${sha256}`, path, growth: growth.buffer, sha256, sizeBytes }));
     if (problem === undefined) return true;
     if (problem.missing) return false;
     this.#unusableUntilMs = this.#clock.monotonicMs() + UNUSABLE_MS;

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { parentPort } from 'node:worker_threads';
+import { Growth } from '@sluice/blobs';
 import type { DownloadJob, DownloadResult } from './direct-download.ts';
 import { parseResponseHead } from './response-head.ts';
 
@@ -27,9 +28,10 @@ function answer(result: DownloadResult): void {
 }
 
 /** Brings a blob into a file and verifies it. Rejects with what went wrong; the file may be there in part then. */
-function download({ url, path, sha256, sizeBytes }: DownloadJob): Promise<void> {
+function download({ url, path, growth: growthBuffer, sha256, sizeBytes }: DownloadJob): Promise<void> {
   const { hostname, port, host, pathname } = new URL(url);
   const hash = createHash('sha256');
+  const growth = new Growth(growthBuffer);
   const file = openSync(path, 'wx');
   let head = Buffer.alloc(0);
   let received: number | undefined;
@@ -51,6 +53,7 @@ function download({ url, path, sha256, sizeBytes }: DownloadJob): Promise<void> 
     if (received > sizeBytes) throw new Error('the origin sent more than it announced');
     hash.update(body);
     for (let written = 0; written < body.byteLength; ) written += writeSync(file, body, written);
+    growth.advanceTo(received);
     return received === sizeBytes;
   };
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createLogger, Readiness, Registry } from '@sluice/runtime';
+import { createLogger } from '@sluice/runtime';
 import { eventually } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { type ConnectionLimits, type HttpServerOptions, startHttpServer } from './http-server.ts';
@@ -16,7 +16,7 @@ const OK = /^HTTP\/1\.1 200 /;
 async function serve(limits: Partial<ConnectionLimits>, handle: Handle = async (_request, response) => void response.end()) {
   const server = await startHttpServer({
     ...{ host: '127.0.0.1', port: 0, handler: { handle }, limits },
-    ...{ readiness: new Readiness(), registry: new Registry(), log: createLogger('edge', 'silent') },
+    ...{ operations: () => undefined, log: createLogger('edge', 'silent') },
   });
   const sockets: Socket[] = [];
   return {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
+import { drainHttpServer, type Logger, type OperationsReply } from '@sluice/runtime';
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
@@ -19,13 +19,16 @@ export interface ConnectionLimits {
   readonly connectionsMax: number;
 }
 
+/** For all threads of an edge together. */
+export const CONNECTIONS_MAX = 10_000;
+
 const LIMITS: ConnectionLimits = {
   headersMs: 10_000,
   requestMs: 30_000,
   checkMs: 1_000,
   keepAliveMs: 65_000,
   idleMs: 60_000,
-  connectionsMax: 10_000,
+  connectionsMax: CONNECTIONS_MAX,
 };
 /** Time for running downloads after the end was announced; below the lifecycle's own deadline. */
 const DRAIN_MS = 8_000;
@@ -40,10 +43,11 @@ export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
   readonly handler: Pick<VisitorHandler, 'handle'>;
-  readonly readiness: Readiness;
-  readonly registry: Registry;
+  /** Other servers of this process listen on the same port. */
+  readonly reusePort?: boolean;
+  /** What a path of the operator's answers; undefined for any other. */
+  readonly operations: (path: string) => Promise<OperationsReply> | undefined;
   readonly log: Logger;
-  /** For tests. */
   readonly limits?: Partial<ConnectionLimits>;
 }
 
@@ -67,20 +71,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.timeout = limits.idleMs;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
+    server.listen({ port: options.port, host: options.host, reusePort: options.reusePort === true }, resolve);
   });
   return { port: (server.address() as AddressInfo).port, stop: () => drainHttpServer(server, DRAIN_MS) };
 }
 
 async function answer(
-  { handler, readiness, registry, log }: HttpServerOptions,
+  { handler, operations: operationsOf, log }: HttpServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   // An upgrade is not taken (RFC 9110 §7.8), and after one Node reads no further request from the connection.
   if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
   try {
-    const operations = answerOperations(request.url ?? '', readiness, registry);
+    const operations = operationsOf(request.url ?? '');
     // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
     if (operations === undefined) return await handler.handle(request, response);
     const { status, contentType, body } = await operations;

@@ -32,7 +32,7 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): Or
     },
     read: (sha256, offset, length) =>
       pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
-    download: (sha256, sizeBytes, path) => direct.download(sha256, sizeBytes, path),
+    download: (sha256, sizeBytes, file) => direct.download(sha256, sizeBytes, file),
     async changes(since, catalogId) {
       const request = { region, since, ...(catalogId === undefined ? {} : { catalogId }) };
       const page = await pRetry(() => bus.request(ORIGIN_CHANGES, request, { timeoutMs: CHANGES_TIMEOUT_MS }), RETRY);

@@ -12,6 +12,8 @@ const POLL_MS = 10_000;
 
 export interface SitesSource {
   readonly current: Sites;
+  /** Called with each new one. */
+  onChange(listener: (sites: Sites) => void): void;
   stop(): void;
 }
 
@@ -20,10 +22,11 @@ export interface SitesSource {
  * @throws {SitesConfigError} when the first reading gives nothing to begin with
  */
 export function followSitesFile(path: string | undefined, clock: Clock, log: Logger): SitesSource {
-  if (path === undefined) return { current: PATH_STYLE_ONLY, stop: onHangup(() => {}) };
+  if (path === undefined) return { current: PATH_STYLE_ONLY, onChange: () => {}, stop: onHangup(() => {}) };
   let text = readSites(path);
   let current = parseSites(text);
   let cancel: () => void = () => {};
+  let listener: (sites: Sites) => void = () => {};
 
   const reload = async (): Promise<void> => {
     try {
@@ -31,6 +34,7 @@ export function followSitesFile(path: string | undefined, clock: Clock, log: Log
       if (changed === text) return;
       text = changed;
       current = parseSites(changed);
+      listener(current);
       log.info({ path, hosts: current.byHost.size }, 'sites reloaded');
     } catch (error) {
       const problems = error instanceof SitesConfigError ? error.problems : [(error as Error).message];
@@ -58,6 +62,9 @@ export function followSitesFile(path: string | undefined, clock: Clock, log: Log
   return {
     get current() {
       return current;
+    },
+    onChange(told) {
+      listener = told;
     },
     stop() {
       cancel();

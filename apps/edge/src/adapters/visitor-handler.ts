@@ -1,23 +1,25 @@
 /** GET and HEAD for visitors: from the host name and the path to an object, and its response onto the wire. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { BlobMissingError, BlobReader, type BlobStore, sendRange } from '@sluice/blobs';
+import { BlobMissingError, BlobReader, type BlobView, type ByteSource, INLINE_MAX_BYTES, sendRange } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
 import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
 import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { ageSeconds } from '../domain/freshness.ts';
-import { hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
+import { framingProblem, hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
 import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest, type ResponsePlan } from '../domain/response.ts';
 import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
 import { directoryKeyOf, documentsFor, keyOfPath, locationOfPath, routeHost, type Site, type Sites } from '../domain/sites/site.ts';
-import type { EdgeMetrics, RequestResult } from '../metrics.ts';
+import type { RequestResult } from '../metrics.ts';
 import { type Answer, type Answers, notFound, type StatusAnswer, unavailable } from '../services/answers.ts';
-import type { DiskBudget } from '../services/disk-budget.ts';
 import { MEMORY_OBJECT_MAX_BYTES, type MemoryTier } from '../services/memory-tier.ts';
-import type { Transfers } from '../services/transfers.ts';
-import type { CatalogIndex } from './catalog-index.ts';
+import type { ReadableFills } from '../services/readable-fills.ts';
+import type { UsedBlobs } from '../services/used-blobs.ts';
+import type { CatalogView } from './catalog-view.ts';
+import type { ReplicaState } from './replica-state.ts';
+import type { ServingCounters } from './serving-counters.ts';
 
 const NO_WISHES: CacheDirectives = new Map();
 /** RFC 9110 §10.2.1: what a target of this server can be asked. */
@@ -33,18 +35,19 @@ const LOOKUP_ATTEMPTS = 3;
 
 export interface VisitorParts {
   readonly edgeId: string;
-  readonly index: CatalogIndex;
-  readonly blobs: BlobStore;
+  readonly index: CatalogView;
+  readonly blobs: BlobView;
   readonly memory: MemoryTier;
-  readonly budget: DiskBudget;
+  readonly fills: ReadableFills;
+  readonly used: UsedBlobs;
   readonly answers: Answers;
-  readonly transfers: Transfers;
+  readonly state: ReplicaState;
   readonly clock: Clock;
-  readonly metrics: EdgeMetrics;
+  readonly counters: ServingCounters;
+  /** Bytes that this edge does not keep. */
+  readonly bringDetached: (manifest: Manifest) => Promise<ByteSource>;
   /** The sites as they are configured now. */
   readonly sites: () => Sites;
-  /** When catch-up last vouched for all placed entries, milliseconds since the epoch. */
-  readonly caughtUpAtMs: () => number | undefined;
 }
 
 export class VisitorHandler {
@@ -60,6 +63,11 @@ export class VisitorHandler {
     if (method === 'OPTIONS' && url === '*') return this.#tellAllowed(bare(response));
     const problem = request.httpVersionMajor < 1 ? 'HTTP/0.9 is not spoken here' : hostProblem(request.rawHeaders);
     if (problem !== undefined) return this.#refuse(bare(response), 400, problem);
+    const unframed = framingProblem(fields['transfer-encoding']);
+    if (unframed !== undefined) {
+      response.shouldKeepAlive = false;
+      return this.#refuse(bare(response), 400, unframed);
+    }
     const target = parseTarget(url);
     const route = routeHost(this.#parts.sites(), (target.kind === 'path' ? target.authority : undefined) ?? fields.host);
     if (route.kind === 'unknown') return this.#refuse(bare(response), 404, 'no site has this host name');
@@ -95,18 +103,31 @@ export class VisitorHandler {
   /** Sends what needs no waiting: no bytes at all, or one piece of bytes that are in memory. False: nothing was sent. */
   #sendFromMemory(visit: Reading, answer: Answer & { kind: 'object' }, site: Site | undefined): boolean {
     const { manifest, result } = answer;
-    const { memory, metrics, budget } = this.#parts;
+    const { counters, used } = this.#parts;
     if (site !== undefined && manifest.redirectLocation !== undefined) return false;
-    const bytes = memory.get(manifest.sha256);
+    const bytes = this.#inMemory(manifest);
     const plan = this.#plan(visit, answer, 200);
     const [piece, another] = plan.body;
     if (piece !== undefined && (bytes === undefined || typeof piece === 'string' || another !== undefined)) return false;
-    metrics.countRequest(result);
-    budget.touch(manifest.sha256, manifest.size);
+    counters.add(result);
+    used.count(manifest.sha256, manifest.size);
     visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
     if (piece === undefined || bytes === undefined) visit.response.end();
     else this.#endWith(visit.response, bytes.subarray(piece.start, piece.end + 1));
     return true;
+  }
+
+  /** Bytes that are in memory, or come there at once. */
+  #inMemory({ sha256, size }: Manifest): Uint8Array | undefined {
+    const { memory } = this.#parts;
+    const bytes = memory.get(sha256);
+    if (bytes !== undefined || size > INLINE_MAX_BYTES || !memory.takes(size)) return bytes;
+    try {
+      return memory.loadNow(sha256);
+    } catch (error) {
+      if (error instanceof BlobMissingError) return undefined; // evicted a moment ago: what has to be awaited is looked up again
+      throw error;
+    }
   }
 
   async #answer(
@@ -155,7 +176,7 @@ export class VisitorHandler {
   }
 
   #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling, caching: readonly string[]): void {
-    this.#parts.metrics.countRequest(handling.hit === true ? 'hit' : 'miss');
+    this.#parts.counters.add(handling.hit === true ? 'hit' : 'miss');
     const fields = ['Location', location, ...caching, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
     visit.response.writeHead(status, fieldsOf(visit, fields)).end();
   }
@@ -200,12 +221,12 @@ export class VisitorHandler {
 
   async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
     const { manifest, result, detached } = answer;
-    const { metrics, budget } = this.#parts;
+    const { counters, used } = this.#parts;
     const plan = this.#plan(visit, answer, status);
     // Opened before the head is sent, so that a failure can still be told.
     const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
-    metrics.countRequest(result);
-    budget.touch(manifest.sha256, manifest.size);
+    counters.add(result);
+    used.count(manifest.sha256, manifest.size);
     try {
       visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
       if (reader === undefined) visit.response.end();
@@ -215,24 +236,24 @@ export class VisitorHandler {
     }
   }
 
-  async #open(manifest: Manifest, detached: boolean): Promise<BlobReader> {
-    const { transfers, memory, blobs } = this.#parts;
-    if (detached) return transfers.bringDetached(manifest);
-    if (!memory.takes(manifest.size)) return blobs.reader(manifest.sha256);
+  async #open(manifest: Manifest, detached: boolean): Promise<ByteSource> {
+    const { bringDetached, memory, blobs, fills } = this.#parts;
+    if (detached) return bringDetached(manifest);
+    if (!memory.takes(manifest.size)) return (await fills.open(manifest.sha256)) ?? blobs.reader(manifest.sha256);
     const bytes = memory.get(manifest.sha256) ?? (await memory.load(manifest.sha256));
     return new BlobReader({ sha256: manifest.sha256, size: manifest.size }, bytes, undefined);
   }
 
-  async #sendBody(response: ServerResponse, reader: BlobReader, body: readonly BodyPiece[]): Promise<void> {
-    const { metrics } = this.#parts;
+  async #sendBody(response: ServerResponse, source: ByteSource, body: readonly BodyPiece[]): Promise<void> {
+    const { counters } = this.#parts;
     const [first] = body;
-    if (body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES) {
-      return this.#endWith(response, await reader.read(first.start, first.end - first.start + 1));
-    }
     try {
+      if (body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES) {
+        return this.#endWith(response, await source.read(first.start, first.end - first.start + 1));
+      }
       for (const piece of body) {
         if (typeof piece === 'string') response.write(piece, 'latin1');
-        else await sendRange(reader, piece, response, (bytes) => metrics.sentBytes.inc(bytes));
+        else await sendRange(source, piece, response, (bytes) => counters.add('sentBytes', bytes));
       }
       response.end();
     } catch (error) {
@@ -240,24 +261,24 @@ export class VisitorHandler {
       const visitorLeft = response.destroyed;
       response.destroy();
       if (visitorLeft) return;
-      metrics.brokenBodies.inc();
+      counters.add('brokenBodies');
       throw error;
     }
   }
 
   #endWith(response: ServerResponse, bytes: Uint8Array): void {
     response.end(bytes);
-    this.#parts.metrics.sentBytes.inc(bytes.byteLength);
+    this.#parts.counters.add('sentBytes', bytes.byteLength);
   }
 
   #ageSeconds(key: string): number {
-    const { index, clock, caughtUpAtMs } = this.#parts;
+    const { index, clock, state } = this.#parts;
     const entry = index.get(key);
-    return entry === undefined ? 0 : ageSeconds(entry, caughtUpAtMs(), clock.nowMs());
+    return entry === undefined ? 0 : ageSeconds(entry, state.caughtUpAtMs, clock.nowMs());
   }
 
   #sendStatus(visit: Visit, status: number, message: string, result: RequestResult, fields: readonly string[]): void {
-    this.#parts.metrics.countRequest(result);
+    this.#parts.counters.add(result);
     const body = `${status} ${message}\n`;
     const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
     visit.response.writeHead(status, fieldsOf(visit, [...fields, ...about]));

@@ -40,3 +40,12 @@ export function hostProblem(rawFields: readonly string[]): string | undefined {
   }
   return host === undefined || HOST.test(host.trim()) ? undefined : 'the Host field names no host';
 }
+
+/**
+ * Why the end of a request cannot be found (RFC 9112 §6.3): the last of its codings has to be `chunked`. What follows could be its body, or the next request; so the
+ * connection must not be used any more.
+ */
+export function framingProblem(transferEncoding: string | undefined): string | undefined {
+  if (transferEncoding === undefined || /(?:^|,)\s*chunked\s*$/i.test(transferEncoding)) return undefined;
+  return 'the Transfer-Encoding does not end with chunked';
+}

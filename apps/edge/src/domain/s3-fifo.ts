@@ -3,116 +3,177 @@
  * what comes new passes through a small queue and gets into the main one only when it was asked for again meanwhile, so a scan of things that nobody asks for twice flushes
  * a tenth of the cache at most. What just left the small queue is remembered by name, and goes straight into the main one when it comes back.
  *
+ * The two queues are apart, so that every serving thread can have a small one of its own while all share the main one.
  * A Map keeps its order of insertion, so each queue is one.
  */
-interface Item<Value> {
-  readonly value: Value;
-  readonly sizeBytes: number;
-  /** Uses since it came into its queue, at most {@link FREQUENCY_MAX}. */
-  frequency: number;
-}
 
-const FREQUENCY_MAX = 3;
-/** Share of the small queue (§4.2 of the paper). */
-const SMALL_SHARE = 0.1;
+/** Share of the small queues of all the bytes (§4.2 of the paper). */
+export const SMALL_SHARE = 0.1;
 /** Uses in the small queue that bring an item into the main one. */
 const PROMOTED_AT = 1;
+/** The main queue counts uses up to this. */
+export const FREQUENCY_MAX = 3;
+/** Bytes that an item takes besides its own: names, maps and the allocation. */
+export const ITEM_OVERHEAD_BYTES = 512;
 
-export class S3Fifo<Value> {
+interface SmallItem<Value> {
+  readonly value: Value;
+  readonly sizeBytes: number;
+  uses: number;
+}
+
+/** What leaves the small queue for the main one. */
+export interface Promoted<Value> {
+  readonly name: string;
+  readonly value: Value;
+  /** Bytes of the value alone. */
+  readonly sizeBytes: number;
+}
+
+export class SmallQueue<Value> {
   readonly #maxBytes: number;
-  readonly #small = new Map<string, Item<Value>>();
-  readonly #main = new Map<string, Item<Value>>();
-  /** Names that left the small queue, oldest first; as many as the main queue has items. */
+  readonly #items = new Map<string, SmallItem<Value>>();
+  /** Names that left without having been used, oldest first. */
   readonly #ghosts = new Set<string>();
-  #smallBytes = 0;
-  #mainBytes = 0;
+  #bytes = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
   get sizeBytes(): number {
-    return this.#smallBytes + this.#mainBytes;
+    return this.#bytes;
   }
   get count(): number {
-    return this.#small.size + this.#main.size;
+    return this.#items.size;
   }
   /** Names remembered without a value. */
   get ghosts(): number {
     return this.#ghosts.size;
   }
-
-  /** What is larger is not taken: it would flush the small queue. */
+  /** What is larger than this finds no place. */
   get itemMaxBytes(): number {
-    return this.#maxBytes * SMALL_SHARE;
+    return this.#maxBytes - ITEM_OVERHEAD_BYTES;
   }
 
   /** Looks without counting as a use. */
   has(name: string): boolean {
-    return this.#main.has(name) || this.#small.has(name);
+    return this.#items.has(name);
   }
 
   get(name: string): Value | undefined {
-    const item = this.#main.get(name) ?? this.#small.get(name);
+    const item = this.#items.get(name);
     if (item === undefined) return undefined;
-    if (item.frequency < FREQUENCY_MAX) item.frequency += 1;
+    item.uses += 1;
     return item.value;
   }
 
-  /** Takes a value in, unless it is there already or too large. */
-  set(name: string, value: Value, sizeBytes: number): void {
-    if (this.has(name) || sizeBytes > this.itemMaxBytes) return;
-    const item = { value, sizeBytes, frequency: 0 };
-    if (this.#ghosts.delete(name)) this.#addToMain(name, item);
-    else {
-      this.#small.set(name, item);
-      this.#smallBytes += sizeBytes;
+  /**
+   * Takes a value in, of at most {@link itemMaxBytes}, and returns what goes into the main queue now: the value itself when its name is remembered, and of what makes
+   * room for it that which was used meanwhile, or all of it while the main queue is not full. As many of the others are remembered as the main queue has items.
+   */
+  add(name: string, value: Value, sizeBytes: number, main: { readonly count: number; readonly isFull: boolean }): Promoted<Value>[] {
+    if (this.has(name) || sizeBytes > this.itemMaxBytes) return [];
+    if (this.#ghosts.delete(name)) return [{ name, value, sizeBytes }];
+    this.#items.set(name, { value, sizeBytes, uses: 0 });
+    this.#bytes += sizeBytes + ITEM_OVERHEAD_BYTES;
+    const promoted: Promoted<Value>[] = [];
+    for (const [oldest, item] of this.#items) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.#remove(oldest, item);
+      if (item.uses >= PROMOTED_AT || !main.isFull) promoted.push({ name: oldest, value: item.value, sizeBytes: item.sizeBytes });
+      else this.#remember(oldest, main.count);
     }
-    while (this.sizeBytes > this.#maxBytes) this.#evict();
+    return promoted;
+  }
+
+  #remember(name: string, ghostsMax: number): void {
+    this.#ghosts.add(name);
+    for (const ghost of this.#ghosts) {
+      if (this.#ghosts.size <= Math.max(1, ghostsMax)) break;
+      this.#ghosts.delete(ghost);
+    }
   }
 
   delete(name: string): void {
-    this.#smallBytes -= this.#small.get(name)?.sizeBytes ?? 0;
-    this.#mainBytes -= this.#main.get(name)?.sizeBytes ?? 0;
-    this.#small.delete(name);
-    this.#main.delete(name);
+    const item = this.#items.get(name);
+    if (item !== undefined) this.#remove(name, item);
     this.#ghosts.delete(name);
   }
 
-  #addToMain(name: string, item: Item<Value>): void {
-    item.frequency = 0;
-    this.#main.set(name, item);
-    this.#mainBytes += item.sizeBytes;
+  #remove(name: string, { sizeBytes }: SmallItem<Value>): void {
+    this.#items.delete(name);
+    this.#bytes -= sizeBytes + ITEM_OVERHEAD_BYTES;
+  }
+}
+
+interface MainItem {
+  readonly sizeBytes: number;
+  readonly slot: number;
+}
+
+/** The order of the main queue. The uses of an item are counted by whoever reads it, in `uses[slot]`, up to {@link FREQUENCY_MAX}. */
+export class MainQueue {
+  readonly #maxBytes: number;
+  readonly #uses: Uint8Array;
+  readonly #items = new Map<string, MainItem>();
+  readonly #freeSlots: number[] = [];
+  #nextSlot = 0;
+  #bytes = 0;
+
+  /** `uses`: as many bytes as there may be items. */
+  constructor(maxBytes: number, uses: Uint8Array) {
+    this.#maxBytes = maxBytes;
+    this.#uses = uses;
   }
 
-  #evict(): void {
-    if (this.#smallBytes > this.#maxBytes * SMALL_SHARE || this.#main.size === 0) this.#evictFromSmall();
-    else this.#evictFromMain();
+  get sizeBytes(): number {
+    return this.#bytes;
+  }
+  get count(): number {
+    return this.#items.size;
   }
 
-  #evictFromSmall(): void {
-    const [oldest] = this.#small;
-    if (oldest === undefined) return;
-    const [name, item] = oldest;
-    this.#small.delete(name);
-    this.#smallBytes -= item.sizeBytes;
-    if (item.frequency >= PROMOTED_AT) {
-      this.#addToMain(name, item);
-      return;
+  slotOf(name: string): number | undefined {
+    return this.#items.get(name)?.slot;
+  }
+
+  /** Takes an item in and returns its slot, and the names that made room for it. Undefined when it is larger than the queue. */
+  add(name: string, sizeBytes: number): { readonly slot: number; readonly evicted: string[] } | undefined {
+    const bytes = sizeBytes + ITEM_OVERHEAD_BYTES;
+    if (this.#items.has(name) || bytes > this.#maxBytes) return undefined;
+    const evicted: string[] = [];
+    while (this.#bytes + bytes > this.#maxBytes || this.#items.size >= this.#uses.length) {
+      const name = this.#evict();
+      if (name !== undefined) evicted.push(name);
     }
-    this.#ghosts.add(name);
-    while (this.#ghosts.size > Math.max(1, this.#main.size)) this.#ghosts.delete(this.#ghosts.values().next().value as string);
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    this.#uses[slot] = 0;
+    this.#items.set(name, { sizeBytes, slot });
+    this.#bytes += bytes;
+    return { slot, evicted };
   }
 
-  /** The oldest that was not asked for in its last round goes; the others go round once more for each use. */
-  #evictFromMain(): void {
-    const [oldest] = this.#main;
-    if (oldest === undefined) return;
-    const [name, item] = oldest;
-    this.#main.delete(name);
-    if (item.frequency > 0) {
-      item.frequency -= 1;
-      this.#main.set(name, item);
-    } else this.#mainBytes -= item.sizeBytes;
+  /** The oldest goes when it was not used in its last round, and its name is returned; else it goes round once more for each use. */
+  #evict(): string | undefined {
+    const [name, item] = this.#items.entries().next().value as [string, MainItem];
+    const uses = this.#uses[item.slot] ?? 0;
+    if (uses === 0) {
+      this.delete(name);
+      return name;
+    }
+    this.#uses[item.slot] = uses - 1;
+    this.#items.delete(name);
+    this.#items.set(name, item);
+    return undefined;
+  }
+
+  delete(name: string): boolean {
+    const item = this.#items.get(name);
+    if (item === undefined) return false;
+    this.#items.delete(name);
+    this.#freeSlots.push(item.slot);
+    this.#bytes -= item.sizeBytes + ITEM_OVERHEAD_BYTES;
+    return true;
   }
 }

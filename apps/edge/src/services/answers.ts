@@ -1,31 +1,38 @@
 /** What a request for a key comes to: what is held where the rules allow it, what the origin says where they demand that. */
-import type { BlobStore } from '@sluice/blobs';
+import type { BlobView } from '@sluice/blobs';
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { CacheDirectives } from '@sluice/http-semantics';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
-import type { CatalogIndex } from '../adapters/catalog-index.ts';
+import type { CatalogView } from '../adapters/catalog-view.ts';
+import type { Stamp } from '../adapters/index-stamps.ts';
+import type { ReplicaState } from '../adapters/replica-state.ts';
 import type { CacheHandling } from '../domain/cache-status.ts';
 import { type Lookup, lookUp } from '../domain/lookup.ts';
 import type { RequestResult } from '../metrics.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { MemoryTier } from './memory-tier.ts';
-import { OriginAwayError, type Puller } from './puller.ts';
+import type { Pulled } from './puller.ts';
+import type { ReadableFills } from './readable-fills.ts';
+import type { PullQuestion } from './serving-messages.ts';
 
 /** After a revalidation in the background has failed, how long none is tried for its key. */
 const REVALIDATION_REST_MS = 5_000;
 const RESTING_MAX = 10_000;
+/** How often a key is looked up when each time it has changed before the origin was asked. */
+const LOOKUP_ATTEMPTS = 3;
 
 export interface AnswersParts {
-  readonly index: CatalogIndex;
-  readonly blobs: BlobStore;
+  readonly index: CatalogView;
+  readonly blobs: BlobView;
   readonly memory: MemoryTier;
-  readonly puller: Puller;
+  readonly fills: ReadableFills;
+  readonly state: ReplicaState;
   readonly absentKeys: AbsentKeys;
+  /** The origin's word on a key, see `Puller.pull`. */
+  readonly pull: (question: PullQuestion) => Promise<Pulled | { readonly kind: 'moved' }>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** When catch-up last vouched for all placed entries, milliseconds since the epoch. */
-  readonly caughtUpAtMs: () => number | undefined;
 }
 
 /** What a request comes to: bytes to send, or a status without them. */
@@ -49,6 +56,8 @@ export type StatusAnswer = Answer & { kind: 'status' };
 
 export class Answers {
   readonly #parts: AnswersParts;
+  /** Keys whose revalidation is under way. */
+  readonly #revalidating = new Set<string>();
   /** Keys whose revalidation has failed a moment ago: their visitors are served, and the origin is left alone. */
   readonly #restingUntilMs = new LRUCache<string, number>({ max: RESTING_MAX });
 
@@ -59,24 +68,40 @@ export class Answers {
   /** What a visitor gets who asks for `key` with such wishes in its Cache-Control; a promise of it when the origin has to be asked. Never rejects. */
   of(key: string, wishes: CacheDirectives): Answer | Promise<Answer> {
     const lookup = this.#lookUp(key, wishes);
+    if (lookup.kind !== 'hit') return this.#elsewhere(key, wishes, 1);
+    const { manifest, ttlSeconds, revalidate } = lookup;
+    if (revalidate) this.#revalidate(key);
+    return { kind: 'object', manifest, handling: { hit: true, ttlSeconds }, result: 'hit' };
+  }
+
+  /** For what is not simply served. The stamp is taken before the look-up, so that what the origin is asked is what was found wanting. */
+  #elsewhere(key: string, wishes: CacheDirectives, attempt: number): Answer | Promise<Answer> {
+    const { index, fills } = this.#parts;
+    const stamp = index.stamp(key);
+    const lookup = this.#lookUp(key, wishes);
+    if (lookup.kind === 'hit') return this.of(key, wishes);
     if (lookup.kind === 'absent') return notFound({ hit: true, detail: 'negative' });
-    if (lookup.kind === 'hit') {
-      const { manifest, ttlSeconds, revalidate } = lookup;
-      if (revalidate) this.#revalidate(key);
-      return { kind: 'object', manifest, handling: { hit: true, ttlSeconds }, result: 'hit' };
-    }
     // RFC 9111 §5.2.1.7.
     if (wishes.has('only-if-cached')) return notCached();
-    return this.#forward(key, lookup, wishes);
+    const awaited = lookup.reason === 'miss' ? index.get(key)?.manifest : undefined;
+    if (awaited !== undefined && fills.get(awaited.sha256) !== undefined) {
+      return {
+        kind: 'object',
+        manifest: awaited,
+        handling: { fwd: 'miss', fwdStatus: 200, stored: true, collapsed: true },
+        result: 'miss',
+      };
+    }
+    return this.#forward(key, lookup, wishes, stamp, attempt);
   }
 
   #lookUp(key: string, wishes: CacheDirectives): Lookup {
-    const { index, blobs, memory, absentKeys, clock, caughtUpAtMs } = this.#parts;
+    const { index, blobs, memory, absentKeys, clock, state } = this.#parts;
     return lookUp(key, index.get(key), {
       has: (sha256) => memory.has(sha256) || blobs.has(sha256),
       isKnownAbsent: (absent) => absentKeys.has(absent),
-      isDoubtful: index.isDoubtful,
-      caughtUpAtMs: caughtUpAtMs(),
+      isDoubtful: state.isDoubtful,
+      caughtUpAtMs: state.caughtUpAtMs,
       nowMs: clock.nowMs(),
       wishes,
     });
@@ -84,19 +109,33 @@ export class Answers {
 
   /** Confirms an object behind the back of the visitor who was served it (RFC 5861 §3). When that fails, the next one finds it as it is. */
   #revalidate(key: string): void {
-    const { puller, clock, log } = this.#parts;
-    if (puller.isPulling(key) || (this.#restingUntilMs.get(key) ?? 0) > clock.monotonicMs()) return;
-    puller.pull(key, true).catch((err: unknown) => {
-      this.#restingUntilMs.set(key, clock.monotonicMs() + REVALIDATION_REST_MS);
-      log.debug({ key, err }, 'revalidation in the background failed');
-    });
+    const { clock, log, pull } = this.#parts;
+    if (this.#revalidating.has(key) || (this.#restingUntilMs.get(key) ?? 0) > clock.monotonicMs()) return;
+    this.#revalidating.add(key);
+    pull({ key, impatient: true, stamp: this.#parts.index.stamp(key) })
+      .catch((err: unknown) => {
+        this.#restingUntilMs.set(key, clock.monotonicMs() + REVALIDATION_REST_MS);
+        log.debug({ key, err }, 'revalidation in the background failed');
+      })
+      .finally(() => this.#revalidating.delete(key));
   }
 
-  async #forward(key: string, { reason: fwd, fallback }: Lookup & { kind: 'forward' }, wishes: CacheDirectives): Promise<Answer> {
-    const collapsed = this.#parts.puller.isPulling(key);
+  async #forward(
+    key: string,
+    { reason: fwd, fallback }: Lookup & { kind: 'forward' },
+    wishes: CacheDirectives,
+    stamp: Stamp | undefined,
+    attempt: number,
+  ): Promise<Answer> {
+    const { absentKeys, pull } = this.#parts;
     try {
-      const pulled = await this.#parts.puller.pull(key, fallback !== undefined);
-      if (pulled.kind === 'absent') return notFound({ fwd, fwdStatus: 404, collapsed });
+      const pulled = await pull({ key, impatient: fallback !== undefined, stamp: attempt < LOOKUP_ATTEMPTS ? stamp : undefined });
+      if (pulled.kind === 'moved') return this.#elsewhere(key, wishes, attempt + 1);
+      const { collapsed } = pulled;
+      if (pulled.kind === 'absent') {
+        absentKeys.remember(key, stamp);
+        return notFound({ fwd, fwdStatus: 404, collapsed });
+      }
       const { manifest, fwdStatus, stored } = pulled;
       const result = fwdStatus === 304 ? 'revalidated' : 'miss';
       return {
@@ -108,7 +147,6 @@ export class Answers {
       };
     } catch (error) {
       const detail = error instanceof SluiceError ? error.code.toLowerCase().replaceAll('_', '-') : 'internal-error';
-      if (!(error instanceof SluiceError)) this.#parts.log.error({ err: error, key }, 'pull failed');
       return this.#withoutOrigin(key, error, { fwd, detail }, wishes);
     }
   }
@@ -116,7 +154,7 @@ export class Answers {
   /** What is left when the origin could not be asked: what is held now, which may be newer than what was held when the visitor came. */
   #withoutOrigin(key: string, error: unknown, handling: CacheHandling, wishes: CacheDirectives): Answer {
     // A busy edge has not asked: then nothing that needs asking may be served.
-    if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return unavailable(error, handling);
+    if (codeOf(error) === 'EDGE_BUSY') return unavailable(error, handling);
     const now = this.#lookUp(key, wishes);
     const held = now.kind === 'hit' ? now.manifest : now.kind === 'forward' ? now.fallback : 'absent';
     if (held === 'absent') return notFound(handling);
@@ -136,8 +174,12 @@ function notCached(): StatusAnswer {
 
 export function unavailable(error: unknown, handling: CacheHandling): StatusAnswer {
   const base = { kind: 'status', handling, result: 'unavailable' } as const;
-  if (error instanceof OriginAwayError)
-    return { ...base, status: 504, message: 'this edge does not hold the object and cannot reach the origin' };
-  if (error instanceof SluiceError && error.code === 'EDGE_BUSY') return { ...base, status: 503, message: 'this edge is busy, try again' };
+  const code = codeOf(error);
+  if (code === 'ORIGIN_AWAY') return { ...base, status: 504, message: 'this edge does not hold the object and cannot reach the origin' };
+  if (code === 'EDGE_BUSY') return { ...base, status: 503, message: 'this edge is busy, try again' };
   return { ...base, status: 502, message: 'the object could not be brought from the origin' };
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof SluiceError ? error.code : undefined;
 }

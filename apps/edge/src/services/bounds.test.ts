@@ -5,12 +5,14 @@ import { createLogger } from '@sluice/runtime';
 import { FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { CatalogIndex } from '../adapters/catalog-index.ts';
+import { IndexStamps } from '../adapters/index-stamps.ts';
 import { manifestOf } from '../domain/history.fixture.ts';
 import { rank, refetchCost } from '../domain/value.ts';
 import { sha256Of } from '../scripted-origin.fixture.ts';
 import { ABSENT_KEYS_MAX, AbsentKeys } from './absent-keys.ts';
+import { DetachedBlobs } from './detached-blobs.ts';
 import { COUNTED_MAX, DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
-import { MemoryTier } from './memory-tier.ts';
+import { Fills } from './fills.ts';
 import type { OriginPort } from './origin-port.ts';
 import { PULLS_MAX, Puller } from './puller.ts';
 import { Replica } from './replica.ts';
@@ -45,12 +47,13 @@ async function parts(origin: OriginPort, capacityBytes = 1_000_000) {
   const clock = new FakeClock();
   const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
   const budget = new DiskBudget(blobs, capacityBytes);
-  const absentKeys = new AbsentKeys(clock, 5_000);
-  const transfers = new Transfers({ blobs, budget, origin, log, observer });
-  const replica = new Replica({ index, blobs, memory: new MemoryTier(blobs, 1_000_000), budget, transfers, absentKeys });
-  const puller = new Puller({ index, replica, origin, absentKeys, clock });
+  const fills = new Fills({ blobs, origin, began() {}, ended() {} });
+  const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
+  const detached = new DetachedBlobs({ blobs, origin, observer });
+  const replica = new Replica({ index, blobs, memory: { forget() {} }, budget, transfers });
+  const puller = new Puller({ index, replica, origin, fills, clock });
   return {
-    ...{ blobs, clock, index, budget, absentKeys, transfers, replica, puller },
+    ...{ blobs, clock, index, budget, transfers, detached, replica, puller },
     async [Symbol.asyncDispose]() {
       index.close();
       blobs.close();
@@ -62,8 +65,9 @@ async function parts(origin: OriginPort, capacityBytes = 1_000_000) {
 describe('bounds', () => {
   test('absent keys: ten times as many as remembered leave the newest, and each is forgotten in time', () => {
     const clock = new FakeClock();
-    const absentKeys = new AbsentKeys(clock, 5_000);
-    for (let number = 0; number < 10 * ABSENT_KEYS_MAX; number++) absentKeys.remember(`site/${number}`);
+    const stamps = new IndexStamps();
+    const absentKeys = new AbsentKeys(clock, 5_000, (stamp) => stamps.holds(stamp));
+    for (let number = 0; number < 10 * ABSENT_KEYS_MAX; number++) absentKeys.remember(`site/${number}`, stamps.stamp(`site/${number}`));
     expect(absentKeys.size).toBe(ABSENT_KEYS_MAX);
     expect(absentKeys.has('site/0')).toBe(false);
     expect(absentKeys.has(`site/${10 * ABSENT_KEYS_MAX - 1}`)).toBe(true);
@@ -101,7 +105,7 @@ describe('bounds', () => {
     await using scene = await parts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 200; number++) {
-      scene.transfers.bringDetached({ ...manifestNumber(number), size: 100_000 }).catch((error: unknown) => refusals.push(error));
+      scene.detached.bring({ ...manifestNumber(number), size: 100_000 }).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(200 - 4 - 64);
@@ -112,7 +116,7 @@ describe('bounds', () => {
     await using scene = await parts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
-      scene.transfers.bringDetached(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
+      scene.detached.bring(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(2 * WAITING_TRANSFERS_MAX - WAITING_TRANSFERS_MAX - 24);

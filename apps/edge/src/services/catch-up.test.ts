@@ -5,11 +5,12 @@ import { createLogger } from '@sluice/runtime';
 import { FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { CatalogIndex } from '../adapters/catalog-index.ts';
+import { IndexStamps } from '../adapters/index-stamps.ts';
 import { manifestOf } from '../domain/history.fixture.ts';
 import { AbsentKeys } from './absent-keys.ts';
 import { CatchUp } from './catch-up.ts';
 import { DiskBudget } from './disk-budget.ts';
-import { MemoryTier } from './memory-tier.ts';
+import { Fills } from './fills.ts';
 import type { ChangesPage, OriginPort } from './origin-port.ts';
 import { Replica } from './replica.ts';
 import { Transfers } from './transfers.ts';
@@ -30,7 +31,8 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
   const dir = await temporaryDirectory();
   const blobs = await BlobStore.open({ dir: `${dir.path}/blobs`, durability: 'relaxed' });
   const clock = new FakeClock();
-  const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => clock.nowMs() });
+  const stamps = new IndexStamps();
+  const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => clock.nowMs(), stamps });
   const asked: number[] = [];
   const origin: OriginPort = {
     chunkBytes: 1024,
@@ -43,9 +45,10 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
     },
   };
   const budget = new DiskBudget(blobs, 1_000);
-  const absentKeys = new AbsentKeys(clock, 5_000);
-  const transfers = new Transfers({ blobs, budget, origin, log, observer: { transferred() {}, failed() {} } });
-  const replica = new Replica({ index, blobs, memory: new MemoryTier(blobs, 1_000_000), budget, transfers, absentKeys });
+  const absentKeys = new AbsentKeys(clock, 5_000, (stamp) => stamps.holds(stamp));
+  const fills = new Fills({ blobs, origin, began() {}, ended() {} });
+  const transfers = new Transfers({ blobs, budget, origin, fills, log, observer: { transferred() {}, failed() {} } });
+  const replica = new Replica({ index, blobs, memory: { forget() {} }, budget, transfers });
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, log },
     rng: () => 0.5,
@@ -54,7 +57,7 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
     onFailed() {},
   });
   return {
-    ...{ clock, index, asked, absentKeys, catchUp },
+    ...{ clock, index, stamps, asked, absentKeys, catchUp },
     async [Symbol.asyncDispose]() {
       catchUp.stop();
       index.close();
@@ -177,7 +180,8 @@ describe('catch-up', () => {
 
   test('an upload that it lists ends the memory of its 404', async () => {
     await using it = await scene(() => page([store('site/a', 1)], 1));
-    it.absentKeys.remember('site/a');
+    it.absentKeys.remember('site/a', it.stamps.stamp('site/a'));
+    expect(it.absentKeys.has('site/a')).toBe(true);
     await it.catchUp.run();
     expect(it.absentKeys.has('site/a')).toBe(false);
   });

@@ -110,9 +110,7 @@ export class CatchUp {
         index.beginListing();
       }
       const changes = page.changes.map(toIndexChange);
-      index.applyPage(changes, listing).forEach((effect, position) => {
-        replica.settle(changes[position] as IndexChange, effect);
-      });
+      for (const effect of index.applyPage(changes, listing)) replica.settle(effect);
       count += changes.length;
       since = page.next;
       catalogId = page.catalogId;

@@ -86,9 +86,9 @@ export class DiskBudget {
     return rank(this.#inflation, 1, sizeBytes);
   }
 
-  /** Counts a use of a blob. */
-  touch(sha256: string, sizeBytes: number): void {
-    const uses = (this.#uses.get(sha256) ?? 0) + 1;
+  /** Counts uses of a blob. */
+  touch(sha256: string, sizeBytes: number, times = 1): void {
+    const uses = (this.#uses.get(sha256) ?? 0) + times;
     this.#uses.set(sha256, uses);
     if (this.#pendingRanks.size < PENDING_RANKS_MAX || this.#pendingRanks.has(sha256)) {
       this.#pendingRanks.set(sha256, rank(this.#inflation, uses, sizeBytes));

@@ -1,3 +1,4 @@
+import type { IncomingFile } from '@sluice/blobs';
 import { type ChangesReply, type ResolveReply, SluiceError } from '@sluice/contracts';
 
 export type Resolution = Exclude<ResolveReply, { ok: false }>;
@@ -9,8 +10,11 @@ export interface OriginPort {
   resolve(key: string, have: readonly string[], withContent?: boolean): Promise<Resolution>;
   /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
   read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
-  /** Brings a large blob into a file by a shorter way. True: exactly its bytes are there, verified. False: that cannot be done now. Never rejects. */
-  download(sha256: string, sizeBytes: number, path: string): Promise<boolean>;
+  /**
+   * Brings a large blob into a new file by a shorter way, telling its growth. True: exactly its bytes are there, verified. False: that cannot be done now; what the growth
+   * says is there is its beginning, unverified. Never rejects.
+   */
+  download(sha256: string, sizeBytes: number, file: Pick<IncomingFile, 'path' | 'growth'>): Promise<boolean>;
   /** What changed for this edge's region since a version. */
   changes(since: number, catalogId: string | undefined): Promise<ChangesPage>;
   /** Most bytes of one `read`. */
@@ -27,7 +31,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
   return {
     resolve: async (key, have, withContent) => origin().resolve(key, have, withContent),
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
-    download: async (sha256, sizeBytes, path) => origin().download(sha256, sizeBytes, path),
+    download: async (sha256, sizeBytes, file) => origin().download(sha256, sizeBytes, file),
     changes: async (since, catalogId) => origin().changes(since, catalogId),
     get chunkBytes() {
       return origin().chunkBytes;

@@ -3,7 +3,7 @@ import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
 import { isStale } from '../domain/entry.ts';
-import type { AbsentKeys } from './absent-keys.ts';
+import type { Fills } from './fills.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
 
@@ -20,10 +20,12 @@ export type Pulled =
       readonly manifest: Manifest;
       /** 304: what was held is current. 200: something had to be brought. */
       readonly fwdStatus: 200 | 304;
-      /** Its bytes are on this edge now. */
+      /** Its bytes are on this edge now, or coming so that they can be read meanwhile. */
       readonly stored: boolean;
+      /** Joined a pull that was under way. */
+      readonly collapsed: boolean;
     }
-  | { readonly kind: 'absent' };
+  | { readonly kind: 'absent'; readonly collapsed: boolean };
 
 /** The origin cannot be asked now. */
 export class OriginAwayError extends SluiceError {
@@ -50,22 +52,23 @@ export class Puller {
   readonly #index: CatalogIndex;
   readonly #replica: Replica;
   readonly #origin: OriginPort;
-  readonly #absentKeys: AbsentKeys;
+  readonly #fills: Pick<Fills, 'watch'>;
   readonly #clock: Clock;
   readonly #running = new Map<string, Running>();
   #awayUntilMs = 0;
 
-  constructor(parts: { index: CatalogIndex; replica: Replica; origin: OriginPort; absentKeys: AbsentKeys; clock: Clock }) {
+  constructor(parts: {
+    index: CatalogIndex;
+    replica: Replica;
+    fills: Pick<Fills, 'watch'>;
+    origin: OriginPort;
+    clock: Clock;
+  }) {
     this.#index = parts.index;
     this.#replica = parts.replica;
     this.#origin = parts.origin;
-    this.#absentKeys = parts.absentKeys;
+    this.#fills = parts.fills;
     this.#clock = parts.clock;
-  }
-
-  /** Whether a pull of this key is under way, which another one would join. */
-  isPulling(key: string): boolean {
-    return this.#joinable(key) !== undefined;
   }
 
   /**
@@ -76,7 +79,7 @@ export class Puller {
    */
   async pull(key: string, impatient: boolean): Promise<Pulled> {
     const joined = this.#joinable(key);
-    if (joined !== undefined) return await this.#told(joined.pulled);
+    if (joined !== undefined) return { ...(await this.#told(joined.pulled)), collapsed: true };
     if (impatient && this.#clock.monotonicMs() < this.#awayUntilMs) throw new OriginAwayError(undefined);
     if (this.#running.size >= PULLS_MAX)
       throw new SluiceError('EDGE_BUSY', 'too many pulls are under way on this edge', { retryable: true });
@@ -129,7 +132,15 @@ export class Puller {
   async #take({ manifest, previous, asOf, content }: Resolution & { found: true }): Promise<Pulled> {
     const before = this.#index.get(manifest.key);
     const sources = { bases: previous === undefined ? [] : [previous.sha256], content };
-    const stored = await this.#replica.store(manifest, { kind: 'resolved', asOf }, sources);
+    const provenance = { kind: 'resolved', asOf } as const;
+    const watch = this.#fills.watch(manifest.sha256);
+    const bringing = this.#replica.store(manifest, provenance, sources).finally(() => watch.stop());
+    const stored = await Promise.race([bringing, watch.readable]);
+    if (stored === undefined) {
+      // From here on others are served this version: the index has to know it before its bytes are complete.
+      await this.#replica.learn(manifest, provenance);
+      bringing.catch(() => {}); // those who read it are told by its growth
+    }
     const after = this.#index.get(manifest.key);
     // The origin has fallen behind what this edge has already seen: never go back, let the visitor have what is newest here.
     if (after?.manifest === undefined || after.version !== manifest.version) {
@@ -138,9 +149,9 @@ export class Puller {
     // An invalidation was confirmed while the bytes came: what the origin said before it says nothing any more.
     if (isStale(after)) throw new SluiceError('ORIGIN_BEHIND', 'an invalidation overtook the answer of the origin', { retryable: true });
     // What is not kept has to be brought again for this visitor.
-    const kept = stored.outcome !== 'metadata';
-    const unchanged = kept && before?.manifest?.version === manifest.version && stored.bytes === 0;
-    return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: kept };
+    const kept = stored?.outcome !== 'metadata';
+    const unchanged = kept && before?.manifest?.version === manifest.version && stored?.bytes === 0;
+    return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: kept, collapsed: false };
   }
 
   async #absent(key: string, resolution: Resolution & { found: false }): Promise<Pulled> {
@@ -148,7 +159,6 @@ export class Puller {
     const version = resolution.removed?.version ?? resolution.asOf;
     if (known !== undefined && known.version < version)
       await this.#replica.carryOut({ op: 'remove', eventId: 'pull', key, version, reason: 'deleted' });
-    this.#absentKeys.remember(key);
-    return { kind: 'absent' };
+    return { kind: 'absent', collapsed: false };
   }
 }

@@ -12,9 +12,8 @@ import {
 import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
 import type { Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
-import type { AbsentKeys } from './absent-keys.ts';
 import type { DiskBudget } from './disk-budget.ts';
-import type { MemoryTier } from './memory-tier.ts';
+import type { SharedMemory } from './shared-memory.ts';
 import { type Sources, TooLargeError, type Transfer, type Transfers } from './transfers.ts';
 
 type PushOutcome = Exclude<PushReply, { ok: false }>;
@@ -30,25 +29,22 @@ export interface Stored {
 export class Replica {
   readonly #index: CatalogIndex;
   readonly #blobs: BlobStore;
-  readonly #memory: MemoryTier;
+  readonly #memory: Pick<SharedMemory, 'forget'>;
   readonly #budget: DiskBudget;
   readonly #transfers: Transfers;
-  readonly #absentKeys: AbsentKeys;
 
   constructor(parts: {
     index: CatalogIndex;
     blobs: BlobStore;
-    memory: MemoryTier;
+    memory: Pick<SharedMemory, 'forget'>;
     budget: DiskBudget;
     transfers: Transfers;
-    absentKeys: AbsentKeys;
   }) {
     this.#index = parts.index;
     this.#blobs = parts.blobs;
     this.#memory = parts.memory;
     this.#budget = parts.budget;
     this.#transfers = parts.transfers;
-    this.#absentKeys = parts.absentKeys;
   }
 
   /** Carries out one pushed command. @throws {SluiceError} when it could not; nothing is half-done then */
@@ -97,6 +93,11 @@ export class Replica {
     return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
   }
 
+  /** Makes this edge know a version whose bytes are still coming. */
+  async learn(manifest: Manifest, provenance: Provenance): Promise<void> {
+    await this.#apply({ op: 'store', manifest, provenance });
+  }
+
   /** Undefined when the bytes do not fit. */
   async #bring(manifest: Manifest, sources: Sources): Promise<Transfer | undefined> {
     try {
@@ -114,7 +115,7 @@ export class Replica {
 
   async #apply(change: IndexChange): Promise<IndexEffect> {
     const effect = await this.#index.apply(change);
-    this.settle(change, effect);
+    this.settle(effect);
     return effect;
   }
 
@@ -123,9 +124,8 @@ export class Replica {
     for (const sha256 of checksums) if (!this.#index.needs(sha256)) this.#budget.demote(sha256);
   }
 
-  /** What follows from a change to the index: a 404 forgotten, bytes let go that no entry needs, bytes of purged entries deleted. */
-  settle(change: IndexChange, { before, after, purged }: IndexEffect): void {
-    if (change.op === 'store') this.#absentKeys.forget(change.manifest.key);
+  /** What follows from a change to the index: bytes let go that no entry needs, bytes of purged entries deleted. */
+  settle({ before, after, purged }: IndexEffect): void {
     const old = before?.manifest?.sha256;
     if (after !== undefined && old !== undefined && old !== after.manifest?.sha256 && !this.#index.needs(old)) this.#budget.demote(old);
     for (const sha256 of purged) {

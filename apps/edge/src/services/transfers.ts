@@ -1,32 +1,23 @@
 /** Brings the bytes of a manifest onto this edge: not at all, as a patch, or whole in parallel ranges. Always verified. */
-import {
-  BlobMismatchError,
-  type BlobReader,
-  type BlobStore,
-  type BlobWriter,
-  DiskFullError,
-  INLINE_MAX_BYTES,
-  type IncomingFile,
-} from '@sluice/blobs';
+import { BlobMismatchError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
 import { type Manifest, SluiceError, type TransferKind } from '@sluice/contracts';
 import { applyPatch, isDeltaCandidate } from '@sluice/delta';
 import type { Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
+import { blobRanges } from './blob-ranges.ts';
 import type { DiskBudget } from './disk-budget.ts';
+import type { Fills } from './fills.ts';
 import type { OriginPort } from './origin-port.ts';
 
-/** From here on one stream is cheaper than messages: measured, 100 MB to ten edges take a fifth of the time. */
-const DIRECT_MIN_BYTES = 1024 * 1024;
-/** Ranges of one blob that are asked for at the same time. */
-const RANGES_IN_FLIGHT = 4;
+/**
+ * From here on one stream is cheaper than messages (measured, 100 MB to ten edges take a fifth of the time), and visitors are sent what has come while the rest comes. What is
+ * smaller comes in one piece or two.
+ */
+const STREAMED_MIN_BYTES = 1024 * 1024;
 /** Blobs that are brought at the same time. */
 const CONCURRENT_TRANSFERS = 24;
 /** Blobs that may wait for their turn. */
 export const WAITING_TRANSFERS_MAX = 2_000;
-
-/** Objects too large to keep that are on the disk at the same time, each until its visitor has it, and how many visitors may wait. */
-const CONCURRENT_DETACHED = 4;
-const WAITING_DETACHED_MAX = 64;
 
 /** Where the bytes may come from, besides the origin as a whole. */
 export interface Sources {
@@ -69,17 +60,25 @@ export class Transfers {
   readonly #origin: OriginPort;
   readonly #log: Logger;
   readonly #observer: TransferObserver;
+  readonly #fills: Fills;
   readonly #queue = new PQueue({ concurrency: CONCURRENT_TRANSFERS });
-  readonly #detachedQueue = new PQueue({ concurrency: CONCURRENT_DETACHED });
   /** One transfer per checksum, however many want it. */
   readonly #running = new Map<string, Promise<Transfer>>();
 
-  constructor(parts: { blobs: BlobStore; budget: DiskBudget; origin: OriginPort; log: Logger; observer: TransferObserver }) {
+  constructor(parts: {
+    blobs: BlobStore;
+    budget: DiskBudget;
+    origin: OriginPort;
+    fills: Fills;
+    log: Logger;
+    observer: TransferObserver;
+  }) {
     this.#blobs = parts.blobs;
     this.#budget = parts.budget;
     this.#origin = parts.origin;
     this.#log = parts.log;
     this.#observer = parts.observer;
+    this.#fills = parts.fills;
   }
 
   /** Transfers under way or waiting. */
@@ -155,7 +154,7 @@ export class Transfers {
       const resolution = await this.#origin.resolve(manifest.key, held);
       if (!resolution.found || resolution.patch === undefined || resolution.manifest.sha256 !== manifest.sha256) return undefined;
       const { base, sha256, size } = resolution.patch;
-      const patch = Buffer.concat(await Array.fromAsync(this.#ranges(sha256, size)));
+      const patch = Buffer.concat(await Array.fromAsync(blobRanges(this.#origin, { sha256, size })));
       const bytes = await applyPatch(await this.#blobs.readAll(base), patch, manifest.size);
       await this.#blobs.put(bytes, manifest.sha256, this.#budget.initialRank(manifest.size));
       return { kind: 'delta', bytes: size };
@@ -169,95 +168,18 @@ export class Transfers {
   async #bringWhole(manifest: Manifest): Promise<Transfer> {
     const { sha256, size } = manifest;
     const rank = this.#budget.initialRank(size);
-    const direct = await this.#downloaded(manifest, (file) => file.adopt({ sha256, size }, rank));
-    if (direct === undefined) await this.#bringInRanges(manifest, this.#blobs.writer(rank), (writer) => writer.finish({ sha256, size }));
+    if (size < STREAMED_MIN_BYTES) await this.#bringSmall({ sha256, size }, rank);
+    else await this.#fills.bring({ sha256, size }, rank);
     return { kind: 'full', bytes: size };
   }
 
-  /** What `take` makes of the file with the bytes of a large blob, undefined when it has to be brought in ranges. */
-  async #downloaded<Taken>(
-    { sha256, size }: Manifest,
-    take: (file: IncomingFile) => Promise<Taken>,
-  ): Promise<{ taken: Taken } | undefined> {
-    if (size < DIRECT_MIN_BYTES) return undefined;
-    const file = this.#blobs.incoming();
+  async #bringSmall(ref: BlobRef, rank: number): Promise<void> {
+    const writer = this.#blobs.writer(rank);
     try {
-      return (await this.#origin.download(sha256, size, file.path)) ? { taken: await take(file) } : undefined;
-    } finally {
-      await file.discard();
-    }
-  }
-
-  async #bringInRanges<Taken>(
-    { sha256, size }: Manifest,
-    writer: BlobWriter,
-    take: (writer: BlobWriter) => Promise<Taken>,
-  ): Promise<Taken> {
-    try {
-      for await (const piece of this.#ranges(sha256, size)) await writer.write(piece);
-      return await take(writer);
+      for await (const piece of blobRanges(this.#origin, ref)) await writer.write(piece);
+      await writer.finish(ref);
     } finally {
       await writer.discard();
     }
-  }
-
-  /**
-   * Brings bytes that this edge cannot keep, verifies them, and opens them. They vanish when the reader is closed.
-   * @throws {SluiceError} EDGE_BUSY, DISK_FULL, or what the origin answered
-   */
-  async bringDetached(manifest: Manifest): Promise<BlobReader> {
-    // Small ones stay in memory: they are over as soon as they have come, however slowly they are read.
-    if (manifest.size <= INLINE_MAX_BYTES) {
-      if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
-      return this.#queue.add(() => this.#openDetached(manifest));
-    }
-    if (this.#detachedQueue.size >= WAITING_DETACHED_MAX) throw new TransfersBusyError();
-    return new Promise((resolve, reject) => {
-      void this.#detachedQueue.add(async () => {
-        try {
-          const reader = await this.#openDetached(manifest);
-          resolve(reader);
-          // Its place is free when its bytes are off the disk.
-          await reader.closed;
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
-  }
-
-  async #openDetached(manifest: Manifest): Promise<BlobReader> {
-    const ref = { sha256: manifest.sha256, size: manifest.size };
-    const direct = await this.#downloaded(manifest, (file) => file.open(ref));
-    const reader = direct?.taken ?? (await this.#bringInRanges(manifest, this.#blobs.writer(), (writer) => writer.finishDetached(ref)));
-    this.#observer.transferred({ kind: 'full', bytes: manifest.size }, manifest);
-    return reader;
-  }
-
-  /** The bytes of a blob over the broker in order, a few ranges ahead. */
-  async *#ranges(sha256: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
-    const chunkBytes = this.#origin.chunkBytes;
-    const ahead: Promise<Uint8Array>[] = [];
-    let asked = 0;
-    try {
-      while (asked < sizeBytes || ahead.length > 0) {
-        while (asked < sizeBytes && ahead.length < RANGES_IN_FLIGHT) {
-          const length = Math.min(chunkBytes, sizeBytes - asked);
-          const range = this.#readExactly(sha256, asked, length);
-          range.catch(() => {}); // a failure is seen when its turn comes, or not at all when an earlier one failed
-          ahead.push(range);
-          asked += length;
-        }
-        yield await (ahead.shift() as Promise<Uint8Array>);
-      }
-    } finally {
-      await Promise.allSettled(ahead);
-    }
-  }
-
-  async #readExactly(sha256: string, offset: number, length: number): Promise<Uint8Array> {
-    const bytes = await this.#origin.read(sha256, offset, length);
-    if (bytes.byteLength !== length) throw new BlobMismatchError(`asked for ${length} bytes at ${offset}, got ${bytes.byteLength}`);
-    return bytes;
   }
 }

@@ -1,0 +1,50 @@
+/** The index for reading from a thread that serves. What it remembers is what the last commit left, see {@link IndexStamps}. */
+import { openForReading } from '@sluice/sqlite';
+import { LRUCache } from 'lru-cache';
+import type { Entry } from '../domain/entry.ts';
+import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
+import type { IndexStamps, Stamp } from './index-stamps.ts';
+
+/** Entries kept parsed in memory, also those of keys that there are none of. */
+const REMEMBERED_MAX = 20_000;
+
+interface Remembered {
+  readonly entry: Entry | undefined;
+  readonly stamp: Stamp;
+}
+
+export class CatalogView {
+  readonly #stamps: IndexStamps;
+  readonly #db;
+  readonly #select;
+  readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_MAX });
+
+  constructor(databasePath: string, stamps: IndexStamps) {
+    this.#stamps = stamps;
+    this.#db = openForReading(databasePath);
+    this.#select = this.#db.prepare(SELECT_ENTRY);
+  }
+
+  get(key: string): Entry | undefined {
+    const remembered = this.#remembered.get(key);
+    if (remembered !== undefined && this.#stamps.holds(remembered.stamp)) return remembered.entry;
+    const stamp = this.#stamps.stamp(key);
+    const row = this.#select.get(key) as EntryRow | undefined;
+    const entry = row === undefined ? undefined : fromRow(row);
+    if (stamp !== undefined) this.#remembered.set(key, { entry, stamp });
+    else this.#remembered.delete(key);
+    return entry;
+  }
+
+  /** Moves with every change of the key; undefined while one is under way. */
+  stamp(key: string): Stamp | undefined {
+    return this.#stamps.stamp(key);
+  }
+  holds(stamp: Stamp): boolean {
+    return this.#stamps.holds(stamp);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,171 @@
+/** The threads that serve: started on one port, told what changes, asked to drain, and started again should one of them fail. */
+
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { errorFromWire, errorToWire, SluiceError } from '@sluice/contracts';
+import type { Clock, Logger } from '@sluice/runtime';
+import type { ServingDesk } from '../services/serving-desk.ts';
+import type { FromServing, ServingSetup, ToServing } from '../services/serving-messages.ts';
+import { startServing } from '../serving.ts';
+import { ServingCounters } from './serving-counters.ts';
+
+/** Before a thread that has failed is started again. */
+const RESTART_MS = 1_000;
+
+export interface ServingThreadsOptions {
+  /** How many; 0: visitors are served on this thread, and wait while it does other things. */
+  readonly threads: number;
+  readonly setup: Omit<ServingSetup, 'counters' | 'reusePort' | 'connectionsMax'>;
+  /** Of all threads together. */
+  readonly connectionsMax: number;
+  readonly desk: ServingDesk;
+  /** What a thread that begins has to know beyond the setup. */
+  readonly current: () => readonly ToServing[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What a thread and a channel on this thread have in common. */
+interface Port {
+  postMessage(message: ToServing): void;
+  on(event: 'message', listener: (message: FromServing) => void): unknown;
+}
+
+/** One thread as this one sees it. */
+interface Thread {
+  readonly post: (message: ToServing) => void;
+  readonly drained: Promise<void>;
+}
+
+export class ServingThreads {
+  readonly #options: ServingThreadsOptions;
+  readonly #threads = new Map<number, Thread>();
+  readonly #counters: ServingCounters[];
+  #port = 0;
+  #draining = false;
+
+  constructor(options: ServingThreadsOptions) {
+    this.#options = options;
+    this.#counters = Array.from({ length: Math.max(1, options.threads) }, () => new ServingCounters());
+  }
+
+  /** What each thread has counted. */
+  get counters(): readonly ServingCounters[] {
+    return this.#counters;
+  }
+  /** Threads that should run and do not. */
+  get missing(): number {
+    return this.#counters.length - this.#threads.size;
+  }
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Resolves when all threads listen. @throws when the address cannot be bound */
+  async start(): Promise<void> {
+    const { setup } = this.#options;
+    // Threads share a port with whoever asks the system for that, also with another process of ours: so it is claimed for this one first.
+    this.#port = this.#counters.length > 1 ? await freePort(setup.host, setup.port) : setup.port;
+    for (let at = 0; at < this.#counters.length; at += 1) this.#port = await this.#startThread(at);
+  }
+
+  /** Tells all threads. */
+  publish(message: ToServing): void {
+    for (const { post } of this.#threads.values()) post(message);
+  }
+
+  /** Resolves when all have answered the visitors they had, or their deadline has passed. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const threads = [...this.#threads.values()];
+    this.publish({ kind: 'drain' });
+    await Promise.all(threads.map(({ drained }) => drained));
+  }
+
+  /** @returns the port it listens on */
+  #startThread(at: number): Promise<number> {
+    const { threads, setup, connectionsMax, clock, log } = this.#options;
+    const own: ServingSetup = {
+      ...setup,
+      port: this.#port,
+      reusePort: threads > 1,
+      connectionsMax: Math.ceil(connectionsMax / this.#counters.length),
+      counters: (this.#counters[at] as ServingCounters).buffer,
+    };
+    if (threads === 0) {
+      const { port1: here, port2: there } = new MessageChannel();
+      startServing(own, there, clock, log);
+      const closed = new Promise<void>((resolve) => here.once('close', () => resolve()));
+      return this.#follow(at, here, closed);
+    }
+    const worker = new Worker(new URL('../serving.worker.ts', import.meta.url), { workerData: own, execArgv: [] });
+    const ended = new Promise<void>((resolve) => {
+      worker.once('error', (err) => log.error({ err, thread: at }, 'serving thread failed'));
+      worker.once('exit', () => resolve());
+    });
+    return this.#follow(at, worker, ended);
+  }
+
+  #follow(at: number, port: Port, ended: Promise<void>): Promise<number> {
+    const { current, desk } = this.#options;
+    const { promise: listening, resolve, reject } = Promise.withResolvers<number>();
+    const { promise: drained, resolve: settleDrained } = Promise.withResolvers<void>();
+    const post = (message: ToServing): void => port.postMessage(message);
+    this.#threads.set(at, { post, drained });
+    for (const message of current()) post(message);
+    port.on('message', (message: FromServing) => {
+      switch (message.kind) {
+        case 'listening':
+          return resolve(message.port);
+        case 'failed':
+          return reject(errorFromWire(message.error));
+        case 'drained':
+          return settleDrained();
+        case 'asked':
+          return void this.#answer(post, message);
+        default:
+          return desk.hear(message);
+      }
+    });
+    void ended.then(() => {
+      this.#threads.delete(at);
+      settleDrained();
+      reject(new SluiceError('THREAD_ENDED', 'a serving thread ended before it listened'));
+      this.#startAgain(at);
+    });
+    return listening;
+  }
+
+  #startAgain(at: number): void {
+    const { clock, log } = this.#options;
+    if (this.#draining) return;
+    log.error({ thread: at }, 'a serving thread ended, starting it again');
+    clock.after(RESTART_MS, () => {
+      if (this.#draining) return;
+      this.#startThread(at).catch((err: unknown) => log.error({ err, thread: at }, 'serving thread could not be started'));
+    });
+  }
+
+  async #answer(post: (message: ToServing) => void, { id, asked }: FromServing & { kind: 'asked' }): Promise<void> {
+    const { desk, log } = this.#options;
+    try {
+      post({ kind: 'answered', id, answer: await desk.answer(asked) });
+    } catch (error) {
+      if (!(error instanceof SluiceError)) log.error({ err: error, asked: asked.name }, 'pull failed');
+      post({ kind: 'refused', id, error: errorToWire(error) });
+    }
+  }
+}
+
+/** A port that nobody listens on; 0 becomes one. @throws when somebody does */
+async function freePort(host: string, port: number): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, resolve);
+  });
+  const { port: found } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return found;
+}

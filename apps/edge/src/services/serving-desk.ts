@@ -1,0 +1,70 @@
+/** The replica's answers to what serving threads ask and tell. */
+import type { BlobStore } from '@sluice/blobs';
+import { BlobMissingError } from '@sluice/blobs';
+import type { OperationsReply } from '@sluice/runtime';
+import type { IndexStamps } from '../adapters/index-stamps.ts';
+import type { DetachedBlobs } from './detached-blobs.ts';
+import type { DiskBudget } from './disk-budget.ts';
+import type { Puller } from './puller.ts';
+import type { Asked, FromServing } from './serving-messages.ts';
+import type { SharedMemory } from './shared-memory.ts';
+
+export interface ServingDeskParts {
+  readonly stamps: IndexStamps;
+  readonly blobs: BlobStore;
+  readonly budget: DiskBudget;
+  readonly memory: SharedMemory;
+  readonly puller: Puller;
+  readonly detached: DetachedBlobs;
+  readonly operations: (path: string) => Promise<OperationsReply>;
+}
+
+export class ServingDesk {
+  readonly #parts: ServingDeskParts;
+
+  constructor(parts: ServingDeskParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws {SluiceError} */
+  async answer(asked: Asked): Promise<unknown> {
+    const { stamps, puller, detached, operations } = this.#parts;
+    switch (asked.name) {
+      case 'pull': {
+        const { key, impatient, stamp } = asked.question;
+        return stamp === undefined || stamps.holds(stamp) ? puller.pull(key, impatient) : { kind: 'moved' };
+      }
+      case 'bringDetached':
+        return detached.bring(asked.question);
+      case 'operations':
+        return operations(asked.question);
+    }
+  }
+
+  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'file-missing' }>): void {
+    const { budget, memory, detached } = this.#parts;
+    switch (message.kind) {
+      case 'share':
+        memory.take(message.sha256, message.bytes);
+        break;
+      case 'used':
+        for (const [sha256, sizeBytes, uses] of message.uses) budget.touch(sha256, sizeBytes, uses);
+        break;
+      case 'released':
+        detached.release(message.id);
+        break;
+      case 'file-missing':
+        void this.#lookFor(message.sha256);
+        break;
+    }
+  }
+
+  /** The store finds out itself when it reads, and forgets what is gone. */
+  async #lookFor(sha256: string): Promise<void> {
+    try {
+      await (await this.#parts.blobs.reader(sha256)).close();
+    } catch (error) {
+      if (!(error instanceof BlobMissingError)) throw error;
+    }
+  }
+}

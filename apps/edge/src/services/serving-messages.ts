@@ -1,0 +1,85 @@
+/**
+ * What the two sides of an edge tell each other: the replica, which keeps this edge's copy right on the main thread, and the serving threads, which answer visitors from
+ * it. All of it can be cloned between threads.
+ */
+import type { Manifest, WireError } from '@sluice/contracts';
+import type { OperationsReply } from '@sluice/runtime';
+import type { Stamp } from '../adapters/index-stamps.ts';
+import type { Sites } from '../domain/sites/site.ts';
+import type { MemoryChange } from './memory-tier.ts';
+import type { Pulled } from './puller.ts';
+
+/** What a serving thread asks, by name: the question and its answer. */
+export interface Questions {
+  /** The origin's word on a key, see {@link Puller.pull}. */
+  pull: { readonly question: PullQuestion; readonly answer: Pulled | { readonly kind: 'moved' } };
+  /** Bytes that this edge does not keep. */
+  bringDetached: { readonly question: Manifest; readonly answer: Detached };
+  /** What an operator's path answers. */
+  operations: { readonly question: string; readonly answer: OperationsReply };
+}
+export interface PullQuestion {
+  readonly key: string;
+  readonly impatient: boolean;
+  /** Of the index when the key was looked up: when it has moved since, the answer is `moved`, because what is known now may do. Undefined: ask anyway. */
+  readonly stamp: Stamp | undefined;
+}
+export type Asked = { [Name in keyof Questions]: { readonly name: Name; readonly question: Questions[Name]['question'] } }[keyof Questions];
+
+/** Bytes that are not kept: small ones themselves, large ones in a file that is there until it is released. */
+export type Detached =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'file'; readonly id: number; readonly path: string; readonly growth: SharedArrayBuffer };
+
+/** A large blob that is coming, readable as far as it has come. */
+export interface Fill {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly path: string;
+  readonly growth: SharedArrayBuffer;
+}
+
+/** Uses of blobs since the last message. */
+export type Uses = readonly (readonly [sha256: string, sizeBytes: number, uses: number])[];
+
+export type FromServing =
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'failed'; readonly error: WireError }
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'asked'; readonly id: number; readonly asked: Asked }
+  | { readonly kind: 'released'; readonly id: number }
+  | { readonly kind: 'share'; readonly sha256: string; readonly bytes: Uint8Array<SharedArrayBuffer> }
+  | { readonly kind: 'used'; readonly uses: Uses }
+  | { readonly kind: 'file-missing'; readonly sha256: string };
+
+export type ToServing =
+  | { readonly kind: 'answered'; readonly id: number; readonly answer: unknown }
+  | { readonly kind: 'refused'; readonly id: number; readonly error: WireError }
+  | { readonly kind: 'memory'; readonly changes: readonly MemoryChange[] }
+  | { readonly kind: 'fill'; readonly fill: Fill }
+  | { readonly kind: 'filled'; readonly sha256: string }
+  | { readonly kind: 'sites'; readonly sites: Sites }
+  | { readonly kind: 'drain' };
+
+/** What a serving thread begins with. */
+export interface ServingSetup {
+  readonly edgeId: string;
+  readonly host: string;
+  readonly port: number;
+  /** Other threads listen on the same port; the system spreads connections over them. */
+  readonly reusePort: boolean;
+  readonly connectionsMax: number;
+  readonly negativeTtlMs: number;
+  readonly logLevel: string;
+  readonly indexPath: string;
+  readonly blobsDir: string;
+  readonly sites: Sites;
+  /** Of {@link IndexStamps}, {@link ReplicaState} and this thread's {@link ServingCounters}. */
+  readonly stamps: SharedArrayBuffer;
+  readonly state: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  /** See {@link MemoryTier}. */
+  readonly trialBytes: number;
+  readonly uses: Uint8Array;
+  readonly memoryFull: Int32Array;
+}

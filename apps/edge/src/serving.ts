@@ -1,0 +1,93 @@
+/** Puts together what one serving thread is: visitors' requests in, answers out of what the replica keeps. */
+import type { MessagePort } from 'node:worker_threads';
+import { BlobView } from '@sluice/blobs';
+import { errorToWire } from '@sluice/contracts';
+import { type Clock, isOperationsPath, type Logger } from '@sluice/runtime';
+import { CatalogView } from './adapters/catalog-view.ts';
+import { startHttpServer } from './adapters/http-server.ts';
+import { IndexStamps } from './adapters/index-stamps.ts';
+import { ReplicaState } from './adapters/replica-state.ts';
+import { ServingCounters } from './adapters/serving-counters.ts';
+import { VisitorHandler } from './adapters/visitor-handler.ts';
+import { AbsentKeys } from './services/absent-keys.ts';
+import { Answers } from './services/answers.ts';
+import { bringDetached } from './services/detached-source.ts';
+import { MemoryTier } from './services/memory-tier.ts';
+import { ReadableFills } from './services/readable-fills.ts';
+import { ReplicaLink } from './services/replica-link.ts';
+import type { ServingSetup } from './services/serving-messages.ts';
+import { UsedBlobs } from './services/used-blobs.ts';
+
+/** Serves until it is told to drain. All that it is told and tells goes through `port`, see `serving-messages.ts`. */
+export function startServing(setup: ServingSetup, port: MessagePort, clock: Clock, log: Logger): void {
+  let { sites } = setup;
+  const index = new CatalogView(setup.indexPath, new IndexStamps(setup.stamps));
+  const state = new ReplicaState(setup.state);
+  const counters = new ServingCounters(setup.counters);
+  const fills = new ReadableFills();
+  const link = new ReplicaLink(port, (message) => {
+    switch (message.kind) {
+      case 'memory':
+        for (const change of message.changes) memory.follow(change);
+        return;
+      case 'fill':
+        return fills.add(message.fill);
+      case 'filled':
+        return fills.delete(message.sha256);
+      case 'sites':
+        sites = message.sites;
+        return;
+      case 'drain':
+        return void drain();
+    }
+  });
+  const blobs = new BlobView(setup.blobsDir, (sha256) => link.tell({ kind: 'file-missing', sha256 }));
+  const memory = new MemoryTier({
+    blobs,
+    trialBytes: setup.trialBytes,
+    uses: setup.uses,
+    isFull: () => Atomics.load(setup.memoryFull, 0) === 1,
+    share: (sha256, bytes) => link.tell({ kind: 'share', sha256, bytes }),
+  });
+  const used = new UsedBlobs(clock, (uses) => {
+    counters.set('trialBytes', memory.trialBytes);
+    link.tell({ kind: 'used', uses });
+  });
+  const absentKeys = new AbsentKeys(clock, setup.negativeTtlMs, (stamp) => index.holds(stamp));
+  const answers = new Answers({
+    index,
+    blobs,
+    memory,
+    fills,
+    state,
+    absentKeys,
+    clock,
+    log,
+    pull: (question) => link.ask('pull', question),
+  });
+  const handler = new VisitorHandler({
+    ...{ index, blobs, memory, fills, used, answers, state, clock, counters },
+    edgeId: setup.edgeId,
+    sites: () => sites,
+    bringDetached: (manifest) => bringDetached(link, manifest),
+  });
+
+  const server = startHttpServer({
+    ...{ handler, log },
+    ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
+    operations: (path) => (isOperationsPath(path) ? link.ask('operations', path) : undefined),
+  });
+  server.then(
+    ({ port: bound }) => link.tell({ kind: 'listening', port: bound }),
+    (error: NodeJS.ErrnoException) => link.tell({ kind: 'failed', error: { ...errorToWire(error), message: error.message } }),
+  );
+
+  const drain = async (): Promise<void> => {
+    await (await server).stop();
+    used.flush();
+    index.close();
+    blobs.close();
+    link.tell({ kind: 'drained' });
+    link.close();
+  };
+}
