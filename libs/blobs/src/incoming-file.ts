@@ -23,6 +23,11 @@ export class IncomingFile {
     this.#adopt = adopt;
   }
 
+  /** Whether a part of what is there was written by somebody else. */
+  get hasForeignBytes(): boolean {
+    return this.growth.availableBytes > this.#hashedBytes;
+  }
+
   /** Somebody else has written these bytes, from the first to the last, and verified them. */
   vouch(): void {
     this.growth.complete();

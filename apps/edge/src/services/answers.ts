@@ -84,7 +84,7 @@ export class Answers {
     // RFC 9111 §5.2.1.7.
     if (wishes.has('only-if-cached')) return notCached();
     const awaited = lookup.reason === 'miss' ? index.get(key)?.manifest : undefined;
-    if (awaited !== undefined && fills.get(awaited.sha256) !== undefined) {
+    if (awaited !== undefined && fills.has(awaited.sha256)) {
       return {
         kind: 'object',
         manifest: awaited,

@@ -29,24 +29,25 @@ export class Fills {
 
   /** Brings a blob, verifies it and makes it part of the store. @throws {SluiceError} */
   async bring(ref: BlobRef, rank: number): Promise<void> {
-    const attempt = async (withShortCut: boolean): Promise<void> => {
-      const file = this.#parts.blobs.incoming();
-      const whenReadable = file.growth.reach(1).then(() => this.#began(ref, file));
-      whenReadable.catch(() => {}); // it has failed before there was anything to read
-      try {
-        await fillFile(this.#parts.origin, ref, file, { withShortCut });
-        await file.adopt(ref, rank);
-      } finally {
-        await file.discard();
-        this.#ended(ref.sha256);
-      }
-    };
+    // The short cut may have brought other bytes; who has read them was cut off.
+    if (!(await this.#attempt(ref, rank, true))) await this.#attempt(ref, rank, false);
+  }
+
+  /** False: other bytes came by the short cut. */
+  async #attempt(ref: BlobRef, rank: number, withShortCut: boolean): Promise<boolean> {
+    const file = this.#parts.blobs.incoming();
+    const told = file.growth.reach(1).then(() => this.#began(ref, file));
+    told.catch(() => {}); // it has failed before there was anything to read
     try {
-      await attempt(true);
+      await fillFile(this.#parts.origin, ref, file, { withShortCut });
+      await file.adopt(ref, rank);
+      return true;
     } catch (error) {
-      if (!(error instanceof BlobMismatchError)) throw error;
-      // The short cut has brought other bytes; who has read them was cut off.
-      await attempt(false);
+      if (error instanceof BlobMismatchError && file.hasForeignBytes) return false;
+      throw error;
+    } finally {
+      await file.discard();
+      this.#ended(ref.sha256);
     }
   }
 

@@ -3,23 +3,24 @@ import { GrowingReader, Growth } from '@sluice/blobs';
 import type { Fill } from './serving-messages.ts';
 
 export class ReadableFills {
-  readonly #fills = new Map<string, Fill>();
+  readonly #fills = new Map<string, { readonly fill: Fill; readonly growth: Growth }>();
 
   add(fill: Fill): void {
-    this.#fills.set(fill.sha256, fill);
+    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth) });
   }
   delete(sha256: string): void {
     this.#fills.delete(sha256);
   }
 
-  get(sha256: string): Fill | undefined {
-    return this.#fills.get(sha256);
+  /** Whether a blob is coming. */
+  has(sha256: string): boolean {
+    return this.#fills.get(sha256)?.growth.hasFailed === false;
   }
 
   /** Undefined when it does not come now: it is here already, or is not. */
   async open(sha256: string): Promise<GrowingReader | undefined> {
-    const fill = this.#fills.get(sha256);
-    return fill === undefined ? undefined : openFill(fill);
+    const fill = this.#fills.get(sha256)?.fill;
+    return fill === undefined || !this.has(sha256) ? undefined : openFill(fill);
   }
 }
 
