@@ -25,6 +25,7 @@ import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { Transfers } from './services/transfers.ts';
+import { VariantFill } from './services/variant-fill.ts';
 
 const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
 /** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
@@ -72,7 +73,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const absentKeys = new AbsentKeys(clock, config.EDGE_NEGATIVE_TTL_MS);
   const transfers = new Transfers({ blobs, budget, origin, log, observer: transferObserver(metrics) });
   const memory = new MemoryTier(blobs, config.EDGE_MEMORY_BYTES);
-  const replica = new Replica({ index, blobs, memory, budget, transfers, absentKeys });
+  const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
+  const replica = new Replica({ index, blobs, memory, budget, transfers, absentKeys, variants });
   const puller = new Puller({ index, replica, origin, absentKeys, clock });
   const refill = new Refill({ index, blobs, budget, transfers, log });
   const catchUp = new CatchUp({
@@ -100,7 +102,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const caughtUpAtMs = (): number | undefined => catchUp.completedAtMs;
   const answers = new Answers({ index, blobs, memory, puller, absentKeys, clock, log, caughtUpAtMs });
   const handler = new VisitorHandler({
-    ...{ index, blobs, memory, budget, answers, transfers, clock, metrics, caughtUpAtMs },
+    ...{ index, blobs, memory, budget, answers, transfers, variants, clock, metrics, caughtUpAtMs },
     sites: () => sites.current,
     edgeId: config.EDGE_ID,
   });
@@ -126,6 +128,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     draining,
   });
   observeState(metrics, { index, blobs, memory, budget, transfers, catchUp, clock });
+  metrics.observe('pending_variants', 'Variants that wait to be brought, or are being.', () => variants.pending);
 
   /** Everything that needs the broker; runs when it is there for the first time. */
   const joinNetwork = async (): Promise<void> => {
@@ -144,6 +147,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     const stopFollowing = connected.onReconnect(() => void announce());
     lifecycle.onStop('catch-up', () => catchUp.stop());
     lifecycle.onStop('refill', () => refill.stop());
+    lifecycle.onStop('variants', () => variants.stop());
     lifecycle.onStop('presence', async () => {
       stopFollowing();
       await presence.leave();

@@ -88,6 +88,40 @@ describe('catalog index', () => {
     index.close();
   });
 
+  test('the bytes of variants are needed as long as an entry that may be served names them', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    const [shared, own] = ['b'.repeat(64), 'c'.repeat(64)];
+    const named = (...checksums: string[]) => ({ variants: checksums.map((sha256) => ({ coding: 'br', sha256, size: 1 })) });
+    const store = (key: string, version: number, fields: object) =>
+      index.apply({ op: 'store', manifest: manifestOf(key, version, fields), provenance: { kind: 'announced' } });
+    const needed = () => [shared, own].map((sha256) => index.needs(sha256));
+    const invalidate = (version: number, mode: 'stale' | 'purge', selector: { key: string } | { tag: string }) =>
+      index.apply({ op: 'invalidate', invalidation: { selector, version, mode } });
+
+    await store('site/a', 10, named(shared, own));
+    await store('site/b', 11, { ...named(shared), tags: ['v1'] });
+    expect(needed()).toEqual([true, true]);
+    expect((await invalidate(12, 'stale', { key: 'site/a' })).purged).toEqual([]);
+    expect(needed()).toEqual([true, true]);
+    expect((await invalidate(13, 'purge', { key: 'site/a' })).purged.toSorted()).toEqual(['a'.repeat(64), shared, own]);
+    expect(needed()).toEqual([true, false]);
+    expect((await invalidate(14, 'purge', { tag: 'v1' })).purged.toSorted()).toEqual(['a'.repeat(64), shared]);
+    expect(needed()).toEqual([false, false]);
+    // Announced anew, then without one of them, then removed.
+    await store('site/a', 20, named(shared, own));
+    expect(needed()).toEqual([true, true]);
+    await store('site/a', 21, named(own));
+    expect(needed()).toEqual([false, true]);
+    await index.apply({ op: 'remove', key: 'site/a', version: 22, reason: 'deleted' });
+    expect(needed()).toEqual([false, false]);
+    await store('site/c', 30, named(own));
+    index.beginListing();
+    expect(index.forgetUnlisted(40).sort()).toEqual(['a'.repeat(64), 'a'.repeat(64), shared, own].sort());
+    expect(needed()).toEqual([false, false]);
+    index.close();
+  });
+
   test('after another start of the machine the index is in doubt, until catch-up has vouched for it', async () => {
     await using dir = await temporaryDirectory();
     const open = (boot: string) => new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0, readBootId: () => boot });

@@ -13,6 +13,7 @@ import { MemoryTier } from './memory-tier.ts';
 import type { ChangesPage, OriginPort } from './origin-port.ts';
 import { Replica } from './replica.ts';
 import { Transfers } from './transfers.ts';
+import { VariantFill } from './variant-fill.ts';
 
 const log = createLogger('edge', 'silent');
 const store = (key: string, version: number): Change => ({ op: 'store', manifest: manifestOf(key, version) });
@@ -45,7 +46,9 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
   const budget = new DiskBudget(blobs, 1_000);
   const absentKeys = new AbsentKeys(clock, 5_000);
   const transfers = new Transfers({ blobs, budget, origin, log, observer: { transferred() {}, failed() {} } });
-  const replica = new Replica({ index, blobs, memory: new MemoryTier(blobs, 1_000_000), budget, transfers, absentKeys });
+  const memory = new MemoryTier(blobs, 1_000_000);
+  const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
+  const replica = new Replica({ index, blobs, memory, budget, transfers, absentKeys, variants });
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, log },
     rng: () => 0.5,

@@ -10,12 +10,14 @@ import {
   type TransferKind,
 } from '@sluice/contracts';
 import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
+import { contentsOf } from '../domain/content-coding.ts';
 import type { Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { MemoryTier } from './memory-tier.ts';
 import { type Sources, TooLargeError, type Transfer, type Transfers } from './transfers.ts';
+import type { VariantFill } from './variant-fill.ts';
 
 type PushOutcome = Exclude<PushReply, { ok: false }>;
 
@@ -34,6 +36,7 @@ export class Replica {
   readonly #budget: DiskBudget;
   readonly #transfers: Transfers;
   readonly #absentKeys: AbsentKeys;
+  readonly #variants: Pick<VariantFill, 'offer'>;
 
   constructor(parts: {
     index: CatalogIndex;
@@ -42,6 +45,7 @@ export class Replica {
     budget: DiskBudget;
     transfers: Transfers;
     absentKeys: AbsentKeys;
+    variants: Pick<VariantFill, 'offer'>;
   }) {
     this.#index = parts.index;
     this.#blobs = parts.blobs;
@@ -49,6 +53,7 @@ export class Replica {
     this.#budget = parts.budget;
     this.#transfers = parts.transfers;
     this.#absentKeys = parts.absentKeys;
+    this.#variants = parts.variants;
   }
 
   /** Carries out one pushed command. @throws {SluiceError} when it could not; nothing is half-done then */
@@ -92,6 +97,7 @@ export class Replica {
     const transfer = freshnessPolicy(manifest).storable ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
+    this.#variants.offer(manifest);
     if (transfer.kind === 'same' && effect.after !== undefined) this.#budget.promote(manifest.sha256, manifest.size);
     const changed = effect.after !== undefined || transfer.bytes > 0;
     return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
@@ -118,6 +124,12 @@ export class Replica {
     return effect;
   }
 
+  #replace(old: Manifest | undefined, by: Manifest | undefined): void {
+    if (old === undefined) return;
+    const kept = new Set(by === undefined ? [] : contentsOf(by).map(({ sha256 }) => sha256));
+    this.letGo(contentsOf(old).flatMap(({ sha256 }) => (kept.has(sha256) ? [] : [sha256])));
+  }
+
   /** What follows from a listing that did not name these entries: their bytes go first. */
   letGo(checksums: readonly string[]): void {
     for (const sha256 of checksums) if (!this.#index.needs(sha256)) this.#budget.demote(sha256);
@@ -126,8 +138,7 @@ export class Replica {
   /** What follows from a change to the index: a 404 forgotten, bytes let go that no entry needs, bytes of purged entries deleted. */
   settle(change: IndexChange, { before, after, purged }: IndexEffect): void {
     if (change.op === 'store') this.#absentKeys.forget(change.manifest.key);
-    const old = before?.manifest?.sha256;
-    if (after !== undefined && old !== undefined && old !== after.manifest?.sha256 && !this.#index.needs(old)) this.#budget.demote(old);
+    if (after !== undefined) this.#replace(before?.manifest, after.manifest);
     for (const sha256 of purged) {
       if (this.#index.needs(sha256)) continue;
       this.#blobs.delete(sha256);

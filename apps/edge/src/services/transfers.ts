@@ -8,10 +8,11 @@ import {
   INLINE_MAX_BYTES,
   type IncomingFile,
 } from '@sluice/blobs';
-import { type Manifest, SluiceError, type TransferKind } from '@sluice/contracts';
+import { SluiceError, type TransferKind } from '@sluice/contracts';
 import { applyPatch, isDeltaCandidate } from '@sluice/delta';
 import type { Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
+import type { Content } from '../domain/content-coding.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { OriginPort } from './origin-port.ts';
 
@@ -59,7 +60,7 @@ export class TooLargeError extends SluiceError {
 }
 
 export interface TransferObserver {
-  transferred(transfer: Transfer, manifest: Manifest): void;
+  transferred(transfer: Transfer, manifest: Content): void;
   failed(error: unknown): void;
 }
 
@@ -91,7 +92,7 @@ export class Transfers {
    * Returns when the bytes of `manifest` are on this edge. Who joins a transfer that is under way moves no bytes of its own.
    * @throws {SluiceError} TOO_LARGE, EDGE_BUSY, DISK_FULL, or what the origin answered
    */
-  async ensure(manifest: Manifest, sources: Sources): Promise<Transfer> {
+  async ensure(manifest: Content, sources: Sources): Promise<Transfer> {
     // What came along has moved already; storing it again changes nothing.
     if (sources.content === undefined && this.#blobs.has(manifest.sha256)) return { kind: 'same', bytes: 0 };
     const running = this.#running.get(manifest.sha256);
@@ -109,7 +110,7 @@ export class Transfers {
   }
 
   /** What came along needs no turn; what has to be fetched waits for one. */
-  async #transfer(manifest: Manifest, { bases, content }: Sources): Promise<Transfer> {
+  async #transfer(manifest: Content, { bases, content }: Sources): Promise<Transfer> {
     const inline = content === undefined ? undefined : await this.#bring(manifest, () => this.#takeInline(manifest, content));
     if (inline !== undefined) return inline;
     if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
@@ -119,7 +120,7 @@ export class Transfers {
   }
 
   /** Makes room for the bytes and lets them come the given way; undefined when that way turns out to be none. */
-  async #bring<Result extends Transfer | undefined>(manifest: Manifest, way: () => Promise<Result>): Promise<Result> {
+  async #bring<Result extends Transfer | undefined>(manifest: Content, way: () => Promise<Result>): Promise<Result> {
     const room = this.#budget.reserve(manifest.size);
     if (room === undefined) throw new TooLargeError(manifest.size);
     try {
@@ -136,7 +137,7 @@ export class Transfers {
   }
 
   /** Undefined when other bytes than the manifest's came along. */
-  async #takeInline(manifest: Manifest, content: string): Promise<Transfer | undefined> {
+  async #takeInline(manifest: Content, content: string): Promise<Transfer | undefined> {
     try {
       await this.#blobs.put(Buffer.from(content, 'base64'), manifest.sha256, this.#budget.initialRank(manifest.size));
       return { kind: 'full', bytes: manifest.size };
@@ -148,7 +149,7 @@ export class Transfers {
   }
 
   /** Undefined when there is no base, no offer, or the patch turns out not to make the right bytes. */
-  async #tryDelta(manifest: Manifest, bases: readonly string[]): Promise<Transfer | undefined> {
+  async #tryDelta(manifest: Content, bases: readonly string[]): Promise<Transfer | undefined> {
     const held = bases.filter((base) => isDeltaCandidate(this.#blobs.size(base) ?? 0, manifest.size));
     if (held.length === 0) return undefined;
     try {
@@ -166,7 +167,7 @@ export class Transfers {
     }
   }
 
-  async #bringWhole(manifest: Manifest): Promise<Transfer> {
+  async #bringWhole(manifest: Content): Promise<Transfer> {
     const { sha256, size } = manifest;
     const rank = this.#budget.initialRank(size);
     const direct = await this.#downloaded(manifest, (file) => file.adopt({ sha256, size }, rank));
@@ -175,10 +176,7 @@ export class Transfers {
   }
 
   /** What `take` makes of the file with the bytes of a large blob, undefined when it has to be brought in ranges. */
-  async #downloaded<Taken>(
-    { sha256, size }: Manifest,
-    take: (file: IncomingFile) => Promise<Taken>,
-  ): Promise<{ taken: Taken } | undefined> {
+  async #downloaded<Taken>({ sha256, size }: Content, take: (file: IncomingFile) => Promise<Taken>): Promise<{ taken: Taken } | undefined> {
     if (size < DIRECT_MIN_BYTES) return undefined;
     const file = this.#blobs.incoming();
     try {
@@ -188,11 +186,7 @@ export class Transfers {
     }
   }
 
-  async #bringInRanges<Taken>(
-    { sha256, size }: Manifest,
-    writer: BlobWriter,
-    take: (writer: BlobWriter) => Promise<Taken>,
-  ): Promise<Taken> {
+  async #bringInRanges<Taken>({ sha256, size }: Content, writer: BlobWriter, take: (writer: BlobWriter) => Promise<Taken>): Promise<Taken> {
     try {
       for await (const piece of this.#ranges(sha256, size)) await writer.write(piece);
       return await take(writer);
@@ -205,7 +199,7 @@ export class Transfers {
    * Brings bytes that this edge cannot keep, verifies them, and opens them. They vanish when the reader is closed.
    * @throws {SluiceError} EDGE_BUSY, DISK_FULL, or what the origin answered
    */
-  async bringDetached(manifest: Manifest): Promise<BlobReader> {
+  async bringDetached(manifest: Content): Promise<BlobReader> {
     // Small ones stay in memory: they are over as soon as they have come, however slowly they are read.
     if (manifest.size <= INLINE_MAX_BYTES) {
       if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
@@ -226,7 +220,7 @@ export class Transfers {
     });
   }
 
-  async #openDetached(manifest: Manifest): Promise<BlobReader> {
+  async #openDetached(manifest: Content): Promise<BlobReader> {
     const ref = { sha256: manifest.sha256, size: manifest.size };
     const direct = await this.#downloaded(manifest, (file) => file.open(ref));
     const reader = direct?.taken ?? (await this.#bringInRanges(manifest, this.#blobs.writer(), (writer) => writer.finishDetached(ref)));
