@@ -218,6 +218,63 @@ describe('variants', () => {
     expect((await ask(it.scene, 'site/a.txt', { 'accept-encoding': 'br' })).status).toBe(504);
   });
 
+  test('announced after an invalidation come with the origin’s word: what was stale is fresh, what was purged is back', async () => {
+    await using scene = await Scene.start();
+    for (const mode of ['stale', 'purge'] as const) {
+      const key = `site/${mode}.txt`;
+      const { version } = scene.origin.upload(key, Buffer.from(TEXT));
+      await scene.pushStore(scene.origin.current.get(key) as Manifest);
+      await scene.invalidate({ key, mode });
+      await scene.pushStore(scene.origin.uploadCoded(key, TEXT, { contentVersion: version }), { kind: 'same' });
+      const { resolve } = scene.origin.counts;
+      await coded(scene, key);
+      expect((await ask(scene, key)).headers['cache-status']).toBe('us-1;hit');
+      expect(scene.origin.counts.resolve).toBe(resolve);
+    }
+  });
+
+  test('that come after a purge are not kept', async () => {
+    await using scene = await Scene.start();
+    const manifest = scene.origin.uploadCoded('site/a.txt', TEXT);
+    const gate = Promise.withResolvers<void>();
+    let reads = 0;
+    scene.origin.interfere = (what) => {
+      if (what === 'read') reads += 1;
+      return what === 'read' && reads > 1 ? gate.promise : undefined;
+    };
+    await scene.pushStore(manifest);
+    await eventually(() => expect(reads).toBe(3));
+    await scene.invalidate({ key: 'site/a.txt', mode: 'purge' });
+    gate.resolve();
+    await eventually(async () => expect(await scene.metric('sluice_edge_pending_variants')).toBe(0));
+    expect(await scene.metric('sluice_edge_blobs')).toBe(0);
+  });
+
+  test('keep their content from being evicted: it is used as often as they are', async () => {
+    const filler = randomBytes(TEXT.length / 2);
+    await using it = await codedScene({ EDGE_CAPACITY_BYTES: String(2 * TEXT.length + filler.byteLength) });
+    await it.scene.pushStore(it.scene.origin.upload('site/filler.bin', filler));
+    for (let visit = 0; visit < 20; visit += 1) await ask(it.scene, 'site/a.txt', { 'accept-encoding': 'br' });
+    // Needs room that only the content or the filler, of which nobody has made use, can give.
+    await it.scene.pushStore(it.scene.origin.upload('site/next.bin', randomBytes(TEXT.length)));
+    expect((await ask(it.scene, 'site/a.txt')).headers['cache-status']).toBe('us-1;hit');
+    expect((await ask(it.scene, 'site/filler.bin')).headers['cache-status']).toContain('fwd=miss');
+  });
+
+  test('of content that was replaced are the first to go', async () => {
+    await using it = await codedScene({ EDGE_CAPACITY_BYTES: String(4 * TEXT.length) });
+    const next = it.scene.origin.uploadCoded('site/a.txt', `${TEXT}and more`);
+    await it.scene.pushStore(next);
+    await coded(it.scene, 'site/a.txt');
+    expect(await it.scene.metric('sluice_edge_blobs')).toBe(8);
+    const coming = randomBytes(4 * TEXT.length - next.size - (next.variants ?? []).reduce((sum, { size }) => sum + size, 0));
+    await it.scene.pushStore(it.scene.origin.upload('site/next.bin', coming));
+    expect(await it.scene.metric('sluice_edge_blobs')).toBe(5);
+    for (const coding of CODINGS) {
+      expect((await ask(it.scene, 'site/a.txt', { 'accept-encoding': coding })).headers).toMatchObject({ 'content-encoding': coding });
+    }
+  });
+
   test('of another version are never served for this one', async () => {
     await using it = await codedScene();
     const next = it.scene.origin.uploadCoded('site/a.txt', `${TEXT}and more`);
