@@ -104,7 +104,10 @@ describe('a visitor', () => {
     expect(await status('gzip', 'if-none-match', gzip)).toBe(304);
     expect(await status('gzip', 'if-match', br)).toBe(412);
     expect(await status('gzip', 'if-match', gzip)).toBe(200);
-    expect(await status('gzip', 'if-none-match', `"${it.manifest.sha256}"`)).toBe(200);
+    expect(await status('gzip, identity;q=0', 'if-none-match', `"${it.manifest.sha256}"`)).toBe(200);
+    // What a visitor has of before there were variants has not changed.
+    const before = await ask(it.scene, 'site/a.txt', { 'accept-encoding': 'gzip', 'if-none-match': `"${it.manifest.sha256}"` });
+    expect(before).toMatchObject({ status: 304, headers: { vary: 'Accept-Encoding', etag: `"${it.manifest.sha256}"` } });
   });
 
   test('gets ranges of the coded bytes: joined they decode, and If-Range holds only for the same variant', async () => {
@@ -122,7 +125,7 @@ describe('a visitor', () => {
       expect(parts[0]?.headers['content-range']).toBe(`bytes 0-${half - 1}/${size}`);
       expect(DECODERS[coding](Buffer.concat(parts.map(({ body }) => body))).toString()).toBe(TEXT);
       const otherwise = await ask(it.scene, 'site/a.txt', {
-        'accept-encoding': coding,
+        'accept-encoding': `${coding}, identity;q=0`,
         range: 'bytes=0-1',
         'if-range': `"${it.manifest.sha256}"`,
       });
@@ -231,6 +234,16 @@ describe('variants', () => {
       expect((await ask(scene, key)).headers['cache-status']).toBe('us-1;hit');
       expect(scene.origin.counts.resolve).toBe(resolve);
     }
+  });
+
+  test('that a confirmation tells of are no change: it is a 304, and they follow', async () => {
+    await using scene = await Scene.start();
+    const { version } = scene.origin.upload('site/a.txt', Buffer.from(TEXT));
+    await scene.pushStore(scene.origin.current.get('site/a.txt') as Manifest);
+    await scene.invalidate({ key: 'site/a.txt' });
+    scene.origin.uploadCoded('site/a.txt', TEXT, { contentVersion: version });
+    expect((await ask(scene, 'site/a.txt')).headers['cache-status']).toBe('us-1;fwd=stale;fwd-status=304');
+    await coded(scene, 'site/a.txt');
   });
 
   test('that come after a purge are not kept', async () => {

@@ -1,9 +1,10 @@
 import { temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { contentsOf } from '../domain/content-coding.ts';
 import type { Entry } from '../domain/entry.ts';
-import { isStale } from '../domain/entry.ts';
-import { comparable, manifestOf, modelAfter, retoldHistory } from '../domain/history.fixture.ts';
+import { isPurged, isStale } from '../domain/entry.ts';
+import { CHECKSUMS, comparable, manifestOf, modelAfter, retoldHistory } from '../domain/history.fixture.ts';
 import { CatalogIndex } from './catalog-index.ts';
 
 /** As many as `docs/architecture.md` says. */
@@ -12,7 +13,7 @@ const KEYS = ['site/a', 'site/img/b', 'site/img/ü', 'other/c'];
 const entriesOf = (index: CatalogIndex): Entry[] => KEYS.flatMap((key) => index.get(key) ?? []);
 
 describe('catalog index', () => {
-  test('the index on disk agrees with the rules, for any messages in any order, also after a restart', async () => {
+  test('the index on disk agrees with the rules, and knows which bytes are needed, for any messages in any order, also after a restart', async () => {
     await fc.assert(
       fc.asyncProperty(retoldHistory, async ({ original, retold }) => {
         await using dir = await temporaryDirectory();
@@ -25,6 +26,11 @@ describe('catalog index', () => {
         index.close();
         const reopened = new CatalogIndex(options);
         expect(comparable(entriesOf(reopened))).toEqual(expected);
+        const servable = [...modelAfter(original).values()].filter((entry) => !isPurged(entry));
+        const needed = new Set(
+          servable.flatMap(({ manifest }) => (manifest === undefined ? [] : contentsOf(manifest).map(({ sha256 }) => sha256))),
+        );
+        for (const sha256 of CHECKSUMS) expect(reopened.needs(sha256), sha256).toBe(needed.has(sha256));
         reopened.close();
       }),
       { numRuns: 60 },

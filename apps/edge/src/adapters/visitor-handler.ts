@@ -209,7 +209,7 @@ export class VisitorHandler {
     if (!isNegotiated(manifest) || detached === true) return answer;
     const { memory, blobs, budget, variants } = this.#parts;
     const isHeld = (sha256: string): boolean => memory.has(sha256) || blobs.has(sha256);
-    const { representation, missing } = selectRepresentation(manifest, fieldOf(request.fields, 'accept-encoding'), isHeld);
+    const { representation, missing } = selectRepresentation(manifest, request.fields, isHeld);
     if (missing !== undefined) variants.bring(missing);
     if (representation === manifest) return answer;
     // Without the content itself there is no hit, so it is of use to whoever gets a variant.

@@ -1,4 +1,4 @@
-import { codingWeights } from '@sluice/http-semantics';
+import { codingWeights, type Fields } from '@sluice/http-semantics';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { contentsOf, selectRepresentation } from './content-coding.ts';
@@ -9,8 +9,9 @@ const SHA = { br: 'b'.repeat(64), zstd: 'd'.repeat(64), gzip: 'e'.repeat(64), id
 const variant = (coding: keyof typeof SHA) => ({ coding, sha256: SHA[coding], size: SIZES[coding] });
 const TEXT = manifestOf('site/a.txt', 10, { size: 100, variants: [variant('gzip'), variant('br'), variant('zstd')] });
 const everything = (_sha256: string): boolean => true;
+const accepting = (field: string | undefined): Fields => ({ 'accept-encoding': field });
 const codingOf = (field: string | undefined, isHeld = everything): string =>
-  selectRepresentation(TEXT, field, isHeld).representation.contentEncoding ?? 'identity';
+  selectRepresentation(TEXT, accepting(field), isHeld).representation.contentEncoding ?? 'identity';
 
 describe('negotiation (RFC 9110 §12.5.3)', () => {
   test.each([
@@ -42,11 +43,11 @@ describe('negotiation (RFC 9110 §12.5.3)', () => {
   });
 
   test('the representation has checksum, size and coding of the variant, and all else of the object', () => {
-    const { representation } = selectRepresentation(TEXT, 'br', everything);
+    const { representation } = selectRepresentation(TEXT, accepting('br'), everything);
     expect(representation).toEqual({ ...TEXT, sha256: SHA.br, size: SIZES.br, contentEncoding: 'br' });
     // The same each time, so that what is made of it is made once.
-    expect(selectRepresentation(TEXT, 'br', everything).representation).toBe(representation);
-    expect(selectRepresentation(TEXT, undefined, everything).representation).toBe(TEXT);
+    expect(selectRepresentation(TEXT, accepting('br'), everything).representation).toBe(representation);
+    expect(selectRepresentation(TEXT, {}, everything).representation).toBe(TEXT);
   });
 
   test('what is not held is not selected but named, and the next best that is held is taken', () => {
@@ -55,20 +56,34 @@ describe('negotiation (RFC 9110 §12.5.3)', () => {
       (sha256: string) =>
         codings.some((coding) => SHA[coding] === sha256);
     expect(codingOf('br, gzip', held('gzip'))).toBe('gzip');
-    expect(selectRepresentation(TEXT, 'br, gzip', held('gzip')).missing).toMatchObject({
+    expect(selectRepresentation(TEXT, accepting('br, gzip'), held('gzip')).missing).toMatchObject({
       key: 'site/a.txt',
       sha256: SHA.br,
       size: SIZES.br,
     });
     expect(codingOf('br, gzip', held())).toBe('identity');
-    expect(selectRepresentation(TEXT, 'gzip;q=0.5, identity', held()).missing).toBeUndefined();
+    expect(selectRepresentation(TEXT, accepting('gzip;q=0.5, identity'), held()).missing).toBeUndefined();
+  });
+
+  test('a visitor who has a representation keeps it as long as it is acceptable, and for a 304 it need not be held', () => {
+    const selected = (accepted: string, name: 'if-none-match' | 'if-range' | 'if-match', coding: keyof typeof SHA, isHeld = everything) =>
+      selectRepresentation(TEXT, { 'accept-encoding': accepted, [name]: `W/"x", "${SHA[coding]}"` }, isHeld).representation.sha256;
+    const nothing = (_sha256: string): boolean => false;
+    expect(selected('br, gzip', 'if-none-match', 'gzip')).toBe(SHA.gzip);
+    expect(selected('br, gzip', 'if-none-match', 'gzip', nothing)).toBe(SHA.gzip);
+    expect(selected('br, gzip', 'if-none-match', 'identity')).toBe(SHA.identity);
+    expect(selected('br, gzip;q=0', 'if-none-match', 'gzip')).toBe(SHA.br);
+    expect(selected('br, identity;q=0', 'if-none-match', 'identity')).toBe(SHA.br);
+    expect(selected('br, gzip', 'if-range', 'gzip')).toBe(SHA.gzip);
+    expect(selected('br, gzip', 'if-match', 'gzip')).toBe(SHA.gzip);
+    expect(selected('br, gzip', 'if-range', 'gzip', nothing)).toBe(SHA.identity);
   });
 
   test('a coding that is not known here is never handed out, nor any of an object with a coding of its own', () => {
     const future = { ...TEXT, variants: [{ coding: 'dcz', sha256: SHA.br, size: 1 }] };
-    expect(selectRepresentation(future, 'dcz, *', everything).representation).toBe(future);
+    expect(selectRepresentation(future, accepting('dcz, *'), everything).representation).toBe(future);
     const gzipped = { ...TEXT, contentEncoding: 'gzip' };
-    expect(selectRepresentation(gzipped, 'br', everything).representation).toBe(gzipped);
+    expect(selectRepresentation(gzipped, accepting('br'), everything).representation).toBe(gzipped);
   });
 
   const field = fc.oneof(
@@ -90,7 +105,7 @@ describe('negotiation (RFC 9110 §12.5.3)', () => {
       fc.property(field, codings, codings, (value, made, held) => {
         const manifest = { ...TEXT, variants: made.map(variant) };
         const isHeld = (sha256: string) => held.some((coding) => SHA[coding] === sha256);
-        const { representation } = selectRepresentation(manifest, value, isHeld);
+        const { representation } = selectRepresentation(manifest, accepting(value), isHeld);
         const weightOf = codingWeights(value);
         const available = [...made.filter((coding) => held.includes(coding)), 'identity' as const];
         const selected = available.find((coding) => SHA[coding] === representation.sha256) ?? expect.unreachable('it is not available');

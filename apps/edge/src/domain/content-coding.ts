@@ -1,6 +1,6 @@
 /** Which representation of an object a request gets: RFC 9110 §12.5.3. */
 import type { Manifest } from '@sluice/contracts';
-import { codingWeights } from '@sluice/http-semantics';
+import { codingWeights, type Fields, fieldOf } from '@sluice/http-semantics';
 import { LRUCache } from 'lru-cache';
 import { perManifest } from './per-manifest.ts';
 
@@ -51,13 +51,30 @@ export function isNegotiated(manifest: Manifest): boolean {
 /**
  * The most acceptable representation that is held, the smallest among equals. Who sends no Accept-Encoding would have to take anything and gets the content as it
  * is; so does who accepts nothing that there is (§12.5.3 lets a server disregard the field, and a 406 helps nobody).
+ *
+ * A visitor who has a representation, whole or in part, and says so, keeps it as long as it is acceptable: variants that appear some seconds after an upload make
+ * nobody read again what did not change.
  */
-export function selectRepresentation(manifest: Manifest, field: string | undefined, isHeld: (sha256: string) => boolean): Selection {
+export function selectRepresentation(manifest: Manifest, request: Fields, isHeld: (sha256: string) => boolean): Selection {
+  const field = fieldOf(request, 'accept-encoding');
   if (field === undefined || manifest.variants === undefined) return { representation: manifest, missing: undefined };
   const weights = weightsOf(field);
+  const known = namedBy(fieldOf(request, 'if-none-match'), manifest, weights);
+  // Nothing but its tag is needed for a 304.
+  if (known !== undefined) return { representation: known, missing: undefined };
+  const resumed = namedBy(fieldOf(request, 'if-range') ?? fieldOf(request, 'if-match'), manifest, weights);
+  if (resumed !== undefined && isHeld(resumed.sha256)) return { representation: resumed, missing: undefined };
   const wanted = best(manifest, weights, () => true);
   if (wanted === manifest || isHeld(wanted.sha256)) return { representation: wanted, missing: undefined };
   return { representation: best(manifest, weights, isHeld), missing: wanted };
+}
+
+/** The acceptable representation whose entity tag, its checksum in quotes, is in a field. */
+function namedBy(tags: string | undefined, manifest: Manifest, weights: Weights): Manifest | undefined {
+  if (tags === undefined) return undefined;
+  const named = (sha256: string): boolean => tags.includes(`"${sha256}"`);
+  const variant = variantsOf(manifest).find(({ coding, representation }) => weights[coding] > 0 && named(representation.sha256));
+  return variant?.representation ?? (weights.identity > 0 && named(manifest.sha256) ? manifest : undefined);
 }
 
 function best(manifest: Manifest, weights: Weights, isHeld: (sha256: string) => boolean): Manifest {

@@ -1,5 +1,5 @@
 /** Asks the origin on a visitor's behalf, once per key however many visitors wait. */
-import { type Manifest, SluiceError } from '@sluice/contracts';
+import { type Manifest, SluiceError, uploadedVersion } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
 import { isStale } from '../domain/entry.ts';
@@ -139,7 +139,7 @@ export class Puller {
     if (isStale(after)) throw new SluiceError('ORIGIN_BEHIND', 'an invalidation overtook the answer of the origin', { retryable: true });
     // What is not kept has to be brought again for this visitor.
     const kept = stored.outcome !== 'metadata';
-    const unchanged = kept && before?.manifest?.version === manifest.version && stored.bytes === 0;
+    const unchanged = kept && isSameUpload(before?.manifest, manifest) && stored.bytes === 0;
     return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: kept };
   }
 
@@ -151,4 +151,9 @@ export class Puller {
     this.#absentKeys.remember(key);
     return { kind: 'absent' };
   }
+}
+
+/** Whether a manifest says no more than that its content has variants now, which is no change for who has it. */
+function isSameUpload(known: Manifest | undefined, manifest: Manifest): boolean {
+  return known !== undefined && uploadedVersion(known) === uploadedVersion(manifest);
 }
