@@ -1,7 +1,7 @@
 import { codingWeights, type Fields } from '@sluice/http-semantics';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { contentsOf, selectRepresentation } from './content-coding.ts';
+import { contentsOf, REMEMBERED_MAX, rememberedFields, selectRepresentation } from './content-coding.ts';
 import { manifestOf } from './history.fixture.ts';
 
 const SIZES = { br: 20, zstd: 21, gzip: 30, identity: 100 };
@@ -117,6 +117,14 @@ describe('negotiation (RFC 9110 §12.5.3)', () => {
       { numRuns: 2_000 },
     );
   });
+});
+
+test('of ten times as many values of Accept-Encoding as are remembered the newest are, and long ones never', () => {
+  for (let number = 0; number < 10 * REMEMBERED_MAX; number += 1) expect(codingOf(`x${number}, br`)).toBe('br');
+  expect(rememberedFields()).toBe(REMEMBERED_MAX);
+  expect(codingOf(`${'x'.repeat(10_000)}, gzip`)).toBe('gzip');
+  expect(codingOf(`x${10 * REMEMBERED_MAX - 1}, br`)).toBe('br');
+  expect(rememberedFields()).toBe(REMEMBERED_MAX);
 });
 
 test('a manifest is served from its content and from its variants', () => {

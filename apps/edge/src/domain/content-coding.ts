@@ -13,7 +13,7 @@ type Coding = (typeof CODINGS)[number];
 type Weights = Readonly<Record<Coding | 'identity', number>>;
 
 /** Values of Accept-Encoding whose weights are remembered: browsers and tools have some dozens among them. */
-const REMEMBERED_MAX = 256;
+export const REMEMBERED_MAX = 256;
 const REMEMBERED_MAX_CHARACTERS = 128;
 
 export interface Selection {
@@ -91,6 +91,11 @@ function best(manifest: Manifest, weights: Weights, isHeld: (sha256: string) => 
 }
 
 const remembered = new LRUCache<string, Weights>({ max: REMEMBERED_MAX });
+
+/** Values of Accept-Encoding whose weights are remembered now. */
+export function rememberedFields(): number {
+  return remembered.size;
+}
 
 function weightsOf(field: string): Weights {
   const known = remembered.get(field);

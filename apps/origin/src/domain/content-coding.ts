@@ -6,7 +6,7 @@ import type { UploadFields } from './upload-headers.ts';
 
 /** Below this the fields that tell of a coding take what it saves. */
 export const CODED_MIN_BYTES = 256;
-/** Content is coded as a whole, so this bounds the memory that it takes: three to four times as much for each thread. */
+/** Content is coded as a whole, so this bounds the memory that it takes: up to five times as much for each thread, measured. */
 export const CODED_MAX_BYTES = 32 * 1024 * 1024;
 /** A variant larger than this share of the content is not kept: it would take room on every edge for little. */
 const WORTHWHILE_SHARE = 0.95;

@@ -57,7 +57,7 @@ export class CodingThreads {
     for (const thread of this.#idle.splice(0)) void thread.terminate();
   }
 
-  /** Ends all of them; what they are at is rejected. A thread inside of one coding ends after it, which takes two or three seconds at most. */
+  /** Ends all of them; what they are at is rejected. A thread inside of one coding ends after it, which takes some seconds at most. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#idle.splice(0), ...this.#busy].map((thread) => thread.terminate()));
