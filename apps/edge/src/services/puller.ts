@@ -1,8 +1,8 @@
 /** Asks the origin on a visitor's behalf, once per key however many visitors wait. */
-import { type Manifest, SluiceError, uploadedVersion } from '@sluice/contracts';
+import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
-import { isStale } from '../domain/entry.ts';
+import { isSameUpload, isStale } from '../domain/entry.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
@@ -151,9 +151,4 @@ export class Puller {
     this.#absentKeys.remember(key);
     return { kind: 'absent' };
   }
-}
-
-/** Whether a manifest says no more than that its content has variants now, which is no change for who has it. */
-function isSameUpload(known: Manifest | undefined, manifest: Manifest): boolean {
-  return known !== undefined && uploadedVersion(known) === uploadedVersion(manifest);
 }

@@ -11,7 +11,7 @@ import {
 } from '@sluice/contracts';
 import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
 import { contentsOf } from '../domain/content-coding.ts';
-import type { Provenance } from '../domain/entry.ts';
+import { isSameUpload, type Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import type { AbsentKeys } from './absent-keys.ts';
 import type { DiskBudget } from './disk-budget.ts';
@@ -94,13 +94,20 @@ export class Replica {
     const known = this.#index.get(manifest.key);
     if (known !== undefined && known.version > manifest.version) return { outcome: 'current', transfer: undefined, bytes: 0 };
     const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hinted.bases])];
-    const transfer = freshnessPolicy(manifest).storable ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
+    const brings = freshnessPolicy(manifest).storable && !this.#wasLetGo(known?.manifest, manifest, provenance);
+    const transfer = brings ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
     this.#variants.offer(manifest);
     if (transfer.kind === 'same' && effect.after !== undefined) this.#budget.promote(manifest.sha256, manifest.size);
     const changed = effect.after !== undefined || transfer.bytes > 0;
     return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
+  }
+
+  /** Content that was evicted, or purged, is not brought back only because the origin has more to say about it. */
+  #wasLetGo(known: Manifest | undefined, manifest: Manifest, provenance: Provenance): boolean {
+    if (provenance.kind === 'resolved' || known?.version === manifest.version) return false;
+    return isSameUpload(known, manifest) && !this.#blobs.has(manifest.sha256);
   }
 
   /** Undefined when the bytes do not fit. */

@@ -87,7 +87,7 @@ export class VariantMaker {
     }
   }
 
-  /** Content is a variant's need, not the other way round: without it everybody gets the content as it was uploaded. */
+  /** A variant is a saving, not a need: without it everybody gets the content as it was uploaded. */
   async #fail(waiting: WaitingKey, err: unknown): Promise<void> {
     const { catalog, clock, metrics, log } = this.#options;
     metrics.variants.inc({ outcome: 'failed' });
