@@ -13,6 +13,7 @@ export const SCENARIOS: readonly (readonly [title: string, scenario: Scenario])[
   ['Region-specific upload: only US and IN are sent it, EU serves it on demand', regionUpload],
   ['Deduplication: the same bytes again move nothing', deduplication],
   ['Delta: a new version of a real script moves a few per cent', delta],
+  ['Content coding: br, zstd and gzip follow, and each visitor gets the smallest that it accepts', contentCoding],
   ['Invalidation: stale everywhere, nothing fetched until someone asks, then one revalidation', invalidation],
   ['Pull fallback: an edge is killed with kill -9 and loses its disk', lostDisk],
   ['A push that fails is healed by catching up', failedPush],
@@ -95,6 +96,30 @@ async function delta(stage: Stage): Promise<void> {
     const visit = await stage.visit(edge, 'site/lodash.js');
     stage.check(visit.body.toString() === version2, `${edge} serves exactly the new version`, `${visit.body.byteLength} B`);
   }
+}
+
+async function contentCoding(stage: Stage): Promise<void> {
+  const script = (await stage.visit('us-1', 'site/lodash.js')).body;
+  for (const edge of EDGES) {
+    const sizes: string[] = [];
+    for (const coding of ['br', 'zstd', 'gzip']) {
+      const got = await stage.until(`${coding} at ${edge}`, async () => {
+        const visit = await stage.visit(edge, 'site/lodash.js', { 'accept-encoding': coding });
+        return visit.coding === coding ? visit : undefined;
+      });
+      if (!got.body.equals(script)) throw new Error(`${coding} at ${edge} does not decode to the script`);
+      sizes.push(`${coding} ${got.contentLength} B`);
+    }
+    stage.check(true, `${edge} serves it in each coding, and each decodes to the same script`, sizes.join(', '));
+  }
+  const browser = await stage.visit('us-1', 'site/lodash.js', { 'accept-encoding': 'gzip, deflate, br, zstd' });
+  stage.check(
+    browser.coding === 'br' && browser.contentLength < script.byteLength / 4,
+    'a browser gets br',
+    `${browser.contentLength} of ${script.byteLength} B`,
+  );
+  const plain = await stage.visit('us-1', 'site/lodash.js', { 'accept-encoding': 'identity' });
+  stage.check(plain.coding === '' && plain.contentLength === script.byteLength, 'who accepts no coding gets none');
 }
 
 async function invalidation(stage: Stage): Promise<void> {

@@ -10,7 +10,12 @@ const PATIENCE_MS = 15_000;
 /** What an edge answered to a visitor. */
 export interface Visit {
   readonly status: number;
+  /** Decoded. */
   readonly body: Buffer;
+  /** The content coding that it came with, '' for none. */
+  readonly coding: string;
+  /** Bytes of the body as it came; NaN when that was not announced. */
+  readonly contentLength: number;
   readonly cacheStatus: string;
   readonly version: number;
   readonly ms: number;
@@ -83,12 +88,14 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Asks an edge as a visitor would. */
-  async visit(edge: string, key: string): Promise<Visit> {
+  async visit(edge: string, key: string, headers: Readonly<Record<string, string>> = {}): Promise<Visit> {
     const startedAt = performance.now();
-    const response = await fetch(`${this.stack.edge(edge).url}/${key}`);
+    const response = await fetch(`${this.stack.edge(edge).url}/${key}`, { headers });
     return {
       status: response.status,
       body: Buffer.from(await response.arrayBuffer()),
+      coding: response.headers.get('content-encoding') ?? '',
+      contentLength: Number(response.headers.get('content-length') ?? Number.NaN),
       cacheStatus: response.headers.get('cache-status') ?? '',
       version: Number(response.headers.get('x-sluice-version') ?? 0),
       ms: performance.now() - startedAt,

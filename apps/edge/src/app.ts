@@ -40,6 +40,7 @@ import { Replica } from './services/replica.ts';
 import { ServingDesk } from './services/serving-desk.ts';
 import { SharedMemory } from './services/shared-memory.ts';
 import { Transfers } from './services/transfers.ts';
+import { VariantFill } from './services/variant-fill.ts';
 
 const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
 /** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
@@ -103,7 +104,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     (sha256) => blobs.has(sha256),
     (change) => serving.publish({ kind: 'memory', changes: [change] }),
   );
-  const replica = new Replica({ index, blobs, memory, budget, transfers });
+  const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
+  const replica = new Replica({ index, blobs, memory, budget, transfers, variants });
   const puller = new Puller({ index, replica, fills, origin, clock });
   const refill = new Refill({ index, blobs, budget, transfers, log });
   const noteState = (): void => state.set({ caughtUpAtMs: catchUp.completedAtMs, isDoubtful: index.isDoubtful });
@@ -135,7 +137,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const threads = config.EDGE_SERVING_THREADS;
   const serving: ServingThreads = new ServingThreads({
     ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },
-    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, operations }),
+    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, variants, operations }),
     setup: {
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, sites: sites.current },
@@ -166,6 +168,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     capacityBytes: config.EDGE_CAPACITY_BYTES,
     draining,
   });
+  metrics.observe('pending_variants', 'Variants that wait to be brought, or are being.', () => variants.pending);
   observeState(metrics, { index, blobs, memory, budget, transfers, catchUp, serving, clock });
 
   /** Everything that needs the broker; runs when it is there for the first time. */
@@ -185,6 +188,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     const stopFollowing = connected.onReconnect(() => void announce());
     lifecycle.onStop('catch-up', () => catchUp.stop());
     lifecycle.onStop('refill', () => refill.stop());
+    lifecycle.onStop('variants', () => variants.stop());
     lifecycle.onStop('presence', async () => {
       stopFollowing();
       await presence.leave();

@@ -1,5 +1,6 @@
 /** An origin that a test holds in its hands: real messages over a real broker, contents and faults as told. */
 import { createHash } from 'node:crypto';
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Bus } from '@sluice/bus';
 import {
   type Change,
@@ -16,6 +17,8 @@ import { manifestOf } from './domain/history.fixture.ts';
 export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
+
+const ENCODERS = { br: brotliCompressSync, zstd: zstdCompressSync, gzip: gzipSync };
 
 export class ScriptedOrigin {
   readonly #bus: Bus;
@@ -82,6 +85,17 @@ export class ScriptedOrigin {
       asOf: this.version,
       patch: { base: sha256Of(base), sha256: sha256Of(patch), size: patch.byteLength },
     };
+  }
+
+  /** An upload with its variants, as a later announcement has them. */
+  uploadCoded(key: string, text: string, fields: Partial<Manifest> = {}): Manifest {
+    const bytes = Buffer.from(text);
+    const variants = Object.entries(ENCODERS).map(([coding, encode]) => {
+      const coded = encode(bytes);
+      this.blobs.set(sha256Of(coded), coded);
+      return { coding, sha256: sha256Of(coded), size: coded.byteLength };
+    });
+    return this.upload(key, bytes, { variants, ...fields });
   }
 
   /** A new version of a key, in the catalog and in the feed; not pushed. */

@@ -13,6 +13,7 @@ import { AbsentKeys } from './services/absent-keys.ts';
 import { Answers } from './services/answers.ts';
 import { bringDetached } from './services/detached-source.ts';
 import { MemoryTier } from './services/memory-tier.ts';
+import { missingVariants } from './services/missing-variants.ts';
 import { ReadableFills } from './services/readable-fills.ts';
 import { ReplicaLink } from './services/replica-link.ts';
 import type { ServingSetup } from './services/serving-messages.ts';
@@ -69,6 +70,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
     ...{ index, blobs, memory, fills, used, answers, state, clock, counters },
     edgeId: setup.edgeId,
     sites: () => sites,
+    bringVariant: missingVariants((variant) => link.tell({ kind: 'variant-missing', variant }), clock),
     bringDetached: (manifest) => bringDetached(link, manifest),
   });
 

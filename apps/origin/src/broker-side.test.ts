@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
 import { type Bus, Streams } from '@sluice/bus';
 import { CONTENT_INVALIDATED, CONTENT_REJECTED, CONTENT_UPLOADED, ORIGIN_CHANGES, ORIGIN_FETCH, STREAMS } from '@sluice/contracts';
 import { applyPatch } from '@sluice/delta';
@@ -214,4 +215,36 @@ test('small content comes along with a resolve when it is asked for and nobody i
   await fixture.put('site/b', 'shared');
   await fixture.put('site/c', 'shared');
   expect(await ask('site/c')).not.toHaveProperty('content');
+});
+
+test('variants are announced after the upload, are in the feed once, and are read like any other bytes', async () => {
+  await using fixture = await brokerFixture();
+  const text = 'a line of text that compresses well\n'.repeat(100);
+  const stored = await fixture.put('site/a.txt', text);
+  const version = Number(stored.headers.get('x-sluice-version'));
+  const events = await eventually(async () => {
+    const recent = await fixture.streams.recent(STREAMS.CONTENT, CONTENT_UPLOADED, 10);
+    expect(recent).toHaveLength(2);
+    return recent.sort((a, b) => (a.version ?? 0) - (b.version ?? 0));
+  });
+  expect(events[0]).toMatchObject({ id: stored.headers.get('x-sluice-event-id'), version });
+  expect(events[0]?.manifest).not.toHaveProperty('variants');
+  const announced = events[1]?.manifest;
+  expect(announced).toEqual({ ...events[0]?.manifest, version: events[1]?.version, contentVersion: version, variants: expect.anything() });
+  expect(events[1]).not.toHaveProperty('cause');
+
+  const { changes } = await fixture.bus.request(ORIGIN_CHANGES, { region: 'US', since: 0 }, { timeoutMs });
+  expect(changes).toEqual([{ op: 'store', manifest: announced }]);
+  const resolved = await fixture.bus.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/a.txt', inlineMaxBytes: 16_384 }, { timeoutMs });
+  expect(resolved).toMatchObject({ manifest: announced });
+  expect(resolved).not.toHaveProperty('content');
+  const gzip = announced?.variants?.find(({ coding }) => coding === 'gzip');
+  expect(gunzipSync(await fixture.read(gzip?.sha256 ?? '', 0, gzip?.size ?? 0)).toString()).toBe(text);
+
+  // For who uploaded it, it is still that upload.
+  const held = await fetch(`${fixture.origin.url}/site/a.txt`);
+  expect(held.headers.get('x-sluice-version')).toBe(String(version));
+  expect(held.headers.get('last-modified')).toBe(new Date(announced?.uploadedAt ?? 0).toUTCString());
+  expect(held.headers.get('etag')).toBe(stored.headers.get('etag'));
+  expect(await held.text()).toBe(text);
 });

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 
@@ -19,6 +20,8 @@ export const originConfigSchema = z.strictObject({
   ORIGIN_FEED_MAX_ROWS: integerVariable(1, 10_000_000).default(200_000),
   /** Events that wait for the broker. Those beyond it are not announced: the edges find the change by catching up. */
   ORIGIN_OUTBOX_MAX: integerVariable(1, 10_000_000).default(100_000),
+  /** Contents that are being coded (br, zstd, gzip) at once, each on a thread of the lowest priority; 0: none are. */
+  ORIGIN_CODING_THREADS: integerVariable(0, 64).default(() => Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)))),
 });
 
 export type OriginConfig = Readonly<z.output<typeof originConfigSchema>>;

@@ -3,10 +3,12 @@ import { join, resolve } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { type Clock, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
+import { CodingThreads } from './adapters/blobs/coding-threads.ts';
 import { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import { OpenBlobs } from './adapters/blobs/open-blobs.ts';
 import { PatchMaker } from './adapters/blobs/patch-maker.ts';
 import { RangeCache } from './adapters/blobs/range-cache.ts';
+import { VariantMaker } from './adapters/blobs/variant-maker.ts';
 import { Catalog } from './adapters/catalog/catalog.ts';
 import { maintainFeed } from './adapters/catalog/feed-maintenance.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
@@ -50,6 +52,7 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
     onEvent,
     onSettleFailed: (err) => log.warn({ err }, 'published events could not be removed from the outbox, trying again'),
     onEventDropped: () => metrics.dropped.inc(),
+    onVariantsWanted: () => variants.wake(),
     outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
     onGarbage: (checksums) => garbage.offer(checksums),
   });
@@ -64,6 +67,10 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
   lifecycle.onStop('feed maintenance', maintainFeed({ catalog, clock, log, retentionMs, maxRows: config.ORIGIN_FEED_MAX_ROWS }));
   const patches = new PatchMaker({ catalog, blobs, garbage, clock, metrics, log });
   lifecycle.onStop('patch maker', () => patches.stop());
+  const concurrency = config.ORIGIN_CODING_THREADS;
+  const variants = new VariantMaker({ catalog, blobs, garbage, threads: new CodingThreads(), concurrency, clock, metrics, log });
+  lifecycle.onStop('variant maker', () => variants.stop());
+  variants.wake();
   const openBlobs = new OpenBlobs(blobs, clock);
   lifecycle.onStop('open blobs', () => openBlobs.close());
   const ranges = new RangeCache((sha256, offset, length) => openBlobs.read(sha256, offset, length));
@@ -73,8 +80,14 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
 /** Gauges over what is kept. */
 export function watchStorage(registry: Registry, { blobs, catalog }: Storage, clock: Clock): void {
   gauge(registry, 'sluice_origin_objects', 'Objects in the catalog', () => catalog.objectCount);
-  gauge(registry, 'sluice_origin_blobs', 'Blobs held: objects, versions before, patches', () => blobs.totals.count);
+  gauge(registry, 'sluice_origin_blobs', 'Blobs held: objects, versions before, patches, variants', () => blobs.totals.count);
   gauge(registry, 'sluice_origin_blob_bytes', 'Bytes of those blobs', () => blobs.totals.bytes);
+  gauge(
+    registry,
+    'sluice_origin_variants_waiting',
+    'Keys that wait for the variants of their content',
+    () => catalog.variants.waitingCount,
+  );
   gauge(registry, 'sluice_origin_outbox_events', 'Events that wait for the broker', () => catalog.outbox.length);
   gauge(registry, 'sluice_origin_outbox_oldest_age_seconds', 'Age of the oldest of them', () => {
     const atMs = catalog.outbox.oldestAtMs;

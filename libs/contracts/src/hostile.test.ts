@@ -17,6 +17,7 @@ import {
   LIST_MAX_ITEMS,
   MESSAGE_MAX_BYTES,
   manifest,
+  VARIANTS_MAX_ITEMS,
 } from './mod.ts';
 
 type Path = (string | number)[];
@@ -210,6 +211,17 @@ describe('a hostile message', () => {
     }
     expect(refusal(manifest, withList('tags', LIST_MAX_ITEMS))).toBe('accepted');
     expect(refusal(manifest, withMeta(entries(LIST_MAX_ITEMS)))).toBe('accepted');
+  });
+
+  test(`more than ${VARIANTS_MAX_ITEMS} variants are refused, and so is a coding that could not stand in a field`, () => {
+    const variant = (coding: string) => ({ coding, sha256: 'c'.repeat(64), size: 1 });
+    const withVariants = (variants: object[]) => MANIFEST.replace(/^\{/, `{"variants":${JSON.stringify(variants)},`);
+    const many = (count: number) => withVariants(Array.from({ length: count }, (_, index) => variant(`c${index}`)));
+    expect(refusal(manifest, many(VARIANTS_MAX_ITEMS))).toBe('accepted');
+    expect(refusal(manifest, many(VARIANTS_MAX_ITEMS + 1))).toBe(`s: variants: must name at most ${VARIANTS_MAX_ITEMS} variants`);
+    for (const coding of ['', 'BR', 'br\r\nX: y', 'a'.repeat(17), '*']) {
+      expect(refusal(manifest, withVariants([variant(coding)]))).toMatch(/^s: variants\.0\.coding: must be the name of a content coding/);
+    }
   });
 
   test('a header field value that could end the field is refused', () => {

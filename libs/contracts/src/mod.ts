@@ -25,8 +25,8 @@ export type { InvalidateCommand, PushCommand, PushReply, RemoveCommand, StoreCom
 export { pushCommand, pushReply } from './edge-push.ts';
 export type { WireError } from './errors.ts';
 export { errorFromWire, errorToWire, InvalidMessageError, SluiceError, wireError } from './errors.ts';
-export type { Manifest, PreviousVersion } from './manifest.ts';
-export { isPlacedIn, manifest, previousVersion } from './manifest.ts';
+export type { Manifest, PreviousVersion, Variant } from './manifest.ts';
+export { isPlacedIn, manifest, previousVersion, uploadedVersion, VARIANTS_MAX_ITEMS } from './manifest.ts';
 export type { Change, ChangesReply, ChangesRequest, FetchRequest, PatchOffer, ResolveReply } from './origin-requests.ts';
 export { change, changesReply, changesRequest, fetchRequest, HAVE_MAX_ITEMS, patchOffer, resolveReply } from './origin-requests.ts';
 export type { InvalidationMode, Selector } from './selector.ts';

@@ -101,5 +101,8 @@ export const fieldValue = z
   .string()
   .regex(/^[\t\x20-\x7e\x80-\xff]{0,1024}$/, 'must be at most 1024 characters that may stand in an HTTP field');
 
+/** The name of a content coding (RFC 9110 §8.4.1) in lower case: `br`, `zstd`, `gzip`. */
+export const contentCoding = z.string().regex(/^[a-z0-9-]{1,16}$/, 'must be the name of a content coding in lower case');
+
 /** A lower-case HTTP token for the part after `x-amz-meta-`. */
 export const metaName = z.string().regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'must be a lower-case HTTP token of at most 128 characters');

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { eventually, temporaryDirectory, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { freePort, PortsTakenError, Stack } from './mod.ts';
@@ -9,6 +12,8 @@ const EDGES = [
   { id: 'eu-1', region: 'EU' },
 ];
 const KEY = 'site/hello.txt';
+const run = promisify(execFile);
+const AS_BYTES = { encoding: 'buffer' } as const;
 
 function alive(pid: number): boolean {
   try {
@@ -49,6 +54,43 @@ describe('a stack', () => {
       await stack.stop();
     }
     expect(pids.filter(alive)).toEqual([]);
+  }, 60_000);
+
+  test('serves text in the coding that a visitor accepts, and its parts in ranges that decode when they are joined', async () => {
+    await using dir = await temporaryDirectory();
+    await using stack = await Stack.start({ dataDir: dir.path, edges: EDGES });
+    const text = Array.from({ length: 2_000 }, (_, line) => `line ${(line * 7919) % 1000} of a text that compresses\n`).join('');
+    await put(stack, text);
+    const codings = { br: brotliDecompressSync, zstd: zstdDecompressSync, gzip: gunzipSync };
+    for (const { id } of EDGES) {
+      const url = `${stack.edge(id).url}/${KEY}`;
+      const ask = (coding: string, headers: Record<string, string> = {}) =>
+        fetch(url, { headers: { 'accept-encoding': coding, ...headers } });
+      const etags = new Set<string | null>();
+      for (const [coding, decode] of Object.entries(codings)) {
+        const whole = await eventually(async () => {
+          const response = await ask(coding);
+          expect(response.headers.get('content-encoding')).toBe(coding);
+          return response;
+        });
+        expect(await whole.text()).toBe(text);
+        const etag = whole.headers.get('etag') ?? '';
+        etags.add(etag);
+        expect((await ask(coding, { 'if-none-match': etag })).status).toBe(304);
+        // As curl reads them: fetch would decode each part alone.
+        const parts = ['0-999', '1000-'].map((range) =>
+          run('curl', ['-sS', '-H', `Accept-Encoding: ${coding}`, '-r', range, url], AS_BYTES),
+        );
+        const bytes = Buffer.concat((await Promise.all(parts)).map(({ stdout }) => stdout));
+        expect(decode(bytes).toString()).toBe(text);
+      }
+      const plain = await ask('identity');
+      expect(plain.headers.get('content-encoding')).toBeNull();
+      etags.add(plain.headers.get('etag'));
+      expect(await plain.text()).toBe(text);
+      expect(etags.size).toBe(4);
+      expect((await run('curl', ['-sS', '--compressed', url])).stdout).toBe(text);
+    }
   }, 60_000);
 
   test('in which one part cannot start is stopped whole, and the error has that part’s own words', async () => {

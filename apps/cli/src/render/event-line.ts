@@ -1,5 +1,12 @@
 /** What passes on the broker, a line each. */
-import { type ContentDistributed, type ContentInvalidated, type ContentRejected, describeSelector, selectorOf } from '@sluice/contracts';
+import {
+  type ContentDistributed,
+  type ContentInvalidated,
+  type ContentRejected,
+  describeSelector,
+  type Manifest,
+  selectorOf,
+} from '@sluice/contracts';
 import type { WatchedEvent } from '../adapters/event-watch.ts';
 import type { PresenceChange } from '../domain/presence.ts';
 import { distributionSummary } from './distribution.ts';
@@ -31,7 +38,7 @@ function describe(event: WatchedEvent): string {
     case 'uploaded': {
       const { key, version, manifest, id } = event.message;
       if (version === undefined) return `${key}  (by hand: the origin will announce it)`;
-      return `${key}  version ${version}${manifest === undefined ? '' : `  ${bytes(manifest.size)}`}${idText(id)}`;
+      return `${key}  version ${version}${manifest === undefined ? '' : `  ${sizes(manifest)}`}${idText(id)}`;
     }
     case 'invalidated':
       return describeInvalidation(event.message);
@@ -44,6 +51,12 @@ function describe(event: WatchedEvent): string {
     default:
       return describePresence(event);
   }
+}
+
+/** `546 kB (br 75 kB, gzip 97 kB)` */
+function sizes({ size, variants = [] }: Manifest): string {
+  if (variants.length === 0) return bytes(size);
+  return `${bytes(size)} (${variants.map(({ coding, size: coded }) => `${coding} ${bytes(coded)}`).join(', ')})`;
 }
 
 function idText(id: string | undefined): string {

@@ -105,10 +105,20 @@ describe('progress', () => {
 });
 
 describe('event line', () => {
+  const BR = { coding: 'br', sha256: 'b'.repeat(64), size: 1_000 };
+  const about = { contentType: 'text/plain', meta: {}, regions: [], tags: [], uploadedAt: '2026-01-01T00:00:00Z' };
+  const TEXT = { key: 'site/a', version: 4, sha256: 'a'.repeat(64), size: 5_000, ...about };
   const edge = { id: 'us-1', instance: 'a', region: 'US', url: 'http://e', catalogVersion: 0, objects: 0, bytes: 0, capacityBytes: 1 };
   const events: [WatchedEvent, string][] = [
     [{ kind: 'uploaded', message: { key: 'site/a' } }, 'uploaded     site/a  (by hand: the origin will announce it)'],
     [{ kind: 'uploaded', message: { id: 'e', key: 'site/a', version: 3 } }, 'uploaded     site/a  version 3  event e'],
+    [
+      {
+        kind: 'uploaded',
+        message: { id: 'e', key: 'site/a', version: 4, manifest: { ...TEXT, variants: [BR, { ...BR, coding: 'gzip' }] } },
+      },
+      'uploaded     site/a  version 4  5 kB (br 1 kB, gzip 1 kB)  event e',
+    ],
     [{ kind: 'removed', message: { id: 'e', key: 'site/\u001ba', version: 3 } }, 'removed      site/\\u001ba  version 3  event e'],
     [{ kind: 'invalidated', message: { tag: 'v1', mode: 'stale' } }, 'invalidated  tag=v1  stale  (by hand: the origin will announce it)'],
     [

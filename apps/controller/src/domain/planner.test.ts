@@ -54,6 +54,22 @@ describe('plan', () => {
     expect(described).toEqual(expected);
   });
 
+  test('when the origin has more to say about content that an edge has, only that moves: no bytes, no patch', () => {
+    const state = { ...stored({ version: 30, contentVersion: 20 }, {}), content: 'aGVsbG8=' };
+    const transferTo = (holds: PlanEdge['holds']) => plan(state, [{ ...US, holds }], options).map(({ command }) => command);
+    for (const holds of [undefined, { version: 20, present: true }, { version: 25, present: true }]) {
+      expect(transferTo(holds)).toMatchObject([{ op: 'store', transfer: { kind: 'same' } }]);
+    }
+    // The first announcement has not reached these: it is as if there had been no other.
+    for (const holds of [
+      { version: 10, present: true },
+      { version: 20, present: false },
+    ]) {
+      expect(transferTo(holds)).toMatchObject([{ op: 'store', transfer: { kind: 'delta', base: sha('a') } }]);
+    }
+    expect(transferTo({ version: 30, present: true })).toEqual([]);
+  });
+
   test('the patch base is the previous version', () => {
     expect(plan(stored({}, {}), [US], options)).toMatchObject([{ command: { transfer: { kind: 'delta', base: sha('a') } } }]);
   });

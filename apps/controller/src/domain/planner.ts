@@ -94,10 +94,16 @@ function commandFor(state: KeyState, edge: PlanEdge, options: PlanOptions): Plan
 
 function transferFor(state: KeyState & { kind: 'stored' }, edge: PlanEdge, options: PlanOptions): TransferPlan {
   const { manifest, previous, content } = state;
+  if (isAnnouncedAgain(manifest, edge)) return { kind: 'same' };
   const full = { kind: 'full', ...(content === undefined ? {} : { content }) } as const;
   if (previous === undefined || !isPlacedIn(previous.regions, edge.region)) return full;
   if (previous.sha256 === manifest.sha256) return { kind: 'same' };
   return options.isDeltaCandidate(previous.size, manifest.size) ? { kind: 'delta', base: previous.sha256 } : full;
+}
+
+/** The origin has more to say about content that the edge has, as far as is known here. */
+function isAnnouncedAgain({ contentVersion }: Manifest, { holds }: PlanEdge): boolean {
+  return contentVersion !== undefined && (holds === undefined || (holds.present && holds.version >= contentVersion));
 }
 
 function isConfirmedAt(edge: PlanEdge, state: KeyState): boolean {

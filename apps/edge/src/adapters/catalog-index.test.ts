@@ -1,9 +1,10 @@
 import { temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { contentsOf } from '../domain/content-coding.ts';
 import type { Entry } from '../domain/entry.ts';
-import { isStale } from '../domain/entry.ts';
-import { comparable, manifestOf, modelAfter, retoldHistory } from '../domain/history.fixture.ts';
+import { isPurged, isStale } from '../domain/entry.ts';
+import { CHECKSUMS, comparable, manifestOf, modelAfter, retoldHistory } from '../domain/history.fixture.ts';
 import { CatalogIndex } from './catalog-index.ts';
 
 /** As many as `docs/architecture.md` says. */
@@ -12,7 +13,7 @@ const KEYS = ['site/a', 'site/img/b', 'site/img/ü', 'other/c'];
 const entriesOf = (index: CatalogIndex): Entry[] => KEYS.flatMap((key) => index.get(key) ?? []);
 
 describe('catalog index', () => {
-  test('the index on disk agrees with the rules, for any messages in any order, also after a restart', async () => {
+  test('the index on disk agrees with the rules, and knows which bytes are needed, for any messages in any order, also after a restart', async () => {
     await fc.assert(
       fc.asyncProperty(retoldHistory, async ({ original, retold }) => {
         await using dir = await temporaryDirectory();
@@ -25,6 +26,11 @@ describe('catalog index', () => {
         index.close();
         const reopened = new CatalogIndex(options);
         expect(comparable(entriesOf(reopened))).toEqual(expected);
+        const servable = [...modelAfter(original).values()].filter((entry) => !isPurged(entry));
+        const needed = new Set(
+          servable.flatMap(({ manifest }) => (manifest === undefined ? [] : contentsOf(manifest).map(({ sha256 }) => sha256))),
+        );
+        for (const sha256 of CHECKSUMS) expect(reopened.needs(sha256), sha256).toBe(needed.has(sha256));
         reopened.close();
       }),
       { numRuns: 60 },
@@ -85,6 +91,40 @@ describe('catalog index', () => {
     index.applyPage([store('site/kept', 11)], true);
     expect(index.forgetUnlisted(20)).toEqual([manifestOf('site/gone', 10).sha256]);
     expect(['site/gone', 'site/kept', 'site/new'].map((key) => index.get(key)?.version)).toEqual([undefined, 11, 30]);
+    index.close();
+  });
+
+  test('the bytes of variants are needed as long as an entry that may be served names them', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    const [shared, own] = ['b'.repeat(64), 'c'.repeat(64)];
+    const named = (...checksums: string[]) => ({ variants: checksums.map((sha256) => ({ coding: 'br', sha256, size: 1 })) });
+    const store = (key: string, version: number, fields: object) =>
+      index.apply({ op: 'store', manifest: manifestOf(key, version, fields), provenance: { kind: 'announced' } });
+    const needed = () => [shared, own].map((sha256) => index.needs(sha256));
+    const invalidate = (version: number, mode: 'stale' | 'purge', selector: { key: string } | { tag: string }) =>
+      index.apply({ op: 'invalidate', invalidation: { selector, version, mode } });
+
+    await store('site/a', 10, named(shared, own));
+    await store('site/b', 11, { ...named(shared), tags: ['v1'] });
+    expect(needed()).toEqual([true, true]);
+    expect((await invalidate(12, 'stale', { key: 'site/a' })).purged).toEqual([]);
+    expect(needed()).toEqual([true, true]);
+    expect((await invalidate(13, 'purge', { key: 'site/a' })).purged.toSorted()).toEqual(['a'.repeat(64), shared, own]);
+    expect(needed()).toEqual([true, false]);
+    expect((await invalidate(14, 'purge', { tag: 'v1' })).purged.toSorted()).toEqual(['a'.repeat(64), shared]);
+    expect(needed()).toEqual([false, false]);
+    // Announced anew, then without one of them, then removed.
+    await store('site/a', 20, named(shared, own));
+    expect(needed()).toEqual([true, true]);
+    await store('site/a', 21, named(own));
+    expect(needed()).toEqual([false, true]);
+    await index.apply({ op: 'remove', key: 'site/a', version: 22, reason: 'deleted' });
+    expect(needed()).toEqual([false, false]);
+    await store('site/c', 30, named(own));
+    index.beginListing();
+    expect(index.forgetUnlisted(40).sort()).toEqual(['a'.repeat(64), 'a'.repeat(64), shared, own].sort());
+    expect(needed()).toEqual([false, false]);
     index.close();
   });
 

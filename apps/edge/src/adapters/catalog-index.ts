@@ -12,6 +12,7 @@ import { fromDiskError, type Operate, operate as operatePlainly, readBootId } fr
 import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
 import { openDatabase, Transactions } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
+import { contentsOf } from '../domain/content-coding.ts';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
 import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
 import { IndexStamps } from './index-stamps.ts';
@@ -66,6 +67,8 @@ export class CatalogIndex {
   readonly #selectNeeding: StatementSync;
   readonly #insertTag: StatementSync;
   readonly #deleteTags: StatementSync;
+  readonly #insertVariant: StatementSync;
+  readonly #deleteVariants: StatementSync;
   readonly #insertListed: StatementSync;
   readonly #markings = new Map<string, StatementSync>();
   readonly #stamps: IndexStamps;
@@ -103,6 +106,8 @@ export class CatalogIndex {
       CREATE INDEX IF NOT EXISTS entries_version ON entries (version);
       CREATE TABLE IF NOT EXISTS entry_tags (tag TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (tag, key)) WITHOUT ROWID;
       CREATE INDEX IF NOT EXISTS entry_tags_key ON entry_tags (key);
+      CREATE TABLE IF NOT EXISTS entry_variants (sha256 TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (sha256, key)) WITHOUT ROWID;
+      CREATE INDEX IF NOT EXISTS entry_variants_key ON entry_variants (key);
       CREATE TABLE IF NOT EXISTS invalidations (
         selector TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (selector, mode)
       ) WITHOUT ROWID;
@@ -115,7 +120,11 @@ export class CatalogIndex {
     this.#insertInvalidation = this.#db.prepare(
       'INSERT INTO invalidations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = max(version, excluded.version)',
     );
-    this.#selectNeeding = this.#db.prepare('SELECT 1 FROM entries WHERE sha256 = ? AND purged_at <= confirmed_at LIMIT 1');
+    this.#selectNeeding = this.#db.prepare(`
+      SELECT 1 FROM entries WHERE sha256 = ?1 AND purged_at <= confirmed_at
+      UNION ALL SELECT 1 FROM entry_variants JOIN entries USING (key) WHERE entry_variants.sha256 = ?1 AND purged_at <= confirmed_at LIMIT 1`);
+    this.#insertVariant = this.#db.prepare('INSERT OR IGNORE INTO entry_variants VALUES (?, ?)');
+    this.#deleteVariants = this.#db.prepare('DELETE FROM entry_variants WHERE key = ?');
     this.#insertTag = this.#db.prepare('INSERT OR IGNORE INTO entry_tags VALUES (?, ?)');
     this.#deleteTags = this.#db.prepare('DELETE FROM entry_tags WHERE key = ?');
     this.#insertListed = this.#db.prepare('INSERT OR IGNORE INTO listed VALUES (?)');
@@ -136,7 +145,7 @@ export class CatalogIndex {
   #forgetOtherRegion(): void {
     const last = this.#db.prepare("SELECT value FROM meta WHERE name = 'region'").get() as { value: string } | undefined;
     if (last !== undefined && last.value !== this.#options.region) {
-      this.#db.exec('DELETE FROM entries; DELETE FROM entry_tags; DELETE FROM invalidations; DELETE FROM meta');
+      this.#db.exec('DELETE FROM entries; DELETE FROM entry_tags; DELETE FROM entry_variants; DELETE FROM invalidations; DELETE FROM meta');
     }
     this.#setMeta.run('region', this.#options.region);
   }
@@ -197,7 +206,7 @@ export class CatalogIndex {
     return entry;
   }
 
-  /** Whether some entry may be served from these bytes. */
+  /** Whether some entry may be served from these bytes, as they are or as a variant. */
   needs(sha256: string): boolean {
     return this.#selectNeeding.get(sha256) !== undefined;
   }
@@ -299,6 +308,8 @@ export class CatalogIndex {
     const [oldTags, newTags] = [before?.manifest?.tags ?? [], manifest?.tags ?? []];
     if (oldTags.length > 0) this.#deleteTags.run(key);
     for (const tag of newTags) this.#insertTag.run(tag, key);
+    if (before?.manifest?.variants !== undefined) this.#deleteVariants.run(key);
+    for (const { sha256 } of manifest?.variants ?? []) this.#insertVariant.run(sha256, key);
     this.#objects += (manifest === undefined ? 0 : 1) - (before?.manifest === undefined ? 0 : 1);
     this.#cache.set(key, after);
     this.#noteChanged(key);
@@ -317,7 +328,16 @@ export class CatalogIndex {
       this.#cache.clear();
       this.#changed = 'all';
     }
-    return { before: undefined, after: undefined, purged: mode === 'purge' ? changed.map(({ sha256 }) => sha256) : [] };
+    if (mode === 'stale') return { before: undefined, after: undefined, purged: [] };
+    const variants = this.#purgedVariants(where, { version, ...value });
+    return { before: undefined, after: undefined, purged: [...changed, ...variants].map(({ sha256 }) => sha256) };
+  }
+
+  /** The variants of what an invalidation has just purged. */
+  #purgedVariants(where: string, parameters: Record<string, number | string | Buffer>): { sha256: string }[] {
+    const purged = `SELECT key FROM entries WHERE ${where} AND purged_at = :version`;
+    const variants = `SELECT DISTINCT sha256 FROM entry_variants WHERE key IN (${purged})`;
+    return this.#db.prepare(variants).all(parameters) as { sha256: string }[];
   }
 
   /** Marks the entries of one of the four forms of coverage. */
@@ -392,13 +412,14 @@ export class CatalogIndex {
         .all(version) as unknown as EntryRow[];
       for (const { key, manifest } of gone) {
         this.#db.prepare('DELETE FROM entries WHERE key = ?').run(key);
-        this.#db.prepare('DELETE FROM entry_tags WHERE key = ?').run(key);
+        this.#deleteTags.run(key);
+        this.#deleteVariants.run(key);
         this.#cache.delete(key);
         this.#noteChanged(key);
         if (manifest !== null) this.#objects -= 1;
       }
       this.#db.exec('DELETE FROM listed');
-      return gone.flatMap(({ sha256 }) => (sha256 === null ? [] : [sha256]));
+      return gone.flatMap(({ manifest }) => (manifest === null ? [] : contentsOf(JSON.parse(manifest)).map(({ sha256 }) => sha256)));
     });
   }
 

@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlobMissingError, BlobReader, type BlobView, type ByteSource, INLINE_MAX_BYTES, sendRange } from '@sluice/blobs';
-import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
+import { keyProblem, type Manifest, SluiceError, uploadedVersion } from '@sluice/contracts';
 import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
 import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
+import { type Content, isNegotiated, selectRepresentation } from '../domain/content-coding.ts';
 import { ageSeconds } from '../domain/freshness.ts';
 import { framingProblem, hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
 import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest, type ResponsePlan } from '../domain/response.ts';
@@ -42,6 +43,8 @@ export interface VisitorParts {
   readonly used: UsedBlobs;
   readonly answers: Answers;
   readonly state: ReplicaState;
+  /** Brings a variant that a visitor would have got. */
+  readonly bringVariant: (variant: Content) => void;
   readonly clock: Clock;
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
@@ -101,7 +104,8 @@ export class VisitorHandler {
   }
 
   /** Sends what needs no waiting: no bytes at all, or one piece of bytes that are in memory. False: nothing was sent. */
-  #sendFromMemory(visit: Reading, answer: Answer & { kind: 'object' }, site: Site | undefined): boolean {
+  #sendFromMemory(visit: Reading, found: Answer & { kind: 'object' }, site: Site | undefined): boolean {
+    const answer = this.#negotiated(visit, found);
     const { manifest, result } = answer;
     const { counters, used } = this.#parts;
     if (site !== undefined && manifest.redirectLocation !== undefined) return false;
@@ -214,12 +218,27 @@ export class VisitorHandler {
     const fields = [
       ...['Age', String(this.#ageSeconds(manifest.key))],
       ...['Cache-Status', cacheStatus(this.#parts.edgeId, handling)],
-      ...['X-Sluice-Version', String(manifest.version)],
+      ...['X-Sluice-Version', String(uploadedVersion(manifest))],
     ];
     return status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
   }
 
-  async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
+  /** The answer in the representation that the visitor accepts most, of those that are here. */
+  #negotiated({ request }: Reading, answer: Answer & { kind: 'object' }): Answer & { kind: 'object' } {
+    const { manifest, detached } = answer;
+    if (!isNegotiated(manifest) || detached === true) return answer;
+    const { memory, blobs, used, bringVariant } = this.#parts;
+    const isHeld = (sha256: string): boolean => memory.has(sha256) || blobs.has(sha256);
+    const { representation, missing } = selectRepresentation(manifest, request.fields, isHeld);
+    if (missing !== undefined) bringVariant(missing);
+    if (representation === manifest) return answer;
+    // Without the content itself there is no hit, so it is of use to whoever gets a variant.
+    used.count(manifest.sha256, manifest.size);
+    return { ...answer, manifest: representation };
+  }
+
+  async #sendObject(visit: Reading, found: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
+    const answer = this.#negotiated(visit, found);
     const { manifest, result, detached } = answer;
     const { counters, used } = this.#parts;
     const plan = this.#plan(visit, answer, status);
@@ -313,5 +332,13 @@ function fieldsOf({ siteFields, corsFields, vary }: Visit, own: readonly string[
   if (siteFields.length === 0 && corsFields.length === 0 && vary.length === 0) return [...own];
   const taken = new Set(own.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase()));
   const added = siteFields.filter((_, at) => !taken.has((siteFields[at - (at % 2)] ?? '').toLowerCase()));
-  return [...own, ...added, ...corsFields, ...(vary.length === 0 ? [] : ['Vary', vary.join(', ')])];
+  return varying([...own, ...added, ...corsFields], vary);
+}
+
+/** The fields with `vary` added to what their own Vary names. */
+function varying(fields: string[], vary: readonly string[]): string[] {
+  if (vary.length === 0) return fields;
+  const at = fields.indexOf('Vary');
+  if (at === -1) return [...fields, 'Vary', vary.join(', ')];
+  return fields.with(at + 1, [fields[at + 1], ...vary].join(', '));
 }

@@ -2,7 +2,7 @@
  * What an edge knows of one key, and how messages change it. The rules form a join: applying any set of messages in any order, any
  * number of times, gives the same entry, because each field only grows along the versions.
  */
-import { type InvalidationMode, isPlacedIn, type Manifest, type Selector, selects } from '@sluice/contracts';
+import { type InvalidationMode, isPlacedIn, type Manifest, type Selector, selects, uploadedVersion } from '@sluice/contracts';
 
 export interface Entry {
   readonly key: string;
@@ -138,4 +138,9 @@ export function isStale(entry: Entry): boolean {
 /** Whether it must not be served at all before the origin has been asked, not even while the origin is away. */
 export function isPurged(entry: Entry): boolean {
   return entry.purgedAt > entry.confirmedAt;
+}
+
+/** Whether a manifest is of the upload that is known, with more to say about it at most: no change for who has its content. */
+export function isSameUpload(known: Manifest | undefined, manifest: Manifest): boolean {
+  return known !== undefined && uploadedVersion(known) === uploadedVersion(manifest);
 }

@@ -10,6 +10,10 @@ export type Message =
 
 const KEYS = ['site/a', 'site/img/b', 'site/img/ü', 'other/c'];
 const TAGS = ['v1', 'v2'];
+/** Contents are 0, 1 and 2 repeated; what has more of these bytes has more variants. */
+const VARIANTS = ['b'.repeat(64), 'c'.repeat(64)];
+/** Everything that an entry may be served from. */
+export const CHECKSUMS: readonly string[] = [...['0', '1', '2'].map((digit) => digit.repeat(64)), ...VARIANTS];
 
 const step = fc.oneof(
   {
@@ -59,7 +63,8 @@ function messageOf(each: Step, version: number, current: Map<string, Manifest>):
     const manifest = current.get(each.key);
     return manifest && { op: 'store', manifest, provenance: { kind: 'resolved', asOf: version } };
   }
-  const manifest = manifestOf(each.key, version, { tags: each.tags, sha256: String(each.bytes).repeat(64) });
+  const variants = VARIANTS.slice(0, each.bytes).map((sha256) => ({ coding: 'br', sha256, size: 5 }));
+  const manifest = manifestOf(each.key, version, { tags: each.tags, sha256: String(each.bytes).repeat(64), variants });
   current.set(each.key, manifest);
   return { op: 'store', manifest, provenance: { kind: 'announced' } };
 }

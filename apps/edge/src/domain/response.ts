@@ -13,6 +13,7 @@ import {
   unsatisfiedRange,
   type Validators,
 } from '@sluice/http-semantics';
+import { isNegotiated } from './content-coding.ts';
 import { perManifest } from './per-manifest.ts';
 
 /** What a response is planned for. */
@@ -32,7 +33,7 @@ export interface ResponsePlan {
   readonly body: readonly BodyPiece[];
 }
 
-/** The strong validator of a version's bytes (RFC 9110 §8.8.3): its checksum. */
+/** The strong validator of a representation's bytes (RFC 9110 §8.8.3): their checksum, so each variant has one of its own. */
 export function entityTag(manifest: Manifest): string {
   return `"${manifest.sha256}"`;
 }
@@ -41,6 +42,8 @@ export function entityTag(manifest: Manifest): string {
 interface Representation {
   readonly validators: Validators;
   readonly lastModified: string;
+  /** The request fields that selected it (RFC 9110 §12.5.5). */
+  readonly vary: readonly string[];
   /** Of the representation, but for type and length, which a multipart body has of its own. */
   readonly fields: readonly string[];
 }
@@ -54,7 +57,7 @@ const representationOf = perManifest((manifest): Representation => {
     ...optional('Content-Disposition', manifest.contentDisposition),
     ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
   ];
-  return { validators, lastModified: formatHttpDate(validators.lastModifiedMs), fields };
+  return { validators, lastModified: formatHttpDate(validators.lastModifiedMs), vary: varyOf(manifest), fields };
 });
 
 /**
@@ -67,12 +70,13 @@ export function planResponse(
   extraFields: readonly string[],
   boundary: () => string,
 ): ResponsePlan {
-  const { validators, lastModified, fields: described } = representationOf(manifest);
+  const { validators, lastModified, vary, fields: described } = representationOf(manifest);
   const verdict = evaluatePreconditions(method, request, validators);
-  if (verdict === 'failed') return { status: 412, fields: ['ETag', validators.etag, ...extraFields, 'Content-Length', '0'], body: [] };
+  const selected = ['ETag', validators.etag, ...vary];
+  if (verdict === 'failed') return { status: 412, fields: [...selected, ...extraFields, 'Content-Length', '0'], body: [] };
 
   // §15.4.5: what a 304 has to repeat, and nothing else of the representation.
-  const caching = ['ETag', validators.etag, ...cachingFields(manifest), ...extraFields];
+  const caching = [...selected, ...cachingFields(manifest), ...extraFields];
   if (verdict === 'not-modified') return { status: 304, fields: caching, body: [] };
 
   const representation = [...caching, 'Last-Modified', lastModified, 'Accept-Ranges', 'bytes'];
@@ -106,6 +110,7 @@ export function planResponse(
 export function planErrorDocument(manifest: Manifest, method: 'GET' | 'HEAD', extraFields: readonly string[]): ResponsePlan {
   const fields = [
     ...extraFields,
+    ...varyOf(manifest),
     ...['Content-Type', manifest.contentType, 'Content-Length', String(manifest.size)],
     ...optional('Content-Encoding', manifest.contentEncoding),
     ...optional('Content-Language', manifest.contentLanguage),
@@ -117,6 +122,10 @@ export function planErrorDocument(manifest: Manifest, method: 'GET' | 'HEAD', ex
 /** For how long others may keep an answer. */
 export function cachingFields({ cacheControl, expires }: Manifest): string[] {
   return [...optional('Cache-Control', cacheControl), ...optional('Expires', expires)];
+}
+
+function varyOf(manifest: Manifest): string[] {
+  return isNegotiated(manifest) ? ['Vary', 'Accept-Encoding'] : [];
 }
 
 function optional(name: string, value: string | undefined): string[] {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { BlobStore } from '@sluice/blobs';
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import { createLogger } from '@sluice/runtime';
-import { FakeClock, temporaryDirectory } from '@sluice/testkit';
+import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { CatalogIndex } from '../adapters/catalog-index.ts';
 import { IndexStamps } from '../adapters/index-stamps.ts';
@@ -17,6 +17,7 @@ import type { OriginPort } from './origin-port.ts';
 import { PULLS_MAX, Puller } from './puller.ts';
 import { Replica } from './replica.ts';
 import { Transfers, WAITING_TRANSFERS_MAX } from './transfers.ts';
+import { VariantFill, WAITING_VARIANTS_MAX } from './variant-fill.ts';
 
 const log = createLogger('edge', 'silent');
 const observer = { transferred() {}, failed() {} };
@@ -50,10 +51,12 @@ async function parts(origin: OriginPort, capacityBytes = 1_000_000) {
   const fills = new Fills({ blobs, origin, began() {}, ended() {} });
   const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
   const detached = new DetachedBlobs({ blobs, origin, observer });
-  const replica = new Replica({ index, blobs, memory: { forget() {} }, budget, transfers });
+  const memory = { forget() {} };
+  const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
+  const replica = new Replica({ index, blobs, memory, budget, transfers, variants });
   const puller = new Puller({ index, replica, origin, fills, clock });
   return {
-    ...{ blobs, clock, index, budget, transfers, detached, replica, puller },
+    ...{ blobs, clock, index, budget, transfers, detached, variants, replica, puller },
     async [Symbol.asyncDispose]() {
       index.close();
       blobs.close();
@@ -73,6 +76,20 @@ describe('bounds', () => {
     expect(absentKeys.has(`site/${10 * ABSENT_KEYS_MAX - 1}`)).toBe(true);
     clock.advance(5_000);
     expect(absentKeys.has(`site/${10 * ABSENT_KEYS_MAX - 1}`)).toBe(false);
+  });
+
+  test('variants: ten times as many as may wait leave as many, two of them under way, and the rest is dropped', async () => {
+    const origin = hangingOrigin();
+    await using scene = await parts(origin);
+    const stored = Array.from({ length: 10 * WAITING_VARIANTS_MAX }, (_, number) => {
+      const variants = [{ coding: 'br', sha256: sha256Of(Buffer.from(`br ${number}`)), size: 5 }];
+      const manifest = manifestOf(`site/${number}`, number + 1, { variants });
+      return { op: 'store', manifest, provenance: { kind: 'announced' } } as const;
+    });
+    scene.index.applyPage(stored, false);
+    for (const { manifest } of stored) scene.variants.offer(manifest);
+    expect(scene.variants.pending).toBe(WAITING_VARIANTS_MAX);
+    await eventually(() => expect(origin.asked).toHaveLength(2));
   });
 
   test('transfers: more than may wait are refused as busy, and one checksum is brought once', async () => {

@@ -14,6 +14,7 @@ import { Fills } from './fills.ts';
 import type { ChangesPage, OriginPort } from './origin-port.ts';
 import { Replica } from './replica.ts';
 import { Transfers } from './transfers.ts';
+import { VariantFill } from './variant-fill.ts';
 
 const log = createLogger('edge', 'silent');
 const store = (key: string, version: number): Change => ({ op: 'store', manifest: manifestOf(key, version) });
@@ -48,7 +49,9 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
   const absentKeys = new AbsentKeys(clock, 5_000, (stamp) => stamps.holds(stamp));
   const fills = new Fills({ blobs, origin, began() {}, ended() {} });
   const transfers = new Transfers({ blobs, budget, origin, fills, log, observer: { transferred() {}, failed() {} } });
-  const replica = new Replica({ index, blobs, memory: { forget() {} }, budget, transfers });
+  const memory = { forget() {} };
+  const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
+  const replica = new Replica({ index, blobs, memory, budget, transfers, variants });
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, log },
     rng: () => 0.5,

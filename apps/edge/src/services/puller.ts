@@ -2,7 +2,7 @@
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
-import { isStale } from '../domain/entry.ts';
+import { isSameUpload, isStale } from '../domain/entry.ts';
 import type { Fills } from './fills.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
@@ -150,7 +150,7 @@ export class Puller {
     if (isStale(after)) throw new SluiceError('ORIGIN_BEHIND', 'an invalidation overtook the answer of the origin', { retryable: true });
     // What is not kept has to be brought again for this visitor.
     const kept = stored?.outcome !== 'metadata';
-    const unchanged = kept && before?.manifest?.version === manifest.version && stored?.bytes === 0;
+    const unchanged = kept && isSameUpload(before?.manifest, manifest) && stored?.bytes === 0;
     return { kind: 'object', manifest, fwdStatus: unchanged ? 304 : 200, stored: kept, collapsed: false };
   }
 

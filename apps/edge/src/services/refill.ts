@@ -1,8 +1,8 @@
-/** Brings, in the background, the bytes of manifests that came without them: after catch-up, after a lost disk. Newest first, while there is room. */
+/** Brings, in the background, the bytes and variants of manifests that came without them: after catch-up, after a lost disk. Newest first, while there is room. */
 import type { BlobStore } from '@sluice/blobs';
-import type { Manifest } from '@sluice/contracts';
 import type { Logger } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
+import { type Content, contentsOf } from '../domain/content-coding.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Transfers } from './transfers.ts';
@@ -46,21 +46,24 @@ export class Refill {
       const last = page.at(-1);
       if (last === undefined || this.#stopped) return;
       below = last.version;
-      const missing = page.filter((manifest) => !blobs.has(manifest.sha256) && freshnessPolicy(manifest).storable);
+      const storable = page.filter((manifest) => freshnessPolicy(manifest).storable).map(contentsOf);
+      // What everybody can be served from goes before what spares some of them bytes.
+      const contents = [...storable.flatMap(([content]) => content ?? []), ...storable.flatMap(([, ...variants]) => variants)];
+      const missing = contents.filter(({ sha256 }) => !blobs.has(sha256));
       const workers = Array.from({ length: CONCURRENCY }, () => this.#fill(missing));
       await Promise.all(workers);
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  async #fill(missing: Manifest[]): Promise<void> {
+  async #fill(missing: Content[]): Promise<void> {
     const { budget, transfers, index, log } = this.#parts;
-    for (let manifest = missing.shift(); manifest !== undefined && !this.#stopped; manifest = missing.shift()) {
-      if (!budget.hasRoomToRefill(manifest.size) || !index.needs(manifest.sha256)) continue;
+    for (let content = missing.shift(); content !== undefined && !this.#stopped; content = missing.shift()) {
+      if (!budget.hasRoomToRefill(content.size) || !index.needs(content.sha256)) continue;
       try {
-        await transfers.ensure(manifest, { bases: [] });
+        await transfers.ensure(content, { bases: [] });
       } catch (err) {
-        log.debug({ key: manifest.key, err }, 'refill of an object failed');
+        log.debug({ key: content.key, err }, 'refill of an object failed');
       }
     }
   }

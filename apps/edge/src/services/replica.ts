@@ -10,11 +10,13 @@ import {
   type TransferKind,
 } from '@sluice/contracts';
 import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
-import type { Provenance } from '../domain/entry.ts';
+import { contentsOf } from '../domain/content-coding.ts';
+import { isSameUpload, type Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { type Sources, TooLargeError, type Transfer, type Transfers } from './transfers.ts';
+import type { VariantFill } from './variant-fill.ts';
 
 type PushOutcome = Exclude<PushReply, { ok: false }>;
 
@@ -32,6 +34,7 @@ export class Replica {
   readonly #memory: Pick<SharedMemory, 'forget'>;
   readonly #budget: DiskBudget;
   readonly #transfers: Transfers;
+  readonly #variants: Pick<VariantFill, 'offer'>;
 
   constructor(parts: {
     index: CatalogIndex;
@@ -39,12 +42,14 @@ export class Replica {
     memory: Pick<SharedMemory, 'forget'>;
     budget: DiskBudget;
     transfers: Transfers;
+    variants: Pick<VariantFill, 'offer'>;
   }) {
     this.#index = parts.index;
     this.#blobs = parts.blobs;
     this.#memory = parts.memory;
     this.#budget = parts.budget;
     this.#transfers = parts.transfers;
+    this.#variants = parts.variants;
   }
 
   /** Carries out one pushed command. @throws {SluiceError} when it could not; nothing is half-done then */
@@ -85,9 +90,11 @@ export class Replica {
     const known = this.#index.get(manifest.key);
     if (known !== undefined && known.version > manifest.version) return { outcome: 'current', transfer: undefined, bytes: 0 };
     const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hinted.bases])];
-    const transfer = freshnessPolicy(manifest).storable ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
+    const brings = freshnessPolicy(manifest).storable && !this.#wasLetGo(known?.manifest, manifest, provenance);
+    const transfer = brings ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
+    this.#variants.offer(manifest);
     if (transfer.kind === 'same' && effect.after !== undefined) this.#budget.promote(manifest.sha256, manifest.size);
     const changed = effect.after !== undefined || transfer.bytes > 0;
     return { outcome: changed ? 'stored' : 'current', transfer: transfer.kind, bytes: transfer.bytes };
@@ -96,6 +103,12 @@ export class Replica {
   /** Makes this edge know a version whose bytes are still coming. */
   async learn(manifest: Manifest, provenance: Provenance): Promise<void> {
     await this.#apply({ op: 'store', manifest, provenance });
+  }
+
+  /** Content that was evicted, or purged, is not brought back only because the origin has more to say about it. */
+  #wasLetGo(known: Manifest | undefined, manifest: Manifest, provenance: Provenance): boolean {
+    if (provenance.kind === 'resolved' || known?.version === manifest.version) return false;
+    return isSameUpload(known, manifest) && !this.#blobs.has(manifest.sha256);
   }
 
   /** Undefined when the bytes do not fit. */
@@ -119,6 +132,12 @@ export class Replica {
     return effect;
   }
 
+  #replace(old: Manifest | undefined, by: Manifest | undefined): void {
+    if (old === undefined) return;
+    const kept = new Set(by === undefined ? [] : contentsOf(by).map(({ sha256 }) => sha256));
+    this.letGo(contentsOf(old).flatMap(({ sha256 }) => (kept.has(sha256) ? [] : [sha256])));
+  }
+
   /** What follows from a listing that did not name these entries: their bytes go first. */
   letGo(checksums: readonly string[]): void {
     for (const sha256 of checksums) if (!this.#index.needs(sha256)) this.#budget.demote(sha256);
@@ -126,8 +145,7 @@ export class Replica {
 
   /** What follows from a change to the index: bytes let go that no entry needs, bytes of purged entries deleted. */
   settle({ before, after, purged }: IndexEffect): void {
-    const old = before?.manifest?.sha256;
-    if (after !== undefined && old !== undefined && old !== after.manifest?.sha256 && !this.#index.needs(old)) this.#budget.demote(old);
+    if (after !== undefined) this.#replace(before?.manifest, after.manifest);
     for (const sha256 of purged) {
       if (this.#index.needs(sha256)) continue;
       this.#blobs.delete(sha256);

@@ -8,6 +8,7 @@ import type { DiskBudget } from './disk-budget.ts';
 import type { Puller } from './puller.ts';
 import type { Asked, FromServing } from './serving-messages.ts';
 import type { SharedMemory } from './shared-memory.ts';
+import type { VariantFill } from './variant-fill.ts';
 
 export interface ServingDeskParts {
   readonly stamps: IndexStamps;
@@ -16,6 +17,7 @@ export interface ServingDeskParts {
   readonly memory: SharedMemory;
   readonly puller: Puller;
   readonly detached: DetachedBlobs;
+  readonly variants: VariantFill;
   readonly operations: (path: string) => Promise<OperationsReply>;
 }
 
@@ -41,8 +43,8 @@ export class ServingDesk {
     }
   }
 
-  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'file-missing' }>): void {
-    const { budget, memory, detached } = this.#parts;
+  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' | 'file-missing' }>): void {
+    const { budget, memory, detached, variants } = this.#parts;
     switch (message.kind) {
       case 'share':
         memory.take(message.sha256, message.bytes);
@@ -52,6 +54,9 @@ export class ServingDesk {
         break;
       case 'released':
         detached.release(message.id);
+        break;
+      case 'variant-missing':
+        variants.bring(message.variant);
         break;
       case 'file-missing':
         void this.#lookFor(message.sha256);

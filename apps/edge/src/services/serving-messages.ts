@@ -5,6 +5,7 @@
 import type { Manifest, WireError } from '@sluice/contracts';
 import type { OperationsReply } from '@sluice/runtime';
 import type { Stamp } from '../adapters/index-stamps.ts';
+import type { Content } from '../domain/content-coding.ts';
 import type { Sites } from '../domain/sites/site.ts';
 import type { MemoryChange } from './memory-tier.ts';
 import type { Pulled } from './puller.ts';
@@ -49,6 +50,7 @@ export type FromServing =
   | { readonly kind: 'asked'; readonly id: number; readonly asked: Asked }
   | { readonly kind: 'released'; readonly id: number }
   | { readonly kind: 'share'; readonly sha256: string; readonly bytes: Uint8Array<SharedArrayBuffer> }
+  | { readonly kind: 'variant-missing'; readonly variant: Content }
   | { readonly kind: 'used'; readonly uses: Uses }
   | { readonly kind: 'file-missing'; readonly sha256: string };
 

@@ -1,9 +1,10 @@
 /** Brings the bytes of a manifest onto this edge: not at all, as a patch, or whole in parallel ranges. Always verified. */
 import { BlobMismatchError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
-import { type Manifest, SluiceError, type TransferKind } from '@sluice/contracts';
+import { SluiceError, type TransferKind } from '@sluice/contracts';
 import { applyPatch, isDeltaCandidate } from '@sluice/delta';
 import type { Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
+import type { Content } from '../domain/content-coding.ts';
 import { blobRanges } from './blob-ranges.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Fills } from './fills.ts';
@@ -50,7 +51,7 @@ export class TooLargeError extends SluiceError {
 }
 
 export interface TransferObserver {
-  transferred(transfer: Transfer, manifest: Manifest): void;
+  transferred(transfer: Transfer, manifest: Content): void;
   failed(error: unknown): void;
 }
 
@@ -90,7 +91,7 @@ export class Transfers {
    * Returns when the bytes of `manifest` are on this edge. Who joins a transfer that is under way moves no bytes of its own.
    * @throws {SluiceError} TOO_LARGE, EDGE_BUSY, DISK_FULL, or what the origin answered
    */
-  async ensure(manifest: Manifest, sources: Sources): Promise<Transfer> {
+  async ensure(manifest: Content, sources: Sources): Promise<Transfer> {
     // What came along has moved already; storing it again changes nothing.
     if (sources.content === undefined && this.#blobs.has(manifest.sha256)) return { kind: 'same', bytes: 0 };
     const running = this.#running.get(manifest.sha256);
@@ -108,7 +109,7 @@ export class Transfers {
   }
 
   /** What came along needs no turn; what has to be fetched waits for one. */
-  async #transfer(manifest: Manifest, { bases, content }: Sources): Promise<Transfer> {
+  async #transfer(manifest: Content, { bases, content }: Sources): Promise<Transfer> {
     const inline = content === undefined ? undefined : await this.#bring(manifest, () => this.#takeInline(manifest, content));
     if (inline !== undefined) return inline;
     if (this.#queue.size >= WAITING_TRANSFERS_MAX) throw new TransfersBusyError();
@@ -118,7 +119,7 @@ export class Transfers {
   }
 
   /** Makes room for the bytes and lets them come the given way; undefined when that way turns out to be none. */
-  async #bring<Result extends Transfer | undefined>(manifest: Manifest, way: () => Promise<Result>): Promise<Result> {
+  async #bring<Result extends Transfer | undefined>(manifest: Content, way: () => Promise<Result>): Promise<Result> {
     const room = this.#budget.reserve(manifest.size);
     if (room === undefined) throw new TooLargeError(manifest.size);
     try {
@@ -135,7 +136,7 @@ export class Transfers {
   }
 
   /** Undefined when other bytes than the manifest's came along. */
-  async #takeInline(manifest: Manifest, content: string): Promise<Transfer | undefined> {
+  async #takeInline(manifest: Content, content: string): Promise<Transfer | undefined> {
     try {
       await this.#blobs.put(Buffer.from(content, 'base64'), manifest.sha256, this.#budget.initialRank(manifest.size));
       return { kind: 'full', bytes: manifest.size };
@@ -147,7 +148,7 @@ export class Transfers {
   }
 
   /** Undefined when there is no base, no offer, or the patch turns out not to make the right bytes. */
-  async #tryDelta(manifest: Manifest, bases: readonly string[]): Promise<Transfer | undefined> {
+  async #tryDelta(manifest: Content, bases: readonly string[]): Promise<Transfer | undefined> {
     const held = bases.filter((base) => isDeltaCandidate(this.#blobs.size(base) ?? 0, manifest.size));
     if (held.length === 0) return undefined;
     try {
@@ -165,7 +166,7 @@ export class Transfers {
     }
   }
 
-  async #bringWhole(manifest: Manifest): Promise<Transfer> {
+  async #bringWhole(manifest: Content): Promise<Transfer> {
     const { sha256, size } = manifest;
     const rank = this.#budget.initialRank(size);
     if (size < STREAMED_MIN_BYTES) await this.#bringSmall({ sha256, size }, rank);

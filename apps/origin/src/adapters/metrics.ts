@@ -48,6 +48,16 @@ export function createOriginMetrics(registry: Registry) {
       'failed',
       'skipped',
     ]),
+    variants: counter(registry, 'sluice_origin_variants_total', 'Variants with a content coding by outcome', 'outcome', [
+      'made',
+      'not_worthwhile',
+      'failed', // all of one content; tried again
+    ]),
+    variantBytes: counter(registry, 'sluice_origin_variant_bytes_total', 'Bytes of the variants made, by coding', 'coding', [
+      'br',
+      'zstd',
+      'gzip',
+    ]),
     garbageBlobs: counter(registry, 'sluice_origin_garbage_blobs_total', 'Blobs removed because nothing names them'),
     garbageBytes: counter(registry, 'sluice_origin_garbage_bytes_total', 'Bytes of those blobs'),
   };

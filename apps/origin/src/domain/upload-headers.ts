@@ -5,7 +5,7 @@ import { lookup } from 'mime-types';
 import { S3Error } from './s3-error.ts';
 
 /** What a publisher says about the content. */
-export type UploadFields = Omit<Manifest, 'key' | 'version' | 'sha256' | 'size' | 'uploadedAt'>;
+export type UploadFields = Omit<Manifest, 'key' | 'version' | 'sha256' | 'size' | 'uploadedAt' | 'variants' | 'contentVersion'>;
 
 const META_PREFIX = 'x-amz-meta-';
 const REGIONS_HEADER = `${META_PREFIX}regions`;

@@ -14,8 +14,11 @@ import {
   type Manifest,
   type PreviousVersion,
   type Selector,
+  uploadedVersion,
+  type Variant,
 } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
+import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
 import { addPlacement } from '../../domain/placement.ts';
 import type { UploadFields } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
@@ -27,6 +30,7 @@ import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
+import { VariantTable, type WaitingKey } from './variant-table.ts';
 
 /** Published events whose removal does not wait for another transaction any more. */
 const SETTLED_MAX = 512;
@@ -42,6 +46,8 @@ export interface CatalogOptions {
   readonly onGarbage?: (checksums: readonly string[]) => void;
   /** Called when an event was put into the outbox. */
   readonly onEvent?: () => void;
+  /** Called when a key waits for the variants of its content. */
+  readonly onVariantsWanted?: () => void;
   /** Called when published events could not be removed from the outbox; it is tried again. */
   readonly onSettleFailed?: (error: unknown) => void;
   /** Called when an event found the outbox full. */
@@ -73,6 +79,7 @@ export class Catalog {
   readonly id: string;
   readonly outbox: Outbox;
   readonly references: BlobReferences;
+  readonly variants: VariantTable;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
@@ -100,6 +107,7 @@ export class Catalog {
     this.#horizon = meta.horizon;
     this.outbox = new Outbox(this.#db, options.outboxMaxEntries, () => options.onEventDropped?.());
     this.references = new BlobReferences(this.#db);
+    this.variants = new VariantTable(this.#db);
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
     this.#pruner = new FeedPruner(this.#db);
@@ -142,20 +150,56 @@ export class Catalog {
     return this.#feed.page(request);
   }
 
-  /** Commits an upload whose bytes are in the blob store. */
+  /** Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. */
   async put(key: string, fields: UploadFields, body: StoredBody): Promise<Announced> {
-    return this.#announcing(() => {
+    let isWaiting = false;
+    const announced = await this.#announcing(() => {
       const nowMs = this.#options.clock.nowMs();
       const current = this.#objects.find(key);
       const ever = current?.ever ?? this.#objects.tombstone(key)?.ever ?? [];
       const version = this.#mint(nowMs);
       const { sha256, size } = body;
-      const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt: new Date(nowMs).toISOString() };
+      const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
+      isWaiting = variants === undefined;
+      if (isWaiting) this.variants.await(key);
+      const uploadedAt = new Date(nowMs).toISOString();
+      const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
       const previous = current === undefined ? undefined : asPrevious(current.manifest);
       this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
       if (current !== undefined) this.#release(current);
       return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
     });
+    if (isWaiting) this.#options.onVariantsWanted?.();
+    return announced;
+  }
+
+  /** Remembers what came of making the variants of a content. False when no object has it any more. */
+  async recordVariants(content: string, codings: readonly string[], made: readonly Variant[]): Promise<boolean> {
+    return this.#commit.write(() => this.variants.record(content, codings, made));
+  }
+
+  /**
+   * Ends a key's waiting. Where its content has variants that its manifest does not name, they are announced as a new version of the same upload: `previous` stays
+   * the content before, and the time of the upload stays too. Undefined when there is nothing to announce.
+   */
+  async announceVariants({ seq, key }: WaitingKey): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      this.variants.settle(seq);
+      const current = this.#objects.find(key);
+      if (current === undefined || !wantsVariants(current.manifest, current.manifest.size)) return undefined;
+      const variants = this.variants.of(current.manifest.sha256) ?? [];
+      if (namesVariants(current.manifest.variants, variants)) return undefined;
+      const nowMs = this.#options.clock.nowMs();
+      const version = this.#mint(nowMs);
+      const manifest: Manifest = { ...current.manifest, version, ...naming(variants), contentVersion: uploadedVersion(current.manifest) };
+      this.#objects.put({ ...current, manifest });
+      return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+    });
+  }
+
+  /** Making the variants for a key failed: it is tried again after the others, a few times. */
+  async postponeVariants({ seq }: WaitingKey): Promise<void> {
+    await this.#commit.write(() => this.variants.postpone(seq));
   }
 
   /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. */
@@ -271,11 +315,16 @@ export class Catalog {
     return `${this.id.slice(0, 8)}-${version}`;
   }
 
-  /** After `replaced` made way: its patch, its predecessor and itself may be garbage. */
+  /** After `replaced` made way: its patch, its predecessor, itself and their variants may be garbage. */
   #release({ manifest, previous }: StoredObject): void {
     this.#garbage.push(manifest.sha256, ...this.references.releasePair(manifest.sha256, previous?.sha256 ?? null));
-    if (previous !== undefined) this.#garbage.push(previous.sha256);
+    this.#garbage.push(...this.variants.release(manifest.sha256));
+    if (previous !== undefined) this.#garbage.push(previous.sha256, ...this.variants.release(previous.sha256));
   }
+}
+
+function naming(variants: readonly Variant[]): Pick<Manifest, 'variants'> {
+  return variants.length === 0 ? {} : { variants: [...variants] };
 }
 
 function asPrevious({ version, sha256, size, regions }: Manifest): PreviousVersion {

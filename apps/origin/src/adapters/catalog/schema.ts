@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { openDatabase } from '@sluice/sqlite';
+import type { Manifest } from '@sluice/contracts';
+import { openDatabase, Transactions } from '@sluice/sqlite';
+import { wantsVariants } from '../../domain/content-coding.ts';
 import { mintVersion } from '../../domain/version.ts';
 
 const SCHEMA = `
@@ -56,12 +58,43 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS patches_patch ON patches (patch_sha256) WHERE patch_sha256 IS NOT NULL;
 `;
 
+const VARIANTS_SCHEMA = `
+  CREATE TABLE variants (
+    content TEXT NOT NULL,             -- SHA-256 of the uncoded bytes
+    coding TEXT NOT NULL,
+    variant_sha256 TEXT,               -- NULL: tried, not worthwhile
+    variant_size INTEGER,
+    PRIMARY KEY (content, coding)
+  ) WITHOUT ROWID;
+  CREATE INDEX variants_variant ON variants (variant_sha256) WHERE variant_sha256 IS NOT NULL;
+  CREATE TABLE variant_work (          -- keys whose content waits for its variants
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    attempts INTEGER NOT NULL
+  );
+`;
+
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */
 export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
   const db = openDatabase(path, 'full');
   db.exec(SCHEMA);
+  openVariants(db);
   // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.
   db.prepare('INSERT INTO meta SELECT ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID(), mintVersion(nowMs, 0));
   return db;
+}
+
+/** A catalog from before there were variants gets the tables, and all its objects wait for theirs. What failed in an earlier run is tried again. */
+function openVariants(db: DatabaseSync): void {
+  const known = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'variant_work'").get() !== undefined;
+  if (known) db.exec('UPDATE variant_work SET attempts = 0 WHERE attempts > 0');
+  else {
+    db.function('wants_variants', (text) => {
+      const { size, ...fields } = JSON.parse(String(text)) as Manifest;
+      return wantsVariants(fields, size) ? 1 : 0;
+    });
+    const fill = 'INSERT INTO variant_work (key, attempts) SELECT key, 0 FROM objects WHERE wants_variants(manifest)';
+    new Transactions(db).run(() => db.exec(`${VARIANTS_SCHEMA} ${fill}`));
+  }
 }

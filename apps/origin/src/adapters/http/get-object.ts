@@ -1,5 +1,5 @@
 import type { BlobReader, BlobStore } from '@sluice/blobs';
-import { SluiceError } from '@sluice/contracts';
+import { SluiceError, uploadedVersion } from '@sluice/contracts';
 import {
   type ByteRange,
   contentRange,
@@ -55,7 +55,7 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   if (verdict === 'failed') throw new S3Error('PreconditionFailed', 'the object is not as If-Match or If-Unmodified-Since demand');
   response.setHeader('etag', etag);
   response.setHeader('last-modified', formatHttpDate(lastModifiedMs));
-  response.setHeader('x-sluice-version', String(manifest.version));
+  response.setHeader('x-sluice-version', String(uploadedVersion(manifest)));
   if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
   if (verdict === 'not-modified') return exchange.answer({ status: 304 });
   const range = requestedRange(exchange, manifest.size, validators);

@@ -80,8 +80,11 @@ export class FetchService {
 
   /** Small content that nobody is likely to hold yet, in base64. */
   async #inline({ manifest, previous }: StoredObject, have: readonly string[], maxBytes: number): Promise<string | undefined> {
-    const { key, sha256, size } = manifest;
-    const likelyHeld = have.includes(sha256) || previous?.sha256 === sha256 || this.#options.catalog.references.isShared(sha256, key);
+    const { key, sha256, size, contentVersion } = manifest;
+    // Announced again with more to say about it: its bytes have been on their way since the first time.
+    const isAnnouncedAgain = contentVersion !== undefined;
+    const likelyHeld =
+      isAnnouncedAgain || have.includes(sha256) || previous?.sha256 === sha256 || this.#options.catalog.references.isShared(sha256, key);
     if (size === 0 || size > maxBytes || likelyHeld) return undefined;
     const bytes = await this.#options.ranges.read(sha256, 0, size);
     this.#options.metrics.fetchBytes.inc(size);

@@ -1,0 +1,170 @@
+import type { BlobRef, BlobStore } from '@sluice/blobs';
+import type { Manifest, Variant } from '@sluice/contracts';
+import type { Clock, Logger } from '@sluice/runtime';
+import PQueue from 'p-queue';
+import { codingEfforts, wantsVariants, worthwhileBytes } from '../../domain/content-coding.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { WaitingKey } from '../catalog/variant-table.ts';
+import type { OriginMetrics } from '../metrics.ts';
+import type { Coded, CodingThreads } from './coding-threads.ts';
+import type { GarbageCollector } from './garbage-collector.ts';
+
+/** Keys taken out of the catalog to wait in memory. */
+export const WAITING_MAX = 64;
+/** Pause after a failure, most likely of the disk. */
+const REST_MS = 10_000;
+/** Threads with nothing to do are kept so long. */
+const THREADS_IDLE_MS = 10_000;
+/** Bytes hashed and written before others get their turn. */
+const SLICE_BYTES = 256 * 1024;
+
+export interface VariantMakerOptions {
+  readonly catalog: Catalog;
+  readonly blobs: BlobStore;
+  readonly garbage: GarbageCollector;
+  readonly threads: Pick<CodingThreads, 'encode' | 'rest' | 'close'>;
+  /** Contents worked on at once; 0: none, and the keys wait for a start that allows some. */
+  readonly concurrency: number;
+  readonly clock: Clock;
+  readonly metrics: OriginMetrics;
+  readonly log: Logger;
+}
+
+/** Makes the variants of what was uploaded, each content once, after it was announced, and announces them when all of them are stored. */
+export class VariantMaker {
+  readonly #options: VariantMakerOptions;
+  readonly #queue: PQueue;
+  /** One job per content, however many keys have it. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** The last that was taken out of the catalog. */
+  #lastSeq = 0;
+  #resting = false;
+  #cancelRest: () => void = () => {};
+  #cancelDismissal: () => void = () => {};
+  #stopped = false;
+
+  constructor(options: VariantMakerOptions) {
+    this.#options = options;
+    this.#queue = new PQueue({ concurrency: Math.max(1, options.concurrency) });
+  }
+
+  /** There may be keys that wait. */
+  wake(): void {
+    const { catalog, concurrency } = this.#options;
+    const room = WAITING_MAX - this.#queue.size;
+    if (this.#stopped || this.#resting || concurrency === 0 || room <= 0) return;
+    for (const waiting of catalog.variants.waiting(this.#lastSeq, room)) {
+      this.#lastSeq = waiting.seq;
+      void this.#queue.add(() => this.#serve(waiting)).then(() => this.#served());
+    }
+  }
+
+  #served(): void {
+    this.wake();
+    this.#cancelDismissal();
+    const { clock, threads } = this.#options;
+    if (!this.#stopped && this.#queue.size + this.#queue.pending === 0) {
+      this.#cancelDismissal = clock.after(THREADS_IDLE_MS, () => threads.rest());
+    }
+  }
+
+  /** Resolves when nothing waits in memory. */
+  async idle(): Promise<void> {
+    await this.#queue.onIdle();
+  }
+
+  async #serve(waiting: WaitingKey): Promise<void> {
+    // The answer to the upload and its event go first.
+    await new Promise((resolve) => setImmediate(resolve));
+    const { catalog } = this.#options;
+    try {
+      if (this.#stopped) return;
+      const manifest = catalog.find(waiting.key)?.manifest;
+      if (manifest !== undefined && wantsVariants(manifest, manifest.size)) await this.#ensure(manifest);
+      await catalog.announceVariants(waiting);
+    } catch (err) {
+      if (!this.#stopped) await this.#fail(waiting, err);
+    }
+  }
+
+  /** A variant is a saving, not a need: without it everybody gets the content as it was uploaded. */
+  async #fail(waiting: WaitingKey, err: unknown): Promise<void> {
+    const { catalog, clock, metrics, log } = this.#options;
+    metrics.variants.inc({ outcome: 'failed' });
+    log.warn({ err, key: waiting.key }, 'variants could not be made');
+    this.#rest(clock);
+    await catalog.postponeVariants(waiting).catch((error: unknown) => {
+      log.warn({ err: error, key: waiting.key }, 'variants are made after the next start only');
+    });
+  }
+
+  #rest(clock: Clock): void {
+    if (this.#resting) return;
+    this.#resting = true;
+    this.#queue.pause();
+    this.#cancelRest = clock.after(REST_MS, () => {
+      this.#resting = false;
+      this.#queue.start();
+      this.wake();
+    });
+  }
+
+  #ensure({ sha256, size }: Manifest): Promise<void> {
+    if (this.#options.catalog.variants.of(sha256) !== undefined) return Promise.resolve();
+    let making = this.#underWay.get(sha256);
+    if (making === undefined) {
+      making = this.#make({ sha256, size }).finally(() => this.#underWay.delete(sha256));
+      this.#underWay.set(sha256, making);
+    }
+    return making;
+  }
+
+  async #make({ sha256, size }: BlobRef): Promise<void> {
+    const { catalog, blobs, garbage, threads } = this.#options;
+    const pinned = new Map([[sha256, garbage.pin(sha256)]]);
+    try {
+      const efforts = codingEfforts(size);
+      const coded = await threads.encode({ bytes: await blobs.readAll(sha256), efforts, maxBytes: worthwhileBytes(size) });
+      const variants: Variant[] = [];
+      for (const { coding, bytes } of coded) variants.push({ coding, ...(await this.#store(bytes, pinned)) });
+      const codings = efforts.map(({ coding }) => coding);
+      if (await catalog.recordVariants(sha256, codings, variants)) this.#count(codings.length, coded);
+    } finally {
+      for (const unpin of pinned.values()) unpin();
+      // What was overwritten meanwhile, or came to nothing, is needed by nobody.
+      garbage.offer([...pinned.keys()]);
+    }
+  }
+
+  async #store(bytes: Uint8Array, pinned: Map<string, () => void>): Promise<BlobRef> {
+    const writer = this.#options.blobs.writer();
+    try {
+      for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
+        await writer.write(bytes.subarray(at, at + SLICE_BYTES));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const { sha256 } = writer.seal();
+      if (!pinned.has(sha256)) pinned.set(sha256, this.#options.garbage.pin(sha256));
+      return await writer.finish();
+    } finally {
+      await writer.discard();
+    }
+  }
+
+  #count(tried: number, coded: readonly Coded[]): void {
+    const { metrics } = this.#options;
+    metrics.variants.inc({ outcome: 'made' }, coded.length);
+    metrics.variants.inc({ outcome: 'not_worthwhile' }, tried - coded.length);
+    for (const { coding, bytes } of coded) metrics.variantBytes.inc({ coding }, bytes.byteLength);
+  }
+
+  /** Ends what is under way, unfinished: the keys wait for the next start. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelRest();
+    this.#cancelDismissal();
+    this.#queue.start();
+    await this.#options.threads.close();
+    await this.#queue.onIdle();
+  }
+}
