@@ -7,11 +7,11 @@ import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceErro
 import { type Clock, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
+import { followConfigFiles } from './adapters/config-files.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
 import { startHttpServer } from './adapters/http-server.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
-import { followSitesFile } from './adapters/sites-file.ts';
 import { VisitorHandler } from './adapters/visitor-handler.ts';
 import type { EdgeConfig } from './config.ts';
 import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
@@ -41,6 +41,8 @@ export interface EdgeOptions {
 
 export interface RunningEdge {
   readonly port: number;
+  /** Undefined without TLS. */
+  readonly tlsPort: number | undefined;
   readonly lifecycle: Lifecycle;
 }
 
@@ -52,8 +54,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const metrics = edgeMetrics();
   const withOperate = operate === undefined ? {} : { operate };
 
-  const sites = followSitesFile(config.EDGE_SITES_FILE, clock, log);
-  lifecycle.onStop('sites', () => sites.stop());
+  const files = await followConfigFiles(config, clock, log);
+  lifecycle.onStop('configuration files', () => files.stop());
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobs = await BlobStore.open({ dir: join(config.EDGE_DATA_DIR, 'blobs'), durability: 'relaxed', ...withOperate });
@@ -101,17 +103,20 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const answers = new Answers({ index, blobs, memory, puller, absentKeys, clock, log, caughtUpAtMs });
   const handler = new VisitorHandler({
     ...{ index, blobs, memory, budget, answers, transfers, clock, metrics, caughtUpAtMs },
-    sites: () => sites.current,
+    sites: () => files.current.sites,
     edgeId: config.EDGE_ID,
   });
   const http = await startHttpServer({
     ...{ handler, readiness, log },
     host: config.EDGE_HOST,
     port: config.EDGE_PORT,
+    tls: config.EDGE_TLS_PORT === undefined ? undefined : { port: config.EDGE_TLS_PORT, certificates: files.current.certificates },
     registry: metrics.registry,
   });
+  files.onChange(({ certificates }) => http.use(certificates));
   lifecycle.onStop('http', () => http.stop());
-  log.info({ host: config.EDGE_HOST, port: http.port, region: config.EDGE_REGION }, 'listening');
+  metrics.observeCertificates(() => files.current.certificates);
+  log.info({ host: config.EDGE_HOST, port: http.port, tlsPort: http.tlsPort, region: config.EDGE_REGION }, 'listening');
 
   const instance = randomUUID();
   const report = (draining: boolean): EdgeReport => ({
@@ -153,7 +158,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   };
   void joinNetwork().catch((err) => log.error({ err }, 'could not join'));
 
-  return { port: http.port, lifecycle };
+  return { port: http.port, tlsPort: http.tlsPort, lifecycle };
 }
 
 async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {
