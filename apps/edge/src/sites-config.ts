@@ -27,7 +27,7 @@ const YEAR_SECONDS = 31_536_000;
 
 /** What an edge says itself, and what HTTP frames messages with. */
 const OWN_FIELDS = new Set(
-  'accept-ranges age allow cache-status connection content-encoding content-length content-range content-type date etag keep-alive last-modified location repr-digest retry-after trailer transfer-encoding upgrade vary x-sluice-version'.split(
+  'accept-ranges age allow cache-status connection content-encoding content-length content-range content-type date etag http2-settings keep-alive last-modified location proxy-connection repr-digest retry-after te trailer transfer-encoding upgrade vary x-sluice-version'.split(
     ' ',
   ),
 );
@@ -153,19 +153,12 @@ const site = z
     },
   );
 
-const sitesFile = (offer: TlsOffer) =>
-  z
-    .strictObject({
-      sites: z.array(site).max(10_000),
-      /** The name of the site that answers unknown hosts. */
-      default: z.string().optional(),
-      pathStyle: z.boolean().default(false),
-    })
-    .superRefine((given, context) => {
-      for (const { path: where, message } of [...contradictions(given), ...unmetTls(given.sites, offer)]) {
-        context.addIssue({ code: 'custom', path: [...where], message });
-      }
-    });
+const sitesFile = z.strictObject({
+  sites: z.array(site).max(10_000),
+  /** The name of the site that answers unknown hosts. */
+  default: z.string().optional(),
+  pathStyle: z.boolean().default(false),
+});
 
 interface Contradiction {
   readonly path: readonly (string | number)[];
@@ -241,8 +234,11 @@ function unmetTls(sites: readonly Site[], offer: TlsOffer): Contradiction[] {
 
 /** @throws {SitesConfigError} with every problem at once */
 export function parseSites(text: string, offer: TlsOffer = NO_TLS): Sites {
-  const result = sitesFile(offer).safeParse(readYaml(text));
+  const result = sitesFile.safeParse(readYaml(text));
   if (!result.success) throw new SitesConfigError(result.error.issues.map(describe));
+  // Not before each site is right by itself: a part that is not has no defaults yet.
+  const found = [...contradictions(result.data), ...unmetTls(result.data.sites, offer)];
+  if (found.length > 0) throw new SitesConfigError(found.map(({ path: where, message }) => withPlace(where, message)));
   const { sites, default: fallback, pathStyle } = result.data;
   return sitesOf(
     sites,
@@ -263,10 +259,14 @@ function readYaml(text: string): unknown {
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  const where = issue.path
+  return withPlace(issue.path, issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message);
+}
+
+/** A problem with its place. */
+function withPlace(path: readonly PropertyKey[], message: string): string {
+  const where = path
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('')
     .replace(/^\./, '');
-  const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
   return where === '' ? message : `${where}: ${message}`;
 }

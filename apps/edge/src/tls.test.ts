@@ -1,18 +1,20 @@
 /** The port for TLS as clients meet it: HTTP/2 and HTTP/1.1, certificates by host name, redirects, renewal. */
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { type ClientHttp2Session, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
+import { type ClientHttp2Session, connect as connectHttp2, constants, type IncomingHttpHeaders } from 'node:http2';
 import { request as requestHttps } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
+import { BlobReader } from '@sluice/blobs';
 import { ConfigError, createLogger, readConfig, systemClock } from '@sluice/runtime';
 import { ManagedProcess } from '@sluice/stack';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { followConfigFiles } from './adapters/config-files.ts';
 import { makeCertificate, replaceFile, type TestCertificate, writeCertificate } from './certificates.fixture.ts';
 import { edgeVariables } from './config.ts';
@@ -24,11 +26,12 @@ interface Options {
   /** Of the edge; absent: one for localhost and *.example.com. */
   readonly own?: TestCertificate;
   readonly sites?: string;
+  readonly variables?: Readonly<Record<string, string>>;
   /** Certificates beside the sites file, by the name that it has for them. */
   readonly files?: Readonly<Record<string, TestCertificate>>;
 }
 
-async function tlsScene({ own, sites, files = {} }: Options = {}) {
+async function tlsScene({ own, sites, variables, files = {} }: Options = {}) {
   const dir = await temporaryDirectory();
   const certificate = own ?? (await makeCertificate({ dnsNames: ['localhost', '*.example.com'] }));
   const paths = await writeCertificate(dir.path, 'own', certificate);
@@ -40,6 +43,7 @@ async function tlsScene({ own, sites, files = {} }: Options = {}) {
     EDGE_TLS_CERT_FILE: paths.certificate,
     EDGE_TLS_KEY_FILE: paths.key,
     ...(sites === undefined ? {} : { EDGE_SITES_FILE: sitesFile }),
+    ...variables,
   });
   const port = () => scene.edge?.tlsPort ?? 0;
   const begin = (options: ConnectionOptions): TLSSocket =>
@@ -479,4 +483,106 @@ describe('an edge that is to speak TLS and cannot', () => {
     });
     expect(it.scene.said('warn')).toEqual(Array(2).fill('the certificate of the site is not for this host name'));
   });
+});
+
+describe('bodies over HTTP/2', () => {
+  const count = 100;
+  const bytes = 500_000;
+  const bodyOf = (at: number) => Buffer.alloc(bytes, `${at}.`);
+
+  test.each([
+    ['in memory', {}],
+    ['on disk', { EDGE_MEMORY_BYTES: '0' }],
+  ])(
+    'a hundred that are asked for at once, and are %s, all arrive whole',
+    async (_where, variables) => {
+      await using it = await tlsScene({ variables });
+      for (let at = 0; at < count; at += 1) await it.upload(`site/${at}`, bodyOf(at));
+      const session = it.session();
+      const got = await Promise.all(Array.from({ length: count }, (_, at) => get(session, `/site/${at}`)));
+      got.forEach(({ status, body }, at) => {
+        expect([at, status, body.equals(bodyOf(at))]).toEqual([at, 200, true]);
+      });
+    },
+    30_000,
+  );
+
+  test('a hundred that nobody reads hold a bounded part of the memory, and none is refused', async () => {
+    await using it = await tlsScene({ variables: { EDGE_MEMORY_BYTES: '0' } });
+    for (let at = 0; at < count; at += 1) await it.upload(`site/${at}`, bodyOf(at));
+    const session = it.session('localhost', { settings: { initialWindowSize: 0 } });
+    const buffers = () => {
+      globalThis.gc?.();
+      return process.memoryUsage().arrayBuffers;
+    };
+    await get(it.session(), '/site/0');
+    const before = buffers();
+    const streams = Array.from({ length: count }, (_, at) => session.request({ ':path': `/site/${at}`, ':authority': 'localhost' }));
+    const statuses = await Promise.all(
+      streams.map(async (stream) => ((await once(stream, 'response')) as [IncomingHttpHeaders & { ':status': number }])[0][':status']),
+    );
+    expect(statuses).toEqual(Array(count).fill(200));
+    // 50 MB in all; see `http2-exchange.ts` for what a session may hold.
+    expect(buffers() - before).toBeLessThan(12_000_000);
+  }, 30_000);
+
+  test('large ones arrive whole, several at once, also in a range', async () => {
+    await using it = await tlsScene();
+    const large = randomBytes(5_000_000);
+    await it.upload('site/large', large);
+    const session = it.session();
+    const got = await Promise.all([
+      get(session, '/site/large'),
+      get(session, '/site/large', { range: 'bytes=1000000-4999999' }),
+      get(session, '/site/large'),
+    ]);
+    expect(got.map(({ body }, at) => body.equals(at === 1 ? large.subarray(1_000_000) : large))).toEqual([true, true, true]);
+  });
+
+  test('a visitor who takes a request back is no failure, and holds nothing', async () => {
+    await using it = await tlsScene();
+    await it.upload('site/large', randomBytes(5_000_000));
+    const session = it.session();
+    for (let round = 0; round < 20; round += 1) {
+      const stream = session.request({ ':path': '/site/large', ':authority': 'localhost' });
+      stream.on('error', () => {});
+      await once(stream, 'response');
+      stream.close(constants.NGHTTP2_CANCEL);
+      await once(stream, 'close');
+    }
+    expect((await get(session, '/site/large')).body.byteLength).toBe(5_000_000);
+    expect(it.scene.failures).toEqual([]);
+    expect(await it.scene.metric('sluice_edge_broken_bodies_total')).toBe(0);
+  });
+
+  test('curl takes a body that is cut off for one that is', async () => {
+    await using it = await tlsScene();
+    await it.upload('site/large', randomBytes(5_000_000));
+    let fail = false;
+    const { readInto } = BlobReader.prototype;
+    const spy = vi.spyOn(BlobReader.prototype, 'readInto').mockImplementation(function (this: BlobReader, piece, offset) {
+      if (fail && offset > 1_000_000) return Promise.reject(new Error('the disk is gone'));
+      return readInto.call(this, piece, offset);
+    });
+    fail = true;
+    const options = ['--silent', '--insecure', '--http2', '--output', '/dev/null', `https://localhost:${it.port()}/site/large`];
+    await expect(run('curl', options)).rejects.toMatchObject({ code: 92 });
+    spy.mockRestore();
+    expect(await it.scene.metric('sluice_edge_broken_bodies_total')).toBe(1);
+  });
+});
+
+test.each([
+  ['Host and :authority differ', { ':authority': 'localhost', host: 'other.org' }, 400],
+  ['Host and :authority differ in case alone', { ':authority': 'localhost', host: 'LocalHost' }, 200],
+  ['a Host alone', { ':authority': undefined, host: 'localhost' }, 200],
+  ['an :authority that is no host', { ':authority': 'localhost:123456' }, 400],
+])('%s (RFC 9113 §8.3.1)', async (_what, fields, status) => {
+  await using it = await tlsScene();
+  await it.upload('site/a.txt', 'a');
+  const given = Object.fromEntries(Object.entries({ ':path': '/site/a.txt', ...fields }).filter(([, value]) => value !== undefined));
+  const stream = it.session().request(given);
+  const [headers] = await once(stream, 'response');
+  stream.resume();
+  expect(headers[':status']).toBe(status);
 });

@@ -4,10 +4,11 @@ import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
 import { type Certificates, isMisdirected } from '../domain/certificates.ts';
+import { fieldSectionBytes } from '../domain/http2-fields.ts';
 import { authorityOf } from '../domain/request-target.ts';
 import type { Listener, VisitorRequest, VisitorResponse } from './exchange.ts';
 import { VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
-import { createTlsServer, limitIdleStream } from './secure-server.ts';
+import { createTlsServer, FIELDS_MAX_BYTES, limitIdleStream } from './secure-server.ts';
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
@@ -23,6 +24,8 @@ export interface ConnectionLimits {
   readonly idleMs: number;
   /** Connections beyond this, on both ports together, are closed at once. */
   readonly connectionsMax: number;
+  /** For running downloads after the end was announced; below the lifecycle's own deadline. */
+  readonly drainMs: number;
 }
 
 const LIMITS: ConnectionLimits = {
@@ -32,9 +35,8 @@ const LIMITS: ConnectionLimits = {
   keepAliveMs: 65_000,
   idleMs: 60_000,
   connectionsMax: 10_000,
+  drainMs: 8_000,
 };
-/** Time for running downloads after the end was announced; below the lifecycle's own deadline. */
-const DRAIN_MS = 8_000;
 
 export interface HttpServer {
   readonly port: number;
@@ -75,6 +77,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   // First, because a plain request may be sent there.
   const tlsPort = options.tls && secure && (await listen(secure.server, options.tls.port, options.host));
+  const overTls: Listener = { isSecure: true, tlsPort };
+  secure?.server.on('request', (request: IncomingMessage | VisitorHttp2Request, response: ServerResponse | VisitorHttp2Response) => {
+    if (response instanceof VisitorHttp2Response) limitIdleStream(response, limits.idleMs);
+    if (refuseMisplaced(request, response, certificates as Certificates)) return;
+    void answer(options, request, response, overTls);
+  });
+  secure?.server.on('connect', refuseTunnel);
   const port = await listen(plain, options.port, options.host).catch((error) => {
     secure?.server.close();
     throw error;
@@ -82,15 +91,6 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const overPlain: Listener = { isSecure: false, tlsPort };
   plain.on('request', (request, response) => void answer(options, request, response, overPlain));
   plain.on('connect', refuseTunnel);
-  if (secure !== undefined) {
-    const overTls: Listener = { isSecure: true, tlsPort };
-    secure.server.on('request', (request: IncomingMessage | VisitorHttp2Request, response: ServerResponse | VisitorHttp2Response) => {
-      if (response instanceof VisitorHttp2Response) limitIdleStream(response, limits.idleMs);
-      if (refuseMisplaced(request, response, certificates as Certificates)) return;
-      void answer(options, request, response, overTls);
-    });
-    secure.server.on('connect', refuseTunnel);
-  }
   return {
     port,
     tlsPort,
@@ -100,7 +100,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       secure.use(renewed);
     },
     async stop() {
-      await Promise.all([drainHttpServer(plain, DRAIN_MS), secure?.drain(DRAIN_MS)]);
+      await Promise.all([drainHttpServer(plain, limits.drainMs), secure?.drain(limits.drainMs)]);
     },
   };
 }
@@ -141,10 +141,14 @@ function refuseTunnel(_request: unknown, to: Duplex | VisitorResponse): void {
   else to.writeHead(405, ['Allow', 'GET, HEAD, OPTIONS']).end();
 }
 
-/** Answers what this connection is not for: another scheme (RFC 9113 §8.3.1), or a host with another certificate. */
+/** Answers what is not handled: more fields than HTTP/1.1 takes (RFC 9113 §10.5.1), and what this connection is not for: another scheme (RFC 9113 §8.3.1), or a host with another certificate. */
 function refuseMisplaced(request: IncomingMessage | VisitorHttp2Request, response: VisitorResponse, certificates: Certificates): boolean {
   if (request instanceof VisitorHttp2Request && request.scheme !== 'https' && request.scheme !== 'http') {
     refuse(response, 400, 'the scheme must be https');
+    return true;
+  }
+  if (request instanceof VisitorHttp2Request && fieldSectionBytes(request.rawHeaders) > FIELDS_MAX_BYTES) {
+    refuse(response, 431, 'the fields of the request are too large');
     return true;
   }
   const socket = request instanceof VisitorHttp2Request ? request.stream.session?.socket : request.socket;
@@ -179,7 +183,12 @@ async function answer(
   } catch (err) {
     if (response.destroyed) return; // the visitor has gone
     log.error({ err }, 'request failed');
-    if (response.headersSent) response.destroy();
-    else refuse(response, 500, 'the edge failed to answer');
+    try {
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500, 'the edge failed to answer');
+    } catch {
+      // Over HTTP/2 fields that cannot be sent stay with the response.
+      response.destroy();
+    }
   }
 }

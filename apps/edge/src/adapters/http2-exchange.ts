@@ -48,6 +48,8 @@ export class VisitorHttp2Response extends Http2ServerResponse<VisitorHttp2Reques
   constructor(stream: ConstructorParameters<typeof Http2ServerResponse>[0]) {
     super(stream);
     this.#load = loadOf(stream.session);
+    // Taken back before it was seen: it ends no second time.
+    if (stream.destroyed) return;
     this.#load.streams += 1;
     stream.once('close', () => {
       this.#load.streams -= 1;
@@ -63,7 +65,8 @@ export class VisitorHttp2Response extends Http2ServerResponse<VisitorHttp2Reques
 
   /** Whether a whole body of so many bytes may be handed over at once. If so, it counts until the visitor has it. */
   takes(bytes: number): boolean {
-    if (bytes > 0 && this.#load.owedBytes + bytes > OWED_MAX_BYTES) return false;
+    if (this.destroyed) return true;
+    if (this.#load.owedBytes + bytes > OWED_MAX_BYTES) return false;
     this.#load.owedBytes += bytes;
     this.stream.once('close', () => {
       this.#load.owedBytes -= bytes;

@@ -1,6 +1,7 @@
 /** TLS with HTTP/2, and HTTP/1.1 beside it (ALPN, RFC 7301). What each limit is for is said where the plain port has it, in `http-server.ts`. */
 import { type Server as HttpServer, ServerResponse } from 'node:http';
 import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { type Certificate, type Certificates, certificateFor } from '../domain/certificates.ts';
@@ -9,13 +10,19 @@ import { activityOf, VisitorHttp2Request, VisitorHttp2Response } from './http2-e
 
 /** While draining, how often connections that have become idle are closed. */
 const IDLE_SWEEP_MS = 50;
-/** RFC 9113 §6.5.2. What a visitor sends beyond is reset. Streams as nginx has them by default, fields as Node's HTTP/1.1 has them. */
-const SETTINGS = { maxConcurrentStreams: 128, maxHeaderListSize: 16 * 1024, enablePush: false };
+/** Of the fields of a request, as Node's HTTP/1.1 takes them. Node tells the visitor and leaves it at that. */
+export const FIELDS_MAX_BYTES = 16 * 1024;
+/** RFC 9113 §6.5.2. Streams beyond are refused. */
+const SETTINGS = { maxConcurrentStreams: 128, maxHeaderListSize: FIELDS_MAX_BYTES, enablePush: false };
+/** MB that a session may take: its streams, the tables of header compression, what waits to be sent. Beyond it further streams are refused. */
+const SESSION_MEMORY_MAX_MB = 10;
 /**
  * Streams that a visitor may take back at once, and per second from then on (CVE-2023-44487). A page that is left while it loads takes back as many as may be open;
  * more than that is an attack, and ends the session.
  */
-const RESETS = { streamResetBurst: 1_000, streamResetRate: 33 };
+const RESETS = { streamResetBurst: 500, streamResetRate: 33 };
+/** PING and SETTINGS frames between two looks at a session: each costs an answer. Node ends a session that reads none of a thousand answers; this one, one that reads them. */
+const CONTROL_FRAMES_MAX = 200;
 
 /** Node's own, with what its types leave out: the server is one of HTTP/1.1 too. */
 type TlsServer = Http2SecureServer & { timeout: number } & Pick<HttpServer, 'closeIdleConnections'>;
@@ -49,16 +56,21 @@ export function createTlsServer(certificates: Certificates, limits: ConnectionLi
     ...httpOptions(limits),
     settings: SETTINGS,
     ...RESETS,
+    maxSessionMemory: SESSION_MEMORY_MAX_MB,
     Http2ServerRequest: VisitorHttp2Request,
     Http2ServerResponse: VisitorHttp2Response,
   }) as Http2SecureServer as TlsServer;
   server.timeout = limits.idleMs;
+  // Of HTTP/2 it is the streams that time out, and sessions without any.
+  server.on('timeout', (idle: unknown) => {
+    if (idle instanceof Socket) idle.destroy();
+  });
   const sockets = new Set<Duplex>();
   server.on('connection', (socket: Duplex) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  const stopSweeping = sweepIdleSessions(server, limits);
+  const stopSweeping = watchSessions(server, limits);
   return {
     server,
     use(renewed) {
@@ -97,20 +109,30 @@ function httpOptions(limits: ConnectionLimits): object {
   };
 }
 
-/** Ends sessions in which no request is under way for too long. Node's own time-out counts a PING as life. */
-function sweepIdleSessions(server: Http2SecureServer, limits: ConnectionLimits): () => void {
-  const sessions = new Map<ServerHttp2Session, number>();
+interface Watched {
+  readonly startedAtMs: number;
+  controlFrames: number;
+}
+
+/** Ends sessions in which no request is under way for too long (Node's own time-out counts a PING as life), and ones that keep the edge busy with nothing. */
+function watchSessions(server: Http2SecureServer, limits: ConnectionLimits): () => void {
+  const sessions = new Map<ServerHttp2Session, Watched>();
   server.on('session', (session: ServerHttp2Session) => {
-    sessions.set(session, performance.now());
+    const watched: Watched = { startedAtMs: performance.now(), controlFrames: 0 };
+    sessions.set(session, watched);
     session.once('close', () => sessions.delete(session));
+    const count = (): void => {
+      watched.controlFrames += 1;
+      if (watched.controlFrames > CONTROL_FRAMES_MAX && !session.destroyed) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    };
+    session.on('ping', count);
+    session.on('remoteSettings', count);
   });
   const sweep = setInterval(() => {
     const nowMs = performance.now();
-    for (const [session, startedAtMs] of sessions) {
-      const { streams, endedAtMs } = activityOf(session);
-      if (streams > 0) continue;
-      const isIdle = endedAtMs === undefined ? nowMs - startedAtMs > limits.headersMs : nowMs - endedAtMs > limits.keepAliveMs;
-      if (!isIdle) continue;
+    for (const [session, watched] of sessions) {
+      watched.controlFrames = 0;
+      if (!isIdle(session, watched, nowMs, limits)) continue;
       // The second time: it does not even read that it is to go away.
       if (session.closed) session.destroy();
       else session.close();
@@ -118,6 +140,12 @@ function sweepIdleSessions(server: Http2SecureServer, limits: ConnectionLimits):
   }, limits.checkMs);
   sweep.unref();
   return () => clearInterval(sweep);
+}
+
+function isIdle(session: ServerHttp2Session, { startedAtMs }: Watched, nowMs: number, limits: ConnectionLimits): boolean {
+  const { streams, endedAtMs } = activityOf(session);
+  if (streams > 0) return false;
+  return endedAtMs === undefined ? nowMs - startedAtMs > limits.headersMs : nowMs - endedAtMs > limits.keepAliveMs;
 }
 
 /** Ends a stream on which nothing moves, for example because the visitor does not read. */

@@ -25,3 +25,8 @@ export function fieldsOfHttp2(rawFields: readonly string[]): Record<string, stri
   }
   return fields;
 }
+
+/** The size of the fields of a request as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2). */
+export function fieldSectionBytes(rawFields: readonly string[]): number {
+  return rawFields.reduce((sum, text) => sum + text.length, 16 * rawFields.length);
+}
