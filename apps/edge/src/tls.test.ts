@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { BlobReader } from '@sluice/blobs';
 import { ConfigError, createLogger, readConfig, systemClock } from '@sluice/runtime';
 import { ManagedProcess } from '@sluice/stack';
@@ -21,6 +23,8 @@ import { edgeVariables } from './config.ts';
 import { Scene } from './scene.fixture.ts';
 
 const run = promisify(execFile);
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 interface Options {
   /** Of the edge; absent: one for localhost and *.example.com. */
@@ -512,7 +516,7 @@ describe('bodies over HTTP/2', () => {
     for (let at = 0; at < count; at += 1) await it.upload(`site/${at}`, bodyOf(at));
     const session = it.session('localhost', { settings: { initialWindowSize: 0 } });
     const buffers = () => {
-      globalThis.gc?.();
+      collectGarbage();
       return process.memoryUsage().arrayBuffers;
     };
     await get(it.session(), '/site/0');

@@ -46,7 +46,8 @@ interface Loaded {
 /** By the paths of their files. */
 type LoadedCertificates = ReadonlyMap<string, Loaded>;
 
-interface Snapshot extends FileConfig {
+interface Snapshot {
+  readonly config: FileConfig;
   readonly sitesText: string | undefined;
   readonly loaded: LoadedCertificates;
 }
@@ -83,21 +84,31 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
     const hasOtherSites = value.sitesText !== current.sitesText;
     if (!hasOtherSites && renewed.length === 0) return;
     current = value;
-    watch.follow(pathsOf(variables, current));
-    if (hasOtherSites) log.info({ path: variables.EDGE_SITES_FILE, hosts: current.sites.byHost.size }, 'sites reloaded');
+    watch.follow(pathsOf(variables, current.config));
+    if (hasOtherSites) log.info({ path: variables.EDGE_SITES_FILE, hosts: current.config.sites.byHost.size }, 'sites reloaded');
     for (const [, { certificate }] of renewed) log.info(describe(certificate), 'certificate renewed');
     warn(current, clock.nowMs(), log);
-    for (const listener of listeners) listener(current);
+    for (const listener of listeners) listener(current.config);
   };
-  let running: Promise<void> = Promise.resolve();
+  // One at a time, and at most one that waits: reading may take longer than it takes until the next look.
+  let isReading = false;
+  let isWanted = false;
+  const readAgain = async (): Promise<void> => {
+    isWanted = true;
+    if (isReading) return;
+    isReading = true;
+    while (isWanted) {
+      isWanted = false;
+      await reload().catch((err) => log.error({ err }, 'the configuration files could not be read again'));
+    }
+    isReading = false;
+  };
   const watch = watchFiles(
     clock,
-    () => {
-      running = running.then(reload).catch((err) => log.error({ err }, 'the configuration files could not be read again'));
-    },
+    () => void readAgain(),
     (err, directory) => log.warn({ err, directory }, 'changes of files here are noticed late; SIGHUP makes them noticed at once'),
   );
-  watch.follow(pathsOf(variables, current));
+  watch.follow(pathsOf(variables, current.config));
   warn(current, clock.nowMs(), log);
   let cancelCheck: () => void = () => {};
   const checkDaily = (): void => {
@@ -109,7 +120,7 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
   checkDaily();
   return {
     get current() {
-      return current;
+      return current.config;
     },
     onChange: (listener) => void listeners.push(listener),
     stop() {
@@ -154,7 +165,8 @@ async function readAll(variables: FileVariables, before: Snapshot | undefined, s
     };
   }
   const { sites, text } = sitesFile.value;
-  return { value: { sites, certificates: certificatesOf(variables, sites, loaded, before), sitesText: text, loaded, refused } };
+  const config = { sites, certificates: certificatesOf(variables, sites, loaded, before?.config.certificates) };
+  return { value: { config, sitesText: text, loaded, refused } };
 }
 
 async function readSites(
@@ -166,7 +178,7 @@ async function readSites(
   if (path === undefined) return { value: { text: undefined, sites: PATH_STYLE_ONLY } };
   try {
     const text = given ?? (await readFile(path, 'utf8'));
-    return { value: { text, sites: text === before?.sitesText ? before.sites : parseSites(text, offerOf(variables)) } };
+    return { value: { text, sites: text === before?.sitesText ? before.config.sites : parseSites(text, offerOf(variables)) } };
   } catch (error) {
     return { problems: error instanceof SitesConfigError ? error.problems : [(error as Error).message] };
   }
@@ -246,7 +258,12 @@ async function load(source: CertificateSource, old: Loaded | undefined): Promise
   return 'problems' in parsed ? parsed : { value: { texts: texts.value, certificate: parsed.value } };
 }
 
-function certificatesOf(variables: FileVariables, sites: Sites, loaded: LoadedCertificates, before: Snapshot | undefined): Certificates {
+function certificatesOf(
+  variables: FileVariables,
+  sites: Sites,
+  loaded: LoadedCertificates,
+  before: Certificates | undefined,
+): Certificates {
   const of = (source: CertificateSource | undefined) => (source === undefined ? undefined : loaded.get(pathsKey(source))?.certificate);
   const fallback = of(ownSource(variables)) ?? (sites.fallback === undefined ? undefined : of(siteSource(variables, sites.fallback)));
   const byHost = new Map<string, Certificate>();
@@ -255,7 +272,7 @@ function certificatesOf(variables: FileVariables, sites: Sites, loaded: LoadedCe
     const certificate = of(siteSource(variables, site)) ?? fallback;
     if (certificate !== undefined) byHost.set(host, certificate);
   }
-  return { byHost, fallback, ticketKeys: before?.certificates.ticketKeys ?? randomBytes(TICKET_KEYS_BYTES) };
+  return { byHost, fallback, ticketKeys: before?.ticketKeys ?? randomBytes(TICKET_KEYS_BYTES) };
 }
 
 function pathsOf(variables: FileVariables, { sites }: FileConfig): string[] {
@@ -268,7 +285,7 @@ function describe({ name, dnsNames, notAfterMs }: Certificate) {
 }
 
 /** Says what visitors will soon be warned of, or are already. */
-function warn({ sites, certificates, loaded }: Snapshot, nowMs: number, log: Logger): void {
+function warn({ config: { sites, certificates }, loaded }: Snapshot, nowMs: number, log: Logger): void {
   for (const { certificate } of loaded.values()) {
     const problem = validityProblem(certificate, nowMs);
     if (problem !== undefined) log.warn(describe(certificate), problem);
