@@ -145,6 +145,15 @@ describe('connections', () => {
     expect((await buffer(socket)).toString()).toMatch(/^HTTP\/1\.1 200 /);
   });
 
+  test('a visitor over HTTP/1.1 that does not read is cut off', async () => {
+    const body = endless();
+    body.on('error', () => {}); // it is told that nobody reads
+    await using server = await serve({ idleMs: 200 }, (_request, response) => pipeline(body, response).catch(() => {}));
+    const socket = await server.tls('http/1.1');
+    socket.write('GET /site/a HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await closed(body);
+  });
+
   test.each([
     ['that makes no request', { headersMs: 50, checkMs: 10 }, false],
     ['that makes no further request', { keepAliveMs: 50, checkMs: 10 }, true],
