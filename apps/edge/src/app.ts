@@ -18,6 +18,7 @@ import {
 } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { CatalogIndex } from './adapters/catalog-index.ts';
+import { followConfigFiles } from './adapters/config-files.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
 import { CONNECTIONS_MAX } from './adapters/http-server.ts';
 import { IndexStamps } from './adapters/index-stamps.ts';
@@ -26,7 +27,6 @@ import { Presence } from './adapters/presence.ts';
 import { ReplicaState } from './adapters/replica-state.ts';
 import type { CounterName } from './adapters/serving-counters.ts';
 import { ServingThreads } from './adapters/serving-threads.ts';
-import { followSitesFile } from './adapters/sites-file.ts';
 import type { EdgeConfig } from './config.ts';
 import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { CatchUp } from './services/catch-up.ts';
@@ -57,6 +57,8 @@ export interface EdgeOptions {
 
 export interface RunningEdge {
   readonly port: number;
+  /** Undefined without TLS. */
+  readonly tlsPort: number | undefined;
   readonly lifecycle: Lifecycle;
 }
 
@@ -68,8 +70,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const metrics = edgeMetrics();
   const withOperate = operate === undefined ? {} : { operate };
 
-  const sites = followSitesFile(config.EDGE_SITES_FILE, clock, log);
-  lifecycle.onStop('sites', () => sites.stop());
+  const files = await followConfigFiles(config, clock, log);
+  lifecycle.onStop('configuration files', () => files.stop());
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
@@ -140,34 +142,38 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, variants, operations }),
     setup: {
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
-      ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, sites: sites.current },
+      ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
+      tlsPort: config.EDGE_TLS_PORT,
       ...{ stamps: stamps.buffer, state: state.buffer },
       ...{ trialBytes: memory.trialBytes / Math.max(1, threads), uses: memory.uses, memoryFull: memory.full },
     },
     current: () => [
-      { kind: 'sites', sites: sites.current },
+      { kind: 'files', files: files.current },
       { kind: 'memory', changes: memory.current() },
       ...fills.readable.map((fill) => ({ kind: 'fill', fill }) as const),
     ],
   });
   readiness.require('serving', () => (serving.missing === 0 ? undefined : `${serving.missing} serving threads have ended`));
-  sites.onChange((current) => serving.publish({ kind: 'sites', sites: current }));
+  files.onChange((current) => serving.publish({ kind: 'files', files: current }));
   await serving.start();
   lifecycle.onStop('http', () => serving.drain());
-  log.info({ host: config.EDGE_HOST, port: serving.port, region: config.EDGE_REGION, threads }, 'listening');
+  metrics.observeCertificates(() => files.current.certificates);
+  const { port, tlsPort } = serving;
+  log.info({ host: config.EDGE_HOST, port, tlsPort, region: config.EDGE_REGION, threads }, 'listening');
 
   const instance = randomUUID();
   const report = (draining: boolean): EdgeReport => ({
     id: config.EDGE_ID,
     instance,
     region: config.EDGE_REGION,
-    url: config.EDGE_URL ?? httpUrl(config.EDGE_HOST, serving.port),
+    url: config.EDGE_URL ?? httpUrl(config.EDGE_HOST, port),
     catalogVersion: index.watermark,
     objects: index.objects,
     bytes: blobs.totals.bytes,
     capacityBytes: config.EDGE_CAPACITY_BYTES,
     draining,
   });
+  metrics.observe('counted_blobs', 'Blobs whose use is counted.', () => budget.countedBlobs);
   metrics.observe('pending_variants', 'Variants that wait to be brought, or are being.', () => variants.pending);
   observeState(metrics, { index, blobs, memory, budget, transfers, catchUp, serving, clock });
 
@@ -198,7 +204,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   };
   void joinNetwork().catch((err) => log.error({ err }, 'could not join'));
 
-  return { port: serving.port, lifecycle };
+  return { port, tlsPort, lifecycle };
 }
 
 async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {

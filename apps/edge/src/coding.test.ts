@@ -281,6 +281,8 @@ describe('variants', () => {
     await using it = await codedScene({ EDGE_CAPACITY_BYTES: String(2 * TEXT.length + filler.byteLength) });
     await it.scene.pushStore(it.scene.origin.upload('site/filler.bin', filler));
     for (let visit = 0; visit < 20; visit += 1) await ask(it.scene, 'site/a.txt', { 'accept-encoding': 'br' });
+    // The variant's and the content's, told by the serving side.
+    await eventually(async () => expect(await it.scene.metric('sluice_edge_counted_blobs')).toBeGreaterThanOrEqual(2));
     // Needs room that only the content or the filler, of which nobody has made use, can give.
     await it.scene.pushStore(it.scene.origin.upload('site/next.bin', randomBytes(TEXT.length)));
     expect((await ask(it.scene, 'site/a.txt')).headers['cache-status']).toBe('us-1;hit');

@@ -18,6 +18,11 @@ export const edgeVariables = z.strictObject({
   EDGE_HOST: z.string().default('127.0.0.1'),
   /** 0: any free port. */
   EDGE_PORT: portVariable.default(8080),
+  /** TLS with HTTP/2 and HTTP/1.1, beside the plain port; 0: any free port. Absent: no TLS. */
+  EDGE_TLS_PORT: portVariable.optional(),
+  /** PEM, with the chain behind the certificate: for all hosts whose site has no certificate of its own. */
+  EDGE_TLS_CERT_FILE: z.string().optional(),
+  EDGE_TLS_KEY_FILE: z.string().optional(),
   /** Where visitors reach this edge; shown by `sluice edges`. Default: made of host and port. */
   EDGE_URL: z.url('must be an absolute URL').optional(),
   /** Web sites by host name, see docs/sites.md. Absent: every bucket under its own name. */

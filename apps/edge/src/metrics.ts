@@ -1,7 +1,8 @@
-import { countedElsewhere, counter, createMetrics, gauge, type Registry } from '@sluice/runtime';
+import { countedElsewhere, counter, createMetrics, Gauge, gauge, type Registry } from '@sluice/runtime';
+import type { Certificates } from './domain/certificates.ts';
 
 /** How a request was answered. */
-export const REQUEST_RESULTS = ['hit', 'miss', 'revalidated', 'stale', 'absent', 'invalid', 'unavailable'] as const;
+export const REQUEST_RESULTS = ['hit', 'miss', 'revalidated', 'stale', 'absent', 'redirected', 'invalid', 'unavailable'] as const;
 export type RequestResult = (typeof REQUEST_RESULTS)[number];
 
 /** The edge's own counters; an operator alerts on `*_failures_total`, on the age of the last catch-up and on a low hit share. */
@@ -28,6 +29,22 @@ export function edgeMetrics() {
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
     catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
     caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),
+    /** Registers when each certificate expires, read when the metrics are asked for. */
+    observeCertificates(read: () => Certificates): void {
+      new Gauge({
+        name: 'sluice_edge_certificate_expires_timestamp_seconds',
+        help: 'When a certificate expires, in seconds since the epoch.',
+        labelNames: ['certificate'],
+        registers: [registry],
+        collect() {
+          const { byHost, fallback } = read();
+          this.reset();
+          for (const { name, notAfterMs } of new Set([...byHost.values(), ...(fallback === undefined ? [] : [fallback])])) {
+            this.set({ certificate: name }, notAfterMs / 1000);
+          }
+        },
+      });
+    },
     /** Registers what serving threads count in numbers of their own. */
     observeServing: (read: (name: RequestResult | 'sentBytes' | 'brokenBodies') => number): void => {
       countedElsewhere(registry, 'sluice_edge_requests_total', 'Requests by how they were answered.', () =>

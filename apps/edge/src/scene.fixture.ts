@@ -19,6 +19,7 @@ export class Scene implements AsyncDisposable {
   edge: RunningEdge | undefined;
   /** What the edge has logged as errors: fields and message. */
   readonly failures: unknown[][] = [];
+  readonly #said: { level: string; message: unknown }[] = [];
   /** How far the edge's clock is ahead of the machine's. */
   aheadMs = 0;
 
@@ -57,8 +58,11 @@ export class Scene implements AsyncDisposable {
       [],
     );
     const clock = { ...systemClock, nowMs: () => Date.now() + this.aheadMs };
+    const note = (level: string) => (_fields: unknown, message: unknown) => void this.#said.push({ level, message });
     const log: Logger = Object.assign(Object.create(createLogger('edge', 'silent')), {
       error: (...said: unknown[]) => this.failures.push(said),
+      info: note('info'),
+      warn: note('warn'),
     });
     this.edge = await startEdge(config, log, { clock });
     await eventually(async () => expect((await fetch(this.url('readyz'))).status).toBe(200));
@@ -71,6 +75,10 @@ export class Scene implements AsyncDisposable {
   async wipeEdge(): Promise<void> {
     await this.stopEdge();
     await rm(this.#dir.path, { recursive: true });
+  }
+  /** The messages that the edge has logged at a level. */
+  said(level: 'info' | 'warn'): unknown[] {
+    return this.#said.filter((entry) => entry.level === level).map(({ message }) => message);
   }
   /** The edge's data directory. */
   get dir(): string {

@@ -21,7 +21,7 @@ import { UsedBlobs } from './services/used-blobs.ts';
 
 /** Serves until it is told to drain. All that it is told and tells goes through `port`, see `serving-messages.ts`. */
 export function startServing(setup: ServingSetup, port: MessagePort, clock: Clock, log: Logger): void {
-  let { sites } = setup;
+  let { sites } = setup.files;
   const index = new CatalogView(setup.indexPath, new IndexStamps(setup.stamps));
   const state = new ReplicaState(setup.state);
   const counters = new ServingCounters(setup.counters);
@@ -35,9 +35,9 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
         return fills.add(message.fill);
       case 'filled':
         return fills.delete(message.sha256);
-      case 'sites':
-        sites = message.sites;
-        return;
+      case 'files':
+        sites = message.files.sites;
+        return void server.then(({ use }) => use(message.files.certificates));
       case 'drain':
         return void drain();
     }
@@ -77,10 +77,11 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const server = startHttpServer({
     ...{ handler, log },
     ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
+    tls: setup.tlsPort === undefined ? undefined : { port: setup.tlsPort, certificates: setup.files.certificates },
     operations: (path) => (isOperationsPath(path) ? link.ask('operations', path) : undefined),
   });
   server.then(
-    ({ port: bound }) => link.tell({ kind: 'listening', port: bound }),
+    ({ port: bound, tlsPort }) => link.tell({ kind: 'listening', port: bound, tlsPort }),
     (error: NodeJS.ErrnoException) => link.tell({ kind: 'failed', error: { ...errorToWire(error), message: error.message } }),
   );
 

@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseSites, SitesConfigError } from './sites-config.ts';
+import { parseSites, SitesConfigError, type TlsOffer } from './sites-config.ts';
 
-function problemsOf(text: string): readonly string[] {
+function problemsOf(text: string, offer?: TlsOffer): readonly string[] {
   try {
-    parseSites(text);
+    parseSites(text, offer);
     return [];
   } catch (error) {
     if (error instanceof SitesConfigError) return error.problems;
@@ -14,8 +14,11 @@ function problemsOf(text: string): readonly string[] {
   }
 }
 
+const EXAMPLE = resolve(import.meta.dirname, '../../../deploy/sites.example.yaml');
+const TLS = { port: true, certificate: true };
+
 test('the example file is one that an edge takes', async () => {
-  const sites = parseSites(await readFile(resolve(import.meta.dirname, '../../../deploy/sites.example.yaml'), 'utf8'));
+  const sites = parseSites(await readFile(EXAMPLE, 'utf8'));
   expect([...new Set([...sites.byHost.values()].map(({ name }) => name))]).toEqual(['www', 'app', 'assets', 'members']);
   expect(sites.fallback?.name).toBe('www');
   expect(sites.byHost.get('example.com')?.headers).toEqual([
@@ -24,6 +27,44 @@ test('the example file is one that an edge takes', async () => {
     'Referrer-Policy',
     'strict-origin-when-cross-origin',
   ]);
+});
+
+test('so is the example file with its settings for HTTPS switched on, by an edge that speaks TLS', async () => {
+  const text = (await readFile(EXAMPLE, 'utf8')).replace(/^ {4}# ((?: {2})?\w+:)/gm, '    $1');
+  const www = parseSites(text, TLS).byHost.get('www.example.com');
+  expect(www?.tls).toEqual({ certificate: 'certificates/www.example.com.crt', key: 'certificates/www.example.com.key' });
+  expect(www?.httpsRedirect).toEqual({ port: 443 });
+  expect(www?.secureHeaders.slice(-2)).toEqual(['Strict-Transport-Security', 'max-age=31536000; includeSubDomains']);
+  expect(www?.headers).not.toContain('Strict-Transport-Security');
+  expect(problemsOf(text)).toEqual([
+    'sites[0].tls: needs a port for TLS: set EDGE_TLS_PORT',
+    'sites[0].httpsRedirect: needs a port for TLS: set EDGE_TLS_PORT',
+    'sites[0].hsts: needs a port for TLS: set EDGE_TLS_PORT',
+  ]);
+});
+
+const NO_CERTIFICATE = 'needs a certificate: tls of this site, or EDGE_TLS_CERT_FILE and EDGE_TLS_KEY_FILE';
+test.each([
+  ['httpsRedirect: true', { port: true, certificate: false }, [`sites[0].httpsRedirect: ${NO_CERTIFICATE}`]],
+  ['hsts: { maxAgeSeconds: 1 }', { port: true, certificate: false }, [`sites[0].hsts: ${NO_CERTIFICATE}`]],
+  ['hsts: { maxAgeSeconds: 1 }, tls: { certificate: a, key: b }', { port: true, certificate: false }, []],
+  ['httpsPort: 443', TLS, ['sites[0].httpsPort: is used by httpsRedirect: true alone']],
+  ['hsts: { maxAgeSeconds: 1, preload: true }', TLS, [expect.stringMatching(/^sites\[0\]\.hsts: preload needs includeSubDomains: true/)]],
+  ['hsts: { maxAgeSeconds: 1, includeSubDomains: true, preload: true }', TLS, [expect.stringContaining('at least 31536000')]],
+  ['hsts: { includeSubDomains: true }', TLS, [expect.stringMatching(/^sites\[0\]\.hsts\.maxAgeSeconds/)]],
+  [
+    'hsts: { maxAgeSeconds: 1 }, headers: { strict-transport-security: max-age=2 }',
+    TLS,
+    ['sites[0].headers.Strict-Transport-Security: is set by hsts'],
+  ],
+  ['tls: { certificate: a }', TLS, [expect.stringMatching(/^sites\[0\]\.tls\.key/)]],
+  [
+    'headers: { TE: x, Proxy-Connection: y, HTTP2-Settings: z }',
+    TLS,
+    Array(3).fill(expect.stringMatching(/is a field that the edge sets itself$/)),
+  ],
+])('a site with %s, where the edge offers %j: %j', (settings, offer, problems) => {
+  expect(problemsOf(`sites: [{ name: a, bucket: b, ${settings} }]`, offer)).toEqual(problems);
 });
 
 test('a file with many problems is refused with all of them, each by its place', () => {
@@ -80,6 +121,7 @@ test.each([
     ['sites[0].headers.x-a: is there twice', 'sites[0].headers.access-control-allow-origin: is set by cors'],
   ],
   ['default: x\nsites: []', ['default: there is no site "x"']],
+  ['sites: [{ name: a, bucket: B_ }]', ['sites[0].bucket: must be the name of a bucket']],
   ['', ['sites: Invalid input: expected array, received undefined']],
 ])('%j: %j', (text, problems) => {
   expect(problemsOf(text)).toEqual(problems);

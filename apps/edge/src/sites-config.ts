@@ -4,6 +4,7 @@ import { ConfigError } from '@sluice/runtime';
 import { KEYS_MAX, SECRET_MIN_BYTES, type SigningKey } from '@sluice/signed-url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { strictTransportSecurity } from './domain/sites/https.ts';
 import { type Site, type Sites, sitesOf } from './domain/sites/site.ts';
 
 /** The sites file cannot be used. */
@@ -14,15 +15,27 @@ export class SitesConfigError extends ConfigError {
   }
 }
 
+/** What an edge offers over TLS beside what its sites say. */
+export interface TlsOffer {
+  /** Whether there is a port for it. */
+  readonly port: boolean;
+  /** Whether there is a certificate for every host that has none of its own. */
+  readonly certificate: boolean;
+}
+const NO_TLS: TlsOffer = { port: false, certificate: false };
+const YEAR_SECONDS = 31_536_000;
+
 /** What an edge says itself, and what HTTP frames messages with. */
 const OWN_FIELDS = new Set(
-  'accept-ranges age allow cache-status connection content-encoding content-length content-range content-type date etag keep-alive last-modified location repr-digest retry-after trailer transfer-encoding upgrade vary x-sluice-version'.split(
+  'accept-ranges age allow cache-status connection content-encoding content-length content-range content-type date etag http2-settings keep-alive last-modified location proxy-connection repr-digest retry-after te trailer transfer-encoding upgrade vary x-sluice-version'.split(
     ' ',
   ),
 );
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const HOST = new RegExp(`^(?:\\*\\.)?(?:${LABEL}\\.)*${LABEL}$`);
+
+const HSTS_FIELD = 'Strict-Transport-Security';
 
 /** Of a site, or of a key. */
 const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"');
@@ -65,6 +78,21 @@ const signedUrls = z.strictObject({
     .transform((keys): SigningKey[] => Object.entries(keys).map(([id, secret]) => ({ id, secret }))),
 });
 
+const file = z.string().min(1, 'must be the path of a PEM file');
+const hsts = z
+  .strictObject({
+    maxAgeSeconds: z
+      .int()
+      .min(0)
+      .max(10 * YEAR_SECONDS),
+    includeSubDomains: z.boolean().default(false),
+    preload: z.boolean().default(false),
+  })
+  .refine(
+    ({ preload, includeSubDomains, maxAgeSeconds }) => !preload || (includeSubDomains && maxAgeSeconds >= YEAR_SECONDS),
+    `preload needs includeSubDomains: true and a maxAgeSeconds of at least ${YEAR_SECONDS}, or browsers do not list the site`,
+  );
+
 const site = z
   .strictObject({
     name: id,
@@ -90,25 +118,47 @@ const site = z
       .default({}),
     cors: cors.optional(),
     signedUrls: signedUrls.optional(),
+    tls: z.strictObject({ certificate: file, key: file }).optional(),
+    httpsRedirect: z.boolean().default(false),
+    /** Where visitors reach TLS, when that is not the port that the edge listens on. */
+    httpsPort: z.int().min(1).max(65_535).optional(),
+    hsts: hsts.optional(),
+  })
+  .refine(({ httpsPort, httpsRedirect }) => httpsPort === undefined || httpsRedirect, {
+    path: ['httpsPort'],
+    message: 'is used by httpsRedirect: true alone',
   })
   .transform(
-    ({ headers, index, notFound, singlePage, cors: corsOfSite, signedUrls: signed, ...rest }): Site => ({
-      ...rest,
-      ...{ index, notFound, singlePage, cors: corsOfSite, signingKeys: signed?.keys },
-      headers: Object.entries(headers).flat(),
-    }),
+    ({
+      headers,
+      index,
+      notFound,
+      singlePage,
+      cors: corsOfSite,
+      signedUrls: signed,
+      tls,
+      httpsRedirect,
+      httpsPort,
+      hsts: policy,
+      ...rest
+    }): Site => {
+      const fields = Object.entries(headers).flat();
+      return {
+        ...rest,
+        ...{ index, notFound, singlePage, cors: corsOfSite, signingKeys: signed?.keys, tls },
+        headers: fields,
+        secureHeaders: policy === undefined ? fields : [...fields, HSTS_FIELD, strictTransportSecurity(policy)],
+        httpsRedirect: httpsRedirect ? { port: httpsPort } : undefined,
+      };
+    },
   );
 
-const sitesFile = z
-  .strictObject({
-    sites: z.array(site).max(10_000),
-    /** The name of the site that answers unknown hosts. */
-    default: z.string().optional(),
-    pathStyle: z.boolean().default(false),
-  })
-  .superRefine((file, context) => {
-    for (const { path: where, message } of contradictions(file)) context.addIssue({ code: 'custom', path: [...where], message });
-  });
+const sitesFile = z.strictObject({
+  sites: z.array(site).max(10_000),
+  /** The name of the site that answers unknown hosts. */
+  default: z.string().optional(),
+  pathStyle: z.boolean().default(false),
+});
 
 interface Contradiction {
   readonly path: readonly (string | number)[];
@@ -161,10 +211,34 @@ function contradictions({
   return found;
 }
 
+/** What a site wants of TLS and this edge does not have. */
+function unmetTls(sites: readonly Site[], offer: TlsOffer): Contradiction[] {
+  return sites.flatMap(({ tls, httpsRedirect, headers, secureHeaders }, at) => {
+    const wanted = [
+      ...(tls === undefined ? [] : ['tls']),
+      ...(httpsRedirect === undefined ? [] : ['httpsRedirect']),
+      ...(headers.length === secureHeaders.length ? [] : ['hsts']),
+    ];
+    const found = (setting: string, message: string): Contradiction => ({ path: ['sites', at, setting], message });
+    const twice =
+      wanted.includes('hsts') && headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === HSTS_FIELD.toLowerCase());
+    const contradiction = twice ? [{ path: ['sites', at, 'headers', HSTS_FIELD], message: 'is set by hsts' }] : [];
+    if (!offer.port) return [...contradiction, ...wanted.map((setting) => found(setting, 'needs a port for TLS: set EDGE_TLS_PORT'))];
+    if (offer.certificate || tls !== undefined) return contradiction;
+    return [
+      ...contradiction,
+      ...wanted.map((setting) => found(setting, 'needs a certificate: tls of this site, or EDGE_TLS_CERT_FILE and EDGE_TLS_KEY_FILE')),
+    ];
+  });
+}
+
 /** @throws {SitesConfigError} with every problem at once */
-export function parseSites(text: string): Sites {
+export function parseSites(text: string, offer: TlsOffer = NO_TLS): Sites {
   const result = sitesFile.safeParse(readYaml(text));
   if (!result.success) throw new SitesConfigError(result.error.issues.map(describe));
+  // Not before each site is right by itself: a part that is not has no defaults yet.
+  const found = [...contradictions(result.data), ...unmetTls(result.data.sites, offer)];
+  if (found.length > 0) throw new SitesConfigError(found.map(({ path: where, message }) => withPlace(where, message)));
   const { sites, default: fallback, pathStyle } = result.data;
   return sitesOf(
     sites,
@@ -185,10 +259,14 @@ function readYaml(text: string): unknown {
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  const where = issue.path
+  return withPlace(issue.path, issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message);
+}
+
+/** A problem with its place. */
+function withPlace(path: readonly PropertyKey[], message: string): string {
+  const where = path
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('')
     .replace(/^\./, '');
-  const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
   return where === '' ? message : `${where}: ${message}`;
 }

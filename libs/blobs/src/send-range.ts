@@ -3,10 +3,10 @@ import type { Writable } from 'node:stream';
 import type { ByteSource } from './byte-source.ts';
 
 /** Bytes that are read and written at a time. Pieces that are made and collected for each read cost a fifth of all the time (decision 0007). */
-const PIECE_BYTES = 256 * 1024;
+export const PIECE_BYTES = 256 * 1024;
 
 /**
- * Writes bytes `start … end` (both included) of a blob to a stream and leaves it open. Waits for a slow reader without taking more memory.
+ * Writes bytes `start … end` (both included) of a blob to a stream and leaves it open. Waits for a slow reader without taking more memory than two pieces.
  * @throws what reading failed with, or, when the stream is closed meanwhile, an error; then `to.destroyed` is true
  */
 export async function sendRange(
@@ -14,8 +14,9 @@ export async function sendRange(
   { start, end }: { readonly start: number; readonly end: number },
   to: Writable,
   onSent: (bytes: number) => void = () => {},
+  pieceBytes = PIECE_BYTES,
 ): Promise<void> {
-  const bufferBytes = Math.min(PIECE_BYTES, end - start + 1);
+  const bufferBytes = Math.min(pieceBytes, end - start + 1);
   let buffer = Buffer.allocUnsafeSlow(bufferBytes);
   let other: Buffer<ArrayBuffer> | undefined;
   let sent: Promise<void> = Promise.resolve();

@@ -1,7 +1,14 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { drainHttpServer, type Logger, type OperationsReply } from '@sluice/runtime';
+import { type Certificates, isMisdirected } from '../domain/certificates.ts';
+import { fieldSectionBytes } from '../domain/http2-fields.ts';
+import { authorityOf } from '../domain/request-target.ts';
+import type { Listener, VisitorRequest, VisitorResponse } from './exchange.ts';
+import { VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
+import { createTlsServer, FIELDS_MAX_BYTES, limitIdleStream } from './secure-server.ts';
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
@@ -15,8 +22,10 @@ export interface ConnectionLimits {
   readonly keepAliveMs: number;
   /** A connection on which nothing moves for so long, for example of a visitor that does not read, is closed. */
   readonly idleMs: number;
-  /** Connections beyond this are closed at once. */
+  /** Connections beyond this, on both ports together, are closed at once. */
   readonly connectionsMax: number;
+  /** For running downloads after the end was announced; below the lifecycle's own deadline. */
+  readonly drainMs: number;
 }
 
 /** For all threads of an edge together. */
@@ -29,12 +38,15 @@ const LIMITS: ConnectionLimits = {
   keepAliveMs: 65_000,
   idleMs: 60_000,
   connectionsMax: CONNECTIONS_MAX,
+  drainMs: 8_000,
 };
-/** Time for running downloads after the end was announced; below the lifecycle's own deadline. */
-const DRAIN_MS = 8_000;
 
 export interface HttpServer {
   readonly port: number;
+  /** Undefined without TLS. */
+  readonly tlsPort: number | undefined;
+  /** From now on, for new connections. */
+  use(certificates: Certificates): void;
   /** Stops accepting, lets running responses finish. */
   stop(): Promise<void>;
 }
@@ -42,6 +54,8 @@ export interface HttpServer {
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
+  /** Absent: no TLS. */
+  readonly tls?: { readonly port: number; readonly certificates: Certificates } | undefined;
   readonly handler: Pick<VisitorHandler, 'handle'>;
   /** Other servers of this process listen on the same port. */
   readonly reusePort?: boolean;
@@ -51,52 +65,134 @@ export interface HttpServerOptions {
   readonly limits?: Partial<ConnectionLimits>;
 }
 
-/** Serves visitors and the operations paths on one port. @throws when the address cannot be bound */
+/** Serves visitors and the operations paths, on a plain port and one for TLS. @throws when an address cannot be bound */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
-  const server = createServer(
-    {
-      headersTimeout: limits.headersMs,
-      requestTimeout: limits.requestMs,
-      connectionsCheckingInterval: limits.checkMs,
-      keepAliveTimeout: limits.keepAliveMs,
+  const plain = createServer({
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: limits.checkMs,
+    keepAliveTimeout: limits.keepAliveMs,
+  });
+  plain.timeout = limits.idleMs;
+  let certificates = options.tls?.certificates;
+  const secure = certificates === undefined ? undefined : createTlsServer(certificates, limits);
+  limitConnections(limits.connectionsMax, secure === undefined ? [plain] : [plain, secure.server]);
+
+  // First, because a plain request may be sent there.
+  const tlsPort = options.tls && secure && (await listen(secure.server, options.tls.port, options));
+  const overTls: Listener = { isSecure: true, tlsPort };
+  secure?.server.on('request', (request: IncomingMessage | VisitorHttp2Request, response: ServerResponse | VisitorHttp2Response) => {
+    if (response instanceof VisitorHttp2Response) limitIdleStream(response, limits.idleMs);
+    if (refuseMisplaced(request, response, certificates as Certificates)) return;
+    void answer(options, request, response, overTls);
+  });
+  secure?.server.on('connect', refuseTunnel);
+  const port = await listen(plain, options.port, options).catch((error) => {
+    secure?.server.close();
+    throw error;
+  });
+  const overPlain: Listener = { isSecure: false, tlsPort };
+  plain.on('request', (request, response) => void answer(options, request, response, overPlain));
+  plain.on('connect', refuseTunnel);
+  return {
+    port,
+    tlsPort,
+    use(renewed) {
+      if (secure === undefined) return;
+      certificates = renewed;
+      secure.use(renewed);
     },
-    (request, response) => void answer(options, request, response),
-  );
-  // This is no proxy to elsewhere (RFC 9110 §9.3.6). Without an answer Node would cut the connection without a word.
-  server.on('connect', (_request, socket: Duplex) =>
-    socket.end('HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n'),
-  );
-  server.maxConnections = limits.connectionsMax;
-  server.timeout = limits.idleMs;
+    async stop() {
+      await Promise.all([drainHttpServer(plain, limits.drainMs), secure?.drain(limits.drainMs)]);
+    },
+  };
+}
+
+async function listen(server: Server, port: number, { host, reusePort = false }: HttpServerOptions): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ port: options.port, host: options.host, reusePort: options.reusePort === true }, resolve);
+    server.listen({ port, host, reusePort }, resolve);
   });
-  return { port: (server.address() as AddressInfo).port, stop: () => drainHttpServer(server, DRAIN_MS) };
+  return (server.address() as AddressInfo).port;
+}
+
+/** Bounds the connections of several servers together: each may have what the others leave. */
+function limitConnections(max: number, servers: readonly Server[]): void {
+  const open = servers.map(() => 0);
+  const share = (): void => {
+    const all = open.reduce((sum, count) => sum + count, 0);
+    servers.forEach((server, at) => {
+      server.maxConnections = max - all + (open[at] as number);
+    });
+  };
+  share();
+  servers.forEach((server, at) => {
+    const count = (by: 1 | -1): void => {
+      open[at] = (open[at] as number) + by;
+      if (servers.length > 1) share();
+    };
+    server.on('connection', (socket) => {
+      count(1);
+      socket.once('close', () => count(-1));
+    });
+  });
+}
+
+/** This is no proxy to elsewhere (RFC 9110 §9.3.6). Without an answer Node would cut an HTTP/1.1 connection without a word. */
+function refuseTunnel(_request: unknown, to: Duplex | VisitorResponse): void {
+  if (to instanceof Duplex) to.end('HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n');
+  else to.writeHead(405, ['Allow', 'GET, HEAD, OPTIONS']).end();
+}
+
+/** Answers what is not handled: more fields than HTTP/1.1 takes (RFC 9113 §10.5.1), and what this connection is not for: another scheme (RFC 9113 §8.3.1), or a host with another certificate. */
+function refuseMisplaced(request: IncomingMessage | VisitorHttp2Request, response: VisitorResponse, certificates: Certificates): boolean {
+  if (request instanceof VisitorHttp2Request && request.scheme !== 'https' && request.scheme !== 'http') {
+    refuse(response, 400, 'the scheme must be https');
+    return true;
+  }
+  if (request instanceof VisitorHttp2Request && fieldSectionBytes(request.rawHeaders) > FIELDS_MAX_BYTES) {
+    refuse(response, 431, 'the fields of the request are too large');
+    return true;
+  }
+  const socket = request instanceof VisitorHttp2Request ? request.stream.session?.socket : request.socket;
+  const serverName = (socket as TLSSocket | undefined)?.servername || undefined;
+  if (!isMisdirected(certificates, serverName, authorityOf(request.url ?? '', request.headers.host))) return false;
+  refuse(response, 421, 'this connection was made for another host; make one for this');
+  return true;
+}
+
+function refuse(response: VisitorResponse, status: number, message: string): void {
+  const body = `${status} ${message}\n`;
+  const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
+  response.writeHead(status, ['Cache-Control', 'no-store', ...about]);
+  response.end(body);
 }
 
 async function answer(
   { handler, operations: operationsOf, log }: HttpServerOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: VisitorRequest,
+  response: VisitorResponse,
+  listener: Listener,
 ): Promise<void> {
-  // An upgrade is not taken (RFC 9110 §7.8), and after one Node reads no further request from the connection.
-  if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
+  // An upgrade is not taken (RFC 9110 §7.8), and after one Node reads no further request from the connection. HTTP/2 has none.
+  if (response instanceof ServerResponse && request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
   try {
     const operations = operationsOf(request.url ?? '');
     // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
-    if (operations === undefined) return await handler.handle(request, response);
+    if (operations === undefined) return await handler.handle(request, response, listener);
     const { status, contentType, body } = await operations;
     response.writeHead(status, ['Content-Type', contentType, 'Cache-Control', 'no-store']);
     response.end(body);
   } catch (err) {
     if (response.destroyed) return; // the visitor has gone
     log.error({ err }, 'request failed');
-    if (response.headersSent) response.destroy();
-    else
-      response
-        .writeHead(500, ['Content-Type', 'text/plain; charset=utf-8', 'Cache-Control', 'no-store'])
-        .end('500 the edge failed to answer\n');
+    try {
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500, 'the edge failed to answer');
+    } catch {
+      // Over HTTP/2 fields that cannot be sent stay with the response.
+      response.destroy();
+    }
   }
 }

@@ -26,6 +26,12 @@ export interface ServingThreadsOptions {
   readonly log: Logger;
 }
 
+/** On which an edge listens. */
+interface Ports {
+  readonly port: number;
+  readonly tlsPort: number | undefined;
+}
+
 /** What a thread and a channel on this thread have in common. */
 interface Port {
   postMessage(message: ToServing): void;
@@ -42,7 +48,7 @@ export class ServingThreads {
   readonly #options: ServingThreadsOptions;
   readonly #threads = new Map<number, Thread>();
   readonly #counters: ServingCounters[];
-  #port = 0;
+  #ports: Ports = { port: 0, tlsPort: undefined };
   #draining = false;
 
   constructor(options: ServingThreadsOptions) {
@@ -59,15 +65,21 @@ export class ServingThreads {
     return this.#counters.length - this.#threads.size;
   }
   get port(): number {
-    return this.#port;
+    return this.#ports.port;
+  }
+  /** Undefined without TLS. */
+  get tlsPort(): number | undefined {
+    return this.#ports.tlsPort;
   }
 
   /** Resolves when all threads listen. @throws when the address cannot be bound */
   async start(): Promise<void> {
     const { setup } = this.#options;
     // Threads share a port with whoever asks the system for that, also with another process of ours: so it is claimed for this one first.
-    this.#port = this.#counters.length > 1 ? await freePort(setup.host, setup.port) : setup.port;
-    for (let at = 0; at < this.#counters.length; at += 1) this.#port = await this.#startThread(at);
+    const claim = async (port: number): Promise<number> => (this.#counters.length > 1 ? freePort(setup.host, port) : port);
+    const { port, tlsPort } = setup;
+    this.#ports = { port: await claim(port), tlsPort: tlsPort === undefined ? undefined : await claim(tlsPort) };
+    for (let at = 0; at < this.#counters.length; at += 1) this.#ports = await this.#startThread(at);
   }
 
   /** Tells all threads. */
@@ -83,12 +95,11 @@ export class ServingThreads {
     await Promise.all(threads.map(({ drained }) => drained));
   }
 
-  /** @returns the port it listens on */
-  #startThread(at: number): Promise<number> {
+  #startThread(at: number): Promise<Ports> {
     const { threads, setup, connectionsMax, clock, log } = this.#options;
     const own: ServingSetup = {
       ...setup,
-      port: this.#port,
+      ...this.#ports,
       reusePort: threads > 1,
       connectionsMax: Math.ceil(connectionsMax / this.#counters.length),
       counters: (this.#counters[at] as ServingCounters).buffer,
@@ -107,9 +118,9 @@ export class ServingThreads {
     return this.#follow(at, worker, ended);
   }
 
-  #follow(at: number, port: Port, ended: Promise<void>): Promise<number> {
+  #follow(at: number, port: Port, ended: Promise<void>): Promise<Ports> {
     const { current, desk } = this.#options;
-    const { promise: listening, resolve, reject } = Promise.withResolvers<number>();
+    const { promise: listening, resolve, reject } = Promise.withResolvers<Ports>();
     const { promise: drained, resolve: settleDrained } = Promise.withResolvers<void>();
     const post = (message: ToServing): void => port.postMessage(message);
     this.#threads.set(at, { post, drained });
@@ -117,7 +128,7 @@ export class ServingThreads {
     port.on('message', (message: FromServing) => {
       switch (message.kind) {
         case 'listening':
-          return resolve(message.port);
+          return resolve({ port: message.port, tlsPort: message.tlsPort });
         case 'failed':
           return reject(errorFromWire(message.error));
         case 'drained':

@@ -1,6 +1,5 @@
 /** GET and HEAD for visitors: from the host name and the path to an object, and its response onto the wire. */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlobMissingError, BlobReader, type BlobView, type ByteSource, INLINE_MAX_BYTES, sendRange } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError, uploadedVersion } from '@sluice/contracts';
 import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
@@ -12,6 +11,7 @@ import { ageSeconds } from '../domain/freshness.ts';
 import { framingProblem, hostProblem, parseTarget, type Target } from '../domain/request-target.ts';
 import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest, type ResponsePlan } from '../domain/response.ts';
 import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
+import { httpsLocation, staysPlain } from '../domain/sites/https.ts';
 import { directoryKeyOf, documentsFor, keyOfPath, locationOfPath, routeHost, type Site, type Sites } from '../domain/sites/site.ts';
 import type { RequestResult } from '../metrics.ts';
 import { type Answer, type Answers, notFound, type StatusAnswer, unavailable } from '../services/answers.ts';
@@ -19,6 +19,7 @@ import { MEMORY_OBJECT_MAX_BYTES, type MemoryTier } from '../services/memory-tie
 import type { ReadableFills } from '../services/readable-fills.ts';
 import type { UsedBlobs } from '../services/used-blobs.ts';
 import type { CatalogView } from './catalog-view.ts';
+import { endsConnection, type Listener, pieceBytesFor, takesWhole, type VisitorRequest, type VisitorResponse } from './exchange.ts';
 import type { ReplicaState } from './replica-state.ts';
 import type { ServingCounters } from './serving-counters.ts';
 
@@ -61,34 +62,45 @@ export class VisitorHandler {
   }
 
   /** Undefined when the answer is out already, else a promise of that. */
-  handle(request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
+  handle(request: VisitorRequest, response: VisitorResponse, listener: Listener): Promise<void> | undefined {
     const { method, headers: fields, url = '/' } = request;
     if (method === 'OPTIONS' && url === '*') return this.#tellAllowed(bare(response));
     const problem = request.httpVersionMajor < 1 ? 'HTTP/0.9 is not spoken here' : hostProblem(request.rawHeaders);
     if (problem !== undefined) return this.#refuse(bare(response), 400, problem);
     const unframed = framingProblem(fields['transfer-encoding']);
     if (unframed !== undefined) {
-      response.shouldKeepAlive = false;
+      endsConnection(response);
       return this.#refuse(bare(response), 400, unframed);
     }
     const target = parseTarget(url);
-    const route = routeHost(this.#parts.sites(), (target.kind === 'path' ? target.authority : undefined) ?? fields.host);
+    const host = (target.kind === 'path' ? target.authority : undefined) ?? fields.host;
+    const route = routeHost(this.#parts.sites(), host);
     if (route.kind === 'unknown') return this.#refuse(bare(response), 404, 'no site has this host name');
     const site = route.kind === 'site' ? route.site : undefined;
-    const visit = visitOf(response, site, corsAnswer(site?.cors, fields));
+    const visit = visitOf(response, site, corsAnswer(site?.cors, fields), listener);
     if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
     if (method === 'OPTIONS') {
       const isAsked = site?.cors !== undefined && isPreflight(method, fields);
-      return this.#tellAllowed(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields)) : visit);
+      return this.#tellAllowed(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields), listener) : visit);
     }
     if (method !== 'GET' && method !== 'HEAD') {
       return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
+    }
+    if (site?.httpsRedirect !== undefined && !listener.isSecure && !staysPlain(target.path)) {
+      return this.#toHttps(visit, httpsLocation(host, url, site.httpsRedirect.port ?? listener.tlsPort ?? 443));
     }
     if (site?.signingKeys !== undefined) {
       const admission = checkSignedUrl(site.name, `/${target.path}`, target.query, site.signingKeys, this.#parts.clock.nowMs() / 1000);
       if (admission !== 'granted') return this.#refuse(visit, 403, REFUSALS[admission], ['Cache-Control', 'no-store']);
     }
     return this.#read({ ...visit, request: { method, fields } }, target, site);
+  }
+
+  #toHttps(visit: Visit, location: string | undefined): undefined {
+    if (location === undefined)
+      return this.#refuse(visit, 400, 'this site is served over HTTPS, and the request names no host to send you to');
+    this.#parts.counters.add('redirected');
+    visit.response.writeHead(301, fieldsOf(visit, ['Location', location, 'Content-Length', '0'])).end();
   }
 
   #read(visit: Reading, target: Target & { kind: 'path' }, site: Site | undefined): Promise<void> | undefined {
@@ -113,6 +125,7 @@ export class VisitorHandler {
     const plan = this.#plan(visit, answer, 200);
     const [piece, another] = plan.body;
     if (piece !== undefined && (bytes === undefined || typeof piece === 'string' || another !== undefined)) return false;
+    if (typeof piece === 'object' && !takesWhole(visit.response, piece)) return false;
     counters.add(result);
     used.count(manifest.sha256, manifest.size);
     visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
@@ -263,16 +276,17 @@ export class VisitorHandler {
     return new BlobReader({ sha256: manifest.sha256, size: manifest.size }, bytes, undefined);
   }
 
-  async #sendBody(response: ServerResponse, source: ByteSource, body: readonly BodyPiece[]): Promise<void> {
+  async #sendBody(response: VisitorResponse, source: ByteSource, body: readonly BodyPiece[]): Promise<void> {
     const { counters } = this.#parts;
     const [first] = body;
     try {
-      if (body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES) {
+      const isOnePiece = body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES;
+      if (isOnePiece && takesWhole(response, first)) {
         return this.#endWith(response, await source.read(first.start, first.end - first.start + 1));
       }
       for (const piece of body) {
         if (typeof piece === 'string') response.write(piece, 'latin1');
-        else await sendRange(source, piece, response, (bytes) => counters.add('sentBytes', bytes));
+        else await sendRange(source, piece, response, (bytes) => counters.add('sentBytes', bytes), pieceBytesFor(response));
       }
       response.end();
     } catch (error) {
@@ -285,7 +299,7 @@ export class VisitorHandler {
     }
   }
 
-  #endWith(response: ServerResponse, bytes: Uint8Array): void {
+  #endWith(response: VisitorResponse, bytes: Uint8Array): void {
     response.end(bytes);
     this.#parts.counters.add('sentBytes', bytes.byteLength);
   }
@@ -307,7 +321,7 @@ export class VisitorHandler {
 
 /** One request on its way to an answer. */
 interface Visit {
-  readonly response: ServerResponse;
+  readonly response: VisitorResponse;
   /** What the site adds to every answer, unless the answer has such a field of its own. */
   readonly siteFields: readonly string[];
   /** What lets pages of other origins read it. */
@@ -319,12 +333,13 @@ interface Reading extends Visit {
   readonly request: ReadRequest;
 }
 
-function bare(response: ServerResponse): Visit {
+function bare(response: VisitorResponse): Visit {
   return { response, siteFields: [], corsFields: [], vary: [] };
 }
 
-function visitOf(response: ServerResponse, site: Site | undefined, { fields, vary }: CorsAnswer): Visit {
-  return site === undefined ? bare(response) : { response, siteFields: site.headers, corsFields: fields, vary };
+function visitOf(response: VisitorResponse, site: Site | undefined, { fields, vary }: CorsAnswer, { isSecure }: Listener): Visit {
+  if (site === undefined) return bare(response);
+  return { response, siteFields: isSecure ? site.secureHeaders : site.headers, corsFields: fields, vary };
 }
 
 /** All fields of an answer. */

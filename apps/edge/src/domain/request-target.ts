@@ -24,19 +24,31 @@ export function parseTarget(target: string): Target {
   }
 }
 
+/** The host that a request is for, as it came: of the absolute form, else of the Host field. */
+export function authorityOf(target: string, host: string | undefined): string | undefined {
+  return target.startsWith('/') ? host : (TARGET.exec(target)?.[1] ?? host);
+}
+
 /** uri-host with an optional port, RFC 9110 §7.2 and RFC 3986 §3.2.2: nothing that could be taken for another part of a URL. */
 const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
 
 /**
- * Why a request must be refused for its Host fields (RFC 9112 §3.2): several of them, or one that names no host, mean one thing here and another thing to a
- * proxy in front. `rawFields` are all fields as they came: name, value, name, value ….
+ * Why a request must be refused for its Host fields (RFC 9112 §3.2), or because they and `:authority` differ (RFC 9113 §8.3.1): several of them, or one that names
+ * no host, mean one thing here and another thing to a proxy in front. `rawFields` are all fields as they came: name, value, name, value ….
  */
 export function hostProblem(rawFields: readonly string[]): string | undefined {
   let host: string | undefined;
+  let authority: string | undefined;
   for (let at = 0; at < rawFields.length; at += 2) {
-    if (rawFields[at]?.length !== 4 || rawFields[at]?.toLowerCase() !== 'host') continue;
+    const name = rawFields[at];
+    if (name === ':authority') authority = rawFields[at + 1];
+    if (name?.length !== 4 || name.toLowerCase() !== 'host') continue;
     if (host !== undefined) return 'there is more than one Host field';
     host = rawFields[at + 1];
+  }
+  if (authority !== undefined) {
+    if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) return 'the Host field and :authority differ';
+    return HOST.test(authority) ? undefined : ':authority names no host';
   }
   return host === undefined || HOST.test(host.trim()) ? undefined : 'the Host field names no host';
 }

@@ -4,9 +4,9 @@
  */
 import type { Manifest, WireError } from '@sluice/contracts';
 import type { OperationsReply } from '@sluice/runtime';
+import type { FileConfig } from '../adapters/config-files.ts';
 import type { Stamp } from '../adapters/index-stamps.ts';
 import type { Content } from '../domain/content-coding.ts';
-import type { Sites } from '../domain/sites/site.ts';
 import type { MemoryChange } from './memory-tier.ts';
 import type { Pulled } from './puller.ts';
 
@@ -44,7 +44,7 @@ export interface Fill {
 export type Uses = readonly (readonly [sha256: string, sizeBytes: number, uses: number])[];
 
 export type FromServing =
-  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'listening'; readonly port: number; readonly tlsPort: number | undefined }
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'drained' }
   | { readonly kind: 'asked'; readonly id: number; readonly asked: Asked }
@@ -60,7 +60,7 @@ export type ToServing =
   | { readonly kind: 'memory'; readonly changes: readonly MemoryChange[] }
   | { readonly kind: 'fill'; readonly fill: Fill }
   | { readonly kind: 'filled'; readonly sha256: string }
-  | { readonly kind: 'sites'; readonly sites: Sites }
+  | { readonly kind: 'files'; readonly files: FileConfig }
   | { readonly kind: 'drain' };
 
 /** What a serving thread begins with. */
@@ -68,6 +68,8 @@ export interface ServingSetup {
   readonly edgeId: string;
   readonly host: string;
   readonly port: number;
+  /** Undefined: no TLS. */
+  readonly tlsPort: number | undefined;
   /** Other threads listen on the same port; the system spreads connections over them. */
   readonly reusePort: boolean;
   readonly connectionsMax: number;
@@ -75,7 +77,7 @@ export interface ServingSetup {
   readonly logLevel: string;
   readonly indexPath: string;
   readonly blobsDir: string;
-  readonly sites: Sites;
+  readonly files: FileConfig;
   /** Of {@link IndexStamps}, {@link ReplicaState} and this thread's {@link ServingCounters}. */
   readonly stamps: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;

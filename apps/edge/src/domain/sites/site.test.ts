@@ -17,7 +17,8 @@ import {
 
 function siteOf(fields: Partial<Site> = {}): Site {
   const nothing = { index: undefined, notFound: undefined, singlePage: undefined, cors: undefined, signingKeys: undefined };
-  return { name: 'www', hosts: [], bucket: 'site', prefix: '', headers: [], ...nothing, ...fields };
+  const tls = { secureHeaders: [], tls: undefined, httpsRedirect: undefined };
+  return { name: 'www', hosts: [], bucket: 'site', prefix: '', headers: [], ...tls, ...nothing, ...fields };
 }
 
 describe('a host name', () => {

@@ -12,6 +12,17 @@ export interface Cors {
   readonly maxAgeSeconds: number;
 }
 
+/** As written in the sites file: relative to it, or absolute. */
+export interface CertificatePaths {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface HttpsRedirect {
+  /** Where visitors reach TLS; undefined: at the port on which the edge listens. */
+  readonly port: number | undefined;
+}
+
 export interface Site {
   readonly name: string;
   /** Lower-case host names; `*.example.com` stands for any name below `example.com`. */
@@ -27,6 +38,12 @@ export interface Site {
   readonly singlePage: string | undefined;
   /** Name, value, name, value …: added to every answer. */
   readonly headers: readonly string[];
+  /** The same for answers over TLS. RFC 6797 §7.2: what a host says about transport security counts there alone. */
+  readonly secureHeaders: readonly string[];
+  /** The files of a certificate of its own; undefined: the edge's. */
+  readonly tls: CertificatePaths | undefined;
+  /** Where plain HTTP is sent to; undefined: it is answered. */
+  readonly httpsRedirect: HttpsRedirect | undefined;
   readonly cors: Cors | undefined;
   /** Its content is private: it is read with links signed under one of these keys alone. */
   readonly signingKeys: readonly SigningKey[] | undefined;
@@ -52,21 +69,21 @@ export function sitesOf(sites: readonly Site[], fallback: Site | undefined, path
 export type HostRoute = { readonly kind: 'site'; readonly site: Site } | { readonly kind: 'path-style' } | { readonly kind: 'unknown' };
 
 export function routeHost({ byHost, fallback, pathStyle }: Sites, host: string | undefined): HostRoute {
-  const site = (byHost.size === 0 ? undefined : siteOfName(byHost, hostName(host))) ?? fallback;
+  const site = (byHost.size === 0 ? undefined : ofHostName(byHost, hostName(host))) ?? fallback;
   if (site !== undefined) return { kind: 'site', site };
   return pathStyle ? { kind: 'path-style' } : { kind: 'unknown' };
 }
 
 /** The exact name goes first, then the wildcard that leaves least to chance. */
-function siteOfName(byHost: ReadonlyMap<string, Site>, name: string): Site | undefined {
-  let site = byHost.get(name);
-  for (let dot = name.indexOf('.', 1); site === undefined && dot !== -1; dot = name.indexOf('.', dot + 1))
-    site = byHost.get(`*${name.slice(dot)}`);
-  return site;
+export function ofHostName<Value>(byHost: ReadonlyMap<string, Value>, name: string): Value | undefined {
+  let found = byHost.get(name);
+  for (let dot = name.indexOf('.', 1); found === undefined && dot !== -1; dot = name.indexOf('.', dot + 1))
+    found = byHost.get(`*${name.slice(dot)}`);
+  return found;
 }
 
 /** The name of a Host field (RFC 9110 §7.2) without port and final dot, in lower case. */
-function hostName(host: string | undefined): string {
+export function hostName(host: string | undefined): string {
   return (host ?? '').replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase();
 }
 
