@@ -4,17 +4,20 @@ import { join } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
-import { type Clock, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { type Clock, ConfigError, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
+import { AccessLog } from './adapters/access-log.ts';
 import { CatalogIndex } from './adapters/catalog-index.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
 import { startHttpServer } from './adapters/http-server.ts';
+import { LineWriter } from './adapters/line-writer.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
+import { Peers } from './adapters/peers.ts';
 import { Presence } from './adapters/presence.ts';
 import { followSitesFile } from './adapters/sites-file.ts';
 import { VisitorHandler } from './adapters/visitor-handler.ts';
 import type { EdgeConfig } from './config.ts';
-import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
+import { type EdgeMetrics, edgeMetrics, type ProxyRefusal } from './metrics.ts';
 import { AbsentKeys } from './services/absent-keys.ts';
 import { Answers } from './services/answers.ts';
 import { CatchUp } from './services/catch-up.ts';
@@ -104,8 +107,12 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     sites: () => sites.current,
     edgeId: config.EDGE_ID,
   });
+  const peers = new Peers(config.EDGE_TRUSTED_PROXIES);
+  const accessLog = await openAccessLog(config, { peers, clock, metrics, lifecycle, log });
+  const onRefused = (reason: ProxyRefusal): void => metrics.proxyRefusals.inc({ reason });
   const http = await startHttpServer({
-    ...{ handler, readiness, log },
+    ...{ handler, readiness, log, accessLog },
+    proxyProtocol: config.EDGE_PROXY_PROTOCOL === 'on' ? { peers, onRefused } : undefined,
     host: config.EDGE_HOST,
     port: config.EDGE_PORT,
     registry: metrics.registry,
@@ -154,6 +161,31 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   void joinNetwork().catch((err) => log.error({ err }, 'could not join'));
 
   return { port: http.port, lifecycle };
+}
+
+/** The access log, if one is kept; it goes on in a new file on SIGHUP. @throws {ConfigError} when its file cannot be opened */
+async function openAccessLog(
+  { EDGE_ACCESS_LOG: format, EDGE_ACCESS_LOG_FILE: path, EDGE_ID: edgeId }: EdgeConfig,
+  { peers, clock, metrics, lifecycle, log }: { peers: Peers; clock: Clock; metrics: EdgeMetrics; lifecycle: Lifecycle; log: Logger },
+): Promise<AccessLog | undefined> {
+  if (format === 'off') return undefined;
+  const onState = (err: unknown): void => {
+    if (err === undefined) log.info({ path }, 'the access log is written again');
+    else log.error({ path, err }, 'the access log cannot be written');
+  };
+  const onDropped = (lines: number): void => metrics.accessLogDroppedLines.inc(lines);
+  const onReopenFailed = (err: unknown): void =>
+    log.error({ path, err }, 'the access log could not be opened again, the old file is still written');
+  const writer = await LineWriter.open({ path, clock, onDropped, onState, onReopenFailed }).catch((error: Error) => {
+    throw new ConfigError([`EDGE_ACCESS_LOG_FILE: ${error.message}`]);
+  });
+  const reopen = (): void => writer.reopen();
+  process.on('SIGHUP', reopen);
+  lifecycle.onStop('access log', () => {
+    process.off('SIGHUP', reopen);
+    return writer.close();
+  });
+  return new AccessLog({ format, edgeId, peers, clock, write: (line) => writer.write(line) });
 }
 
 async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {

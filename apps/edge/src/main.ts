@@ -1,8 +1,7 @@
 /** An edge: holds a region's catalog, caches its bytes, serves them over HTTP. */
-import { createLogger, readConfigOrExit } from '@sluice/runtime';
+import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
 import { startEdge } from './app.ts';
 import { edgeVariables } from './config.ts';
-import { SitesConfigError } from './sites-config.ts';
 
 const config = readConfigOrExit(edgeVariables, ['EDGE_']);
 const log = createLogger('edge', config.LOG_LEVEL, { edge: config.EDGE_ID });
@@ -10,7 +9,7 @@ try {
   const { lifecycle } = await startEdge(config, log);
   lifecycle.handleSignals();
 } catch (err) {
-  if (err instanceof SitesConfigError) {
+  if (err instanceof ConfigError) {
     process.stderr.write(`${err.message}\n`);
     process.exit(2);
   }

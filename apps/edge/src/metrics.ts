@@ -1,5 +1,9 @@
 import { counter, createMetrics, gauge, type Registry } from '@sluice/runtime';
 
+/** Why a connection was closed that had to begin with a PROXY header. */
+export const PROXY_REFUSALS = ['untrusted', 'malformed', 'timeout'] as const;
+export type ProxyRefusal = (typeof PROXY_REFUSALS)[number];
+
 /** How a request was answered. */
 export const REQUEST_RESULTS = ['hit', 'miss', 'revalidated', 'stale', 'absent', 'invalid', 'unavailable'] as const;
 export type RequestResult = (typeof REQUEST_RESULTS)[number];
@@ -37,6 +41,18 @@ export function edgeMetrics() {
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
     catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
     caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),
+    accessLogDroppedLines: counter(
+      registry,
+      'sluice_edge_access_log_dropped_lines_total',
+      'Lines of the access log that were not written, because the system did not take them in time.',
+    ),
+    proxyRefusals: counter(
+      registry,
+      'sluice_edge_proxy_protocol_refusals_total',
+      'Connections closed because they did not begin with a PROXY header of a trusted proxy.',
+      'reason',
+      PROXY_REFUSALS,
+    ),
     /** Registers a value that is read when the metrics are asked for. */
     observe: (name: string, help: string, read: () => number) => gauge(registry, `sluice_edge_${name}`, help, read),
   };

@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
+import { type AccessLog, noteBody } from './access-log.ts';
+import { expectProxyHeaders, type ProxyProtocolOptions } from './proxy-protocol.ts';
 import type { VisitorHandler } from './visitor-handler.ts';
 
 /** RFC 9110 sets no limits; these keep slow or idle clients from holding connections. */
@@ -43,6 +45,9 @@ export interface HttpServerOptions {
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly log: Logger;
+  readonly accessLog?: AccessLog | undefined;
+  /** When connections begin with a PROXY header. */
+  readonly proxyProtocol?: ProxyProtocolOptions | undefined;
   /** For tests. */
   readonly limits?: Partial<ConnectionLimits>;
 }
@@ -50,12 +55,14 @@ export interface HttpServerOptions {
 /** Serves visitors and the operations paths on one port. @throws when the address cannot be bound */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
+  const { accessLog, proxyProtocol } = options;
   const server = createServer(
     {
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
       connectionsCheckingInterval: limits.checkMs,
       keepAliveTimeout: limits.keepAliveMs,
+      ...(accessLog === undefined ? {} : { ServerResponse: accessLog.ServerResponse }),
     },
     (request, response) => void answer(options, request, response),
   );
@@ -65,11 +72,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   );
   server.maxConnections = limits.connectionsMax;
   server.timeout = limits.idleMs;
+  accessLog?.watch(server);
+  const proxied = proxyProtocol === undefined ? undefined : expectProxyHeaders(server, proxyProtocol);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
   });
-  return { port: (server.address() as AddressInfo).port, stop: () => drainHttpServer(server, DRAIN_MS) };
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop() {
+      const drained = drainHttpServer(server, DRAIN_MS);
+      proxied?.stop();
+      return drained;
+    },
+  };
 }
 
 async function answer(
@@ -86,6 +102,7 @@ async function answer(
     const { status, contentType, body } = await operations;
     response.writeHead(status, ['Content-Type', contentType, 'Cache-Control', 'no-store']);
     response.end(body);
+    noteBody(response, Buffer.byteLength(body), true);
   } catch (err) {
     if (response.destroyed) return; // the visitor has gone
     log.error({ err }, 'request failed');

@@ -17,6 +17,7 @@ import { type Answer, type Answers, notFound, type StatusAnswer, unavailable } f
 import type { DiskBudget } from '../services/disk-budget.ts';
 import { MEMORY_OBJECT_MAX_BYTES, type MemoryTier } from '../services/memory-tier.ts';
 import type { Transfers } from '../services/transfers.ts';
+import { noteAnswer, noteBody, noteSite } from './access-log.ts';
 import type { CatalogIndex } from './catalog-index.ts';
 
 const NO_WISHES: CacheDirectives = new Map();
@@ -64,6 +65,7 @@ export class VisitorHandler {
     const route = routeHost(this.#parts.sites(), (target.kind === 'path' ? target.authority : undefined) ?? fields.host);
     if (route.kind === 'unknown') return this.#refuse(bare(response), 404, 'no site has this host name');
     const site = route.kind === 'site' ? route.site : undefined;
+    if (site !== undefined) noteSite(response, site.name);
     const visit = visitOf(response, site, corsAnswer(site?.cors, fields));
     if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
     if (method === 'OPTIONS') {
@@ -95,13 +97,13 @@ export class VisitorHandler {
   /** Sends what needs no waiting: no bytes at all, or one piece of bytes that are in memory. False: nothing was sent. */
   #sendFromMemory(visit: Reading, answer: Answer & { kind: 'object' }, site: Site | undefined): boolean {
     const { manifest, result } = answer;
-    const { memory, metrics, budget } = this.#parts;
+    const { memory, budget } = this.#parts;
     if (site !== undefined && manifest.redirectLocation !== undefined) return false;
     const bytes = memory.get(manifest.sha256);
     const plan = this.#plan(visit, answer, 200);
     const [piece, another] = plan.body;
     if (piece !== undefined && (bytes === undefined || typeof piece === 'string' || another !== undefined)) return false;
-    metrics.countRequest(result);
+    this.#count(visit, result, manifest.version);
     budget.touch(manifest.sha256, manifest.size);
     visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
     if (piece === undefined || bytes === undefined) visit.response.end();
@@ -155,7 +157,7 @@ export class VisitorHandler {
   }
 
   #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling, caching: readonly string[]): void {
-    this.#parts.metrics.countRequest(handling.hit === true ? 'hit' : 'miss');
+    this.#count(visit, handling.hit === true ? 'hit' : 'miss');
     const fields = ['Location', location, ...caching, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
     visit.response.writeHead(status, fieldsOf(visit, fields)).end();
   }
@@ -200,12 +202,11 @@ export class VisitorHandler {
 
   async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
     const { manifest, result, detached } = answer;
-    const { metrics, budget } = this.#parts;
     const plan = this.#plan(visit, answer, status);
     // Opened before the head is sent, so that a failure can still be told.
     const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
-    metrics.countRequest(result);
-    budget.touch(manifest.sha256, manifest.size);
+    this.#count(visit, result, manifest.version);
+    this.#parts.budget.touch(manifest.sha256, manifest.size);
     try {
       visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
       if (reader === undefined) visit.response.end();
@@ -224,15 +225,16 @@ export class VisitorHandler {
   }
 
   async #sendBody(response: ServerResponse, reader: BlobReader, body: readonly BodyPiece[]): Promise<void> {
-    const { metrics } = this.#parts;
     const [first] = body;
     if (body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES) {
       return this.#endWith(response, await reader.read(first.start, first.end - first.start + 1));
     }
     try {
       for (const piece of body) {
-        if (typeof piece === 'string') response.write(piece, 'latin1');
-        else await sendRange(reader, piece, response, (bytes) => metrics.sentBytes.inc(bytes));
+        if (typeof piece === 'string') {
+          response.write(piece, 'latin1');
+          noteBody(response, piece.length, false);
+        } else await sendRange(reader, piece, response, (bytes) => this.#countBody(response, bytes, false));
       }
       response.end();
     } catch (error) {
@@ -240,14 +242,24 @@ export class VisitorHandler {
       const visitorLeft = response.destroyed;
       response.destroy();
       if (visitorLeft) return;
-      metrics.brokenBodies.inc();
+      this.#parts.metrics.brokenBodies.inc();
       throw error;
     }
   }
 
   #endWith(response: ServerResponse, bytes: Uint8Array): void {
     response.end(bytes);
-    this.#parts.metrics.sentBytes.inc(bytes.byteLength);
+    this.#countBody(response, bytes.byteLength, true);
+  }
+
+  #count({ response }: Visit, result: RequestResult, version?: number): void {
+    this.#parts.metrics.countRequest(result);
+    noteAnswer(response, result, version);
+  }
+
+  #countBody(response: ServerResponse, bytes: number, last: boolean): void {
+    this.#parts.metrics.sentBytes.inc(bytes);
+    noteBody(response, bytes, last);
   }
 
   #ageSeconds(key: string): number {
@@ -257,11 +269,13 @@ export class VisitorHandler {
   }
 
   #sendStatus(visit: Visit, status: number, message: string, result: RequestResult, fields: readonly string[]): void {
-    this.#parts.metrics.countRequest(result);
+    this.#count(visit, result);
     const body = `${status} ${message}\n`;
-    const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
+    const bytes = Buffer.byteLength(body);
+    const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(bytes)];
     visit.response.writeHead(status, fieldsOf(visit, [...fields, ...about]));
     visit.response.end(body);
+    noteBody(visit.response, bytes, true);
   }
 }
 
