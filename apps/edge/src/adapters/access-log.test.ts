@@ -206,18 +206,33 @@ describe('an answer that is cut off', () => {
   test('also those that wait behind it in a pipeline', async () => {
     const asked = Promise.withResolvers<void>();
     const server = await serve((request, response) => {
-      if (request.url === '/1') return undefined;
+      if (request.url !== '/3') return undefined;
       asked.resolve();
       return hello(request, response);
     });
     const socket = connect(server.port, '127.0.0.1');
-    socket.write(get('/1') + get('/2'));
+    socket.write(get('/1') + get('/2') + get('/3'));
     await asked.promise;
     socket.destroy();
-    const lines = await server.logged(2);
-    expect(lines).toHaveLength(2);
-    expect(lines[0]).toEqual(['GET', '/1', 499, false]);
-    expect(lines[1]).toEqual(['GET', '/2', 200, false]);
+    expect(await server.logged(3)).toEqual([
+      ['GET', '/1', 499, false],
+      ['GET', '/2', 499, false],
+      ['GET', '/3', 200, false],
+    ]);
+  });
+
+  test('by the edge that closes the connection when its time to stop is over', async () => {
+    const server = await serve(async (request, response) => {
+      response.end(Buffer.concat(Array(20).fill(MEBIBYTE)));
+      noteBody(response, 20 * MEBIBYTE.byteLength, true);
+      setImmediate(() => request.socket.destroy());
+    });
+    const socket = connect(server.port, '127.0.0.1').pause();
+    socket.on('error', () => {});
+    socket.write(get('/a'));
+    expect(await server.logged(1)).toEqual([['GET', '/a', 200, false]]);
+    expect(server.lines[0]?.bodyBytes).toBe(0);
+    socket.destroy();
   });
 
   test('by the edge itself', async () => {

@@ -39,7 +39,6 @@ interface Notes {
   /** What the connection was told instead of an answer. */
   connectionStatus: number | undefined;
   sent: boolean;
-  logged: boolean;
 }
 
 /** An HTTP/1 connection with its requests that have no whole answer yet, in their order. */
@@ -123,7 +122,6 @@ export class AccessLog {
       lastBytes: 0,
       connectionStatus: undefined,
       sent: false,
-      logged: false,
     };
   }
 
@@ -132,18 +130,13 @@ export class AccessLog {
     if (known !== undefined) return known;
     const connection: Connection = { peer: this.#options.peers.of(socket), open: new Set() };
     this.#connections.set(socket, connection);
-    // Of requests that wait in a pipeline, no response is told that the connection has ended.
-    socket.once('close', () => {
-      for (const response of connection.open) this.end(response);
-    });
     return connection;
   }
 
   /** Writes the line of a request whose answer has ended, in whatever way. */
   end(response: Response): void {
     const notes = notesOf(response);
-    if (notes === undefined || notes.logged) return;
-    notes.logged = true;
+    if (notes === undefined) return;
     notes.connection?.open.delete(response as ServerResponse);
     const status = notes.connectionStatus ?? (response.headersSent ? response.statusCode : CLIENT_CLOSED_REQUEST);
     this.#write(response.req, status, notes, notes.sent || notes.connectionStatus !== undefined);
@@ -211,16 +204,16 @@ export class AccessLog {
 
 function noteSent(this: ServerResponse): void {
   const notes = notesOf(this);
-  // It is told of a connection that was cut off, too.
-  if (notes !== undefined) notes.sent = !isCutOff(this);
+  if (notes !== undefined) notes.sent = !isCutOffStream(this);
 }
 
 function logClosed(this: ServerResponse): void {
   notesOf(this)?.log.end(this);
 }
 
-function isCutOff(response: Response): boolean {
-  if (!('stream' in response)) return response.req.socket.destroyed;
+/** An HTTP/2 response is told that it is finished in any case; one of HTTP/1 only when the system has taken it. */
+function isCutOffStream(response: Response): boolean {
+  if (!('stream' in response)) return false;
   const { aborted, rstCode } = response.stream;
   return aborted || (rstCode ?? 0) !== 0;
 }
