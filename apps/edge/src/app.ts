@@ -1,5 +1,6 @@
 /** Puts an edge together and starts it in the order in which nothing is missed: serve what is held, register, catch up. */
 import { randomUUID } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
@@ -7,6 +8,7 @@ import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceErro
 import {
   answerOperations,
   type Clock,
+  ConfigError,
   httpUrl,
   Lifecycle,
   type Logger,
@@ -25,10 +27,9 @@ import { IndexStamps } from './adapters/index-stamps.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
 import { ReplicaState } from './adapters/replica-state.ts';
-import type { CounterName } from './adapters/serving-counters.ts';
 import { ServingThreads } from './adapters/serving-threads.ts';
 import type { EdgeConfig } from './config.ts';
-import { type EdgeMetrics, edgeMetrics } from './metrics.ts';
+import { type CounterName, type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
@@ -144,6 +145,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
       tlsPort: config.EDGE_TLS_PORT,
+      accessLog: config.EDGE_ACCESS_LOG === 'off' ? undefined : { format: config.EDGE_ACCESS_LOG, path: config.EDGE_ACCESS_LOG_FILE },
+      ...{ trustedProxies: config.EDGE_TRUSTED_PROXIES, proxyProtocol: config.EDGE_PROXY_PROTOCOL === 'on' },
       ...{ stamps: stamps.buffer, state: state.buffer },
       ...{ trialBytes: memory.trialBytes / Math.max(1, threads), uses: memory.uses, memoryFull: memory.full },
     },
@@ -155,7 +158,11 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   });
   readiness.require('serving', () => (serving.missing === 0 ? undefined : `${serving.missing} serving threads have ended`));
   files.onChange((current) => serving.publish({ kind: 'files', files: current }));
+  await checkLogFile(config.EDGE_ACCESS_LOG_FILE);
   await serving.start();
+  const reopenLog = (): void => serving.publish({ kind: 'reopen-log' });
+  process.on('SIGHUP', reopenLog);
+  lifecycle.onStop('signal', () => void process.off('SIGHUP', reopenLog));
   lifecycle.onStop('http', () => serving.drain());
   metrics.observeCertificates(() => files.current.certificates);
   const { port, tlsPort } = serving;
@@ -205,6 +212,16 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   void joinNetwork().catch((err) => log.error({ err }, 'could not join'));
 
   return { port, tlsPort, lifecycle };
+}
+
+/** The access log, if one is kept; it goes on in a new file on SIGHUP. @throws {ConfigError} when its file cannot be opened */
+/** @throws {ConfigError} when the access log cannot be written there */
+async function checkLogFile(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  const file = await open(path, 'a').catch((error: Error) => {
+    throw new ConfigError([`EDGE_ACCESS_LOG_FILE: ${error.message}`]);
+  });
+  await file.close();
 }
 
 async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {

@@ -32,6 +32,18 @@ describe('configuration of an edge', () => {
   });
 
   test.each([
+    [{ EDGE_ACCESS_LOG: 'apache' }, /^EDGE_ACCESS_LOG: must be off, combined or json$/],
+    [{ EDGE_ACCESS_LOG_FILE: '/var/log/a' }, /^EDGE_ACCESS_LOG_FILE: is without effect while EDGE_ACCESS_LOG is off/],
+    [{ EDGE_PROXY_PROTOCOL: 'on' }, /^EDGE_PROXY_PROTOCOL: needs EDGE_TRUSTED_PROXIES/],
+    [{ EDGE_PROXY_PROTOCOL: 'yes', EDGE_TRUSTED_PROXIES: 'loopback' }, /^EDGE_PROXY_PROTOCOL: must be off or on$/],
+    [{ EDGE_TRUSTED_PROXIES: '10.0.0.0/33' }, /^EDGE_TRUSTED_PROXIES: "10.0.0.0\/33" is no address range: write 10.0.0.0\/8/],
+  ])('%j is refused with what to write', (wrong, problem) => {
+    expect(() => readConfig(edgeVariables, wrong, ['EDGE_'])).toThrow(
+      expect.objectContaining({ problems: [expect.stringMatching(problem)] }),
+    );
+  });
+
+  test.each([
     ['127.0.0.1', 'http://127.0.0.1:80'],
     ['0.0.0.0', `http://${hostname()}:80`],
     ['::', `http://${hostname()}:80`],

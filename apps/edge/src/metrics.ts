@@ -1,9 +1,21 @@
 import { countedElsewhere, counter, createMetrics, Gauge, gauge, type Registry } from '@sluice/runtime';
 import type { Certificates } from './domain/certificates.ts';
 
+/** Why a connection was closed that had to begin with a PROXY header. */
+export const PROXY_REFUSALS = ['untrusted', 'malformed', 'timeout'] as const;
+export type ProxyRefusal = (typeof PROXY_REFUSALS)[number];
+
 /** How a request was answered. */
 export const REQUEST_RESULTS = ['hit', 'miss', 'revalidated', 'stale', 'absent', 'redirected', 'invalid', 'unavailable'] as const;
 export type RequestResult = (typeof REQUEST_RESULTS)[number];
+
+/** What a serving thread counts. */
+export const SERVING_COUNTERS = [
+  ...REQUEST_RESULTS,
+  ...PROXY_REFUSALS.map((reason) => `proxy-${reason}` as const),
+  ...(['sentBytes', 'brokenBodies', 'droppedLogLines', 'trialBytes'] as const),
+] as const;
+export type CounterName = (typeof SERVING_COUNTERS)[number];
 
 /** The edge's own counters; an operator alerts on `*_failures_total`, on the age of the last catch-up and on a low hit share. */
 export function edgeMetrics() {
@@ -46,13 +58,25 @@ export function edgeMetrics() {
       });
     },
     /** Registers what serving threads count in numbers of their own. */
-    observeServing: (read: (name: RequestResult | 'sentBytes' | 'brokenBodies') => number): void => {
+    observeServing: (read: (name: CounterName) => number): void => {
       countedElsewhere(registry, 'sluice_edge_requests_total', 'Requests by how they were answered.', () =>
         REQUEST_RESULTS.map((result) => ({ labels: { result }, value: read(result) })),
       );
       countedElsewhere(registry, 'sluice_edge_sent_bytes_total', 'Body bytes sent to visitors.', () => [
         { labels: {}, value: read('sentBytes') },
       ]);
+      countedElsewhere(
+        registry,
+        'sluice_edge_access_log_dropped_lines_total',
+        'Lines of the access log that were not written, because the system did not take them in time.',
+        () => [{ labels: {}, value: read('droppedLogLines') }],
+      );
+      countedElsewhere(
+        registry,
+        'sluice_edge_proxy_protocol_refusals_total',
+        'Connections closed because they did not begin with a PROXY header of a trusted proxy.',
+        () => PROXY_REFUSALS.map((reason) => ({ labels: { reason }, value: read(`proxy-${reason}`) })),
+      );
       countedElsewhere(registry, 'sluice_edge_broken_bodies_total', 'Bodies cut off because the bytes could not be read.', () => [
         { labels: {}, value: read('brokenBodies') },
       ]);

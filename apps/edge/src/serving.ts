@@ -3,12 +3,16 @@ import type { MessagePort } from 'node:worker_threads';
 import { BlobView } from '@sluice/blobs';
 import { errorToWire } from '@sluice/contracts';
 import { type Clock, isOperationsPath, type Logger } from '@sluice/runtime';
+import { openAccessLog } from './adapters/access-log-file.ts';
 import { CatalogView } from './adapters/catalog-view.ts';
 import { startHttpServer } from './adapters/http-server.ts';
 import { IndexStamps } from './adapters/index-stamps.ts';
+import { Peers } from './adapters/peers.ts';
 import { ReplicaState } from './adapters/replica-state.ts';
 import { ServingCounters } from './adapters/serving-counters.ts';
 import { VisitorHandler } from './adapters/visitor-handler.ts';
+import { forwardedScheme } from './domain/client-address.ts';
+import type { ProxyRefusal } from './metrics.ts';
 import { AbsentKeys } from './services/absent-keys.ts';
 import { Answers } from './services/answers.ts';
 import { bringDetached } from './services/detached-source.ts';
@@ -38,6 +42,8 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
       case 'files':
         sites = message.files.sites;
         return void server.then(({ use }) => use(message.files.certificates));
+      case 'reopen-log':
+        return void opened.then((log) => log?.writer.reopen());
       case 'drain':
         return void drain();
     }
@@ -66,20 +72,26 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
     log,
     pull: (question) => link.ask('pull', question),
   });
+  const peers = new Peers(setup.trustedProxies);
   const handler = new VisitorHandler({
     ...{ index, blobs, memory, fills, used, answers, state, clock, counters },
     edgeId: setup.edgeId,
+    cameByHttps: (request) => forwardedScheme(peers.of(request.socket), request.headers) === 'https',
     sites: () => sites,
     bringVariant: missingVariants((variant) => link.tell({ kind: 'variant-missing', variant }), clock),
     bringDetached: (manifest) => bringDetached(link, manifest),
   });
 
-  const server = startHttpServer({
-    ...{ handler, log },
-    ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
-    tls: setup.tlsPort === undefined ? undefined : { port: setup.tlsPort, certificates: setup.files.certificates },
-    operations: (path) => (isOperationsPath(path) ? link.ask('operations', path) : undefined),
-  });
+  const opened = openAccessLog(setup, { peers, counters, clock, log });
+  const proxyProtocol = setup.proxyProtocol ? { peers, onRefused: (reason: ProxyRefusal) => counters.add(`proxy-${reason}`) } : undefined;
+  const server = opened.then((opened) =>
+    startHttpServer({
+      ...{ handler, log, proxyProtocol, accessLog: opened?.log },
+      ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
+      tls: setup.tlsPort === undefined ? undefined : { port: setup.tlsPort, certificates: setup.files.certificates },
+      operations: (path) => (isOperationsPath(path) ? link.ask('operations', path) : undefined),
+    }),
+  );
   server.then(
     ({ port: bound, tlsPort }) => link.tell({ kind: 'listening', port: bound, tlsPort }),
     (error: NodeJS.ErrnoException) => link.tell({ kind: 'failed', error: { ...errorToWire(error), message: error.message } }),
@@ -87,6 +99,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
 
   const drain = async (): Promise<void> => {
     await (await server).stop();
+    await (await opened)?.writer.close();
     used.flush();
     index.close();
     blobs.close();

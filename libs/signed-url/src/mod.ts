@@ -3,6 +3,7 @@ export {
   type Admission,
   checkSignedUrl,
   KEYS_MAX,
+  redactSignature,
   type Scope,
   SECRET_MIN_BYTES,
   type SigningKey,

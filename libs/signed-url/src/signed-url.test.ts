@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { checkSignedUrl, type Scope, signedQuery } from './signed-url.ts';
+import { checkSignedUrl, redactSignature, type Scope, signedQuery } from './signed-url.ts';
 
 const NOW = 1_800_000_000;
 const current = { id: 'k2', secret: randomBytes(32) };
@@ -79,4 +79,32 @@ test('any path is granted by its own signature, and no query makes the check fai
 test('a secret that is too short, and a prefix that is no directory, sign nothing', () => {
   expect(() => signedQuery('www', film, NOW, { id: 'k', secret: randomBytes(31) })).toThrow(RangeError);
   expect(() => signedQuery('www', { kind: 'prefix', prefix: '/a' }, NOW, current)).toThrow(RangeError);
+});
+
+test.each([
+  ['/film.mp4', '/film.mp4'],
+  ['/film.mp4?', '/film.mp4?'],
+  ['/film.mp4?v=1%20&w', '/film.mp4?v=1%20&w'],
+  ['/sluice-signature=abc', '/sluice-signature=abc'],
+  ['/?sluice-signature=abc&t=3', '/?sluice-signature=redacted&t=3'],
+  ['/?t=3&sluice-signature=abc=&sluice-signature=def', '/?t=3&sluice-signature=redacted&sluice-signature=redacted'],
+  ['https://x/?sluice%2dsignature=abc', 'https://x/?sluice%2dsignature=redacted'],
+  ['/?sluice-signature', '/?sluice-signature=redacted'],
+])('%s is shown as %s', (url, shown) => {
+  expect(redactSignature(url)).toBe(shown);
+});
+
+test('of no link that is granted anything the signature is shown, however its query is written', () => {
+  const encode = (text: string, flags: readonly boolean[]): string =>
+    [...text].map((character, at) => (flags[at % flags.length] ? `%${character.charCodeAt(0).toString(16)}` : character)).join('');
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { minLength: 1 }), fc.constantFrom('', '?', '&', 'v=1&'), (flags, before) => {
+      const parameters = new URLSearchParams(signedQuery('www', film, NOW + 1, current));
+      const signature = parameters.get('sluice-signature') ?? '';
+      const query = [...parameters].map(([name, value]) => `${encode(name, flags)}=${encode(value, flags)}`).join('&');
+      expect(check('/private/film.mp4', `?${before}${query}`.replace('??', '?'))).toBe('granted');
+      const shown = redactSignature(`/private/film.mp4?${before}${query}`);
+      expect(decodeURIComponent(shown)).not.toContain(signature);
+    }),
+  );
 });

@@ -19,6 +19,8 @@ export const SECRET_MIN_BYTES = 32;
 export const KEYS_MAX = 2;
 
 const PARAMETERS = { expires: 'sluice-expires', key: 'sluice-key', prefix: 'sluice-prefix', signature: 'sluice-signature' } as const;
+/** True of every query with a parameter of that name, and of some others: by the name as it is, or by a character that may be a part of it in percent-encoding. */
+const MAY_HAVE_SIGNATURE = /sluice-signature|%/;
 const BASE64URL_OF_32_BYTES = /^[A-Za-z0-9_-]{43}$/;
 
 /**
@@ -54,6 +56,21 @@ export function checkSignedUrl(site: string, path: string, query: string, keys: 
   const given = Buffer.from(signature ?? '', 'base64url');
   if (given.byteLength !== expected.byteLength || !timingSafeEqual(given, expected)) return 'refused';
   return nowSeconds < Number(expires) ? 'granted' : 'expired';
+}
+
+/**
+ * A URL, or the target of a request, as it may be shown to whoever must not be able to use it: the value of each signature in its query is `redacted`. Names are read
+ * as {@link checkSignedUrl} reads them, so that one with percent-encoding is found too.
+ */
+export function redactSignature(url: string): string {
+  const queryAt = url.indexOf('?') + 1;
+  if (queryAt === 0 || !MAY_HAVE_SIGNATURE.test(url)) return url;
+  const parameters = url.slice(queryAt).split('&');
+  const shown = parameters.map((parameter) => {
+    const [name = ''] = parameter.split('=', 1);
+    return new URLSearchParams(name).has(PARAMETERS.signature) ? `${name}=redacted` : parameter;
+  });
+  return url.slice(0, queryAt) + shown.join('&');
 }
 
 /** The scope that a request claims; undefined when it does not cover the path it is for. */

@@ -2,8 +2,10 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
 import { VisitorHttp2Response } from './http2-exchange.ts';
+import type { PeerSocket } from './peers.ts';
 
-export type VisitorRequest = Readable & Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders' | 'url' | 'httpVersionMajor'>;
+export type VisitorRequest = Readable &
+  Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders' | 'url' | 'httpVersionMajor'> & { readonly socket: PeerSocket };
 
 export interface VisitorResponse extends Writable {
   readonly headersSent: boolean;

@@ -6,8 +6,10 @@ import { drainHttpServer, type Logger, type OperationsReply } from '@sluice/runt
 import { type Certificates, isMisdirected } from '../domain/certificates.ts';
 import { fieldSectionBytes } from '../domain/http2-fields.ts';
 import { authorityOf } from '../domain/request-target.ts';
+import { type AccessLog, noteBody } from './access-log.ts';
 import type { Listener, VisitorRequest, VisitorResponse } from './exchange.ts';
 import { VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
+import { expectProxyHeaders, type ProxyProtocolOptions } from './proxy-protocol.ts';
 import { createTlsServer, FIELDS_MAX_BYTES, limitIdleStream } from './secure-server.ts';
 import type { VisitorHandler } from './visitor-handler.ts';
 
@@ -62,28 +64,42 @@ export interface HttpServerOptions {
   /** What a path of the operator's answers; undefined for any other. */
   readonly operations: (path: string) => Promise<OperationsReply> | undefined;
   readonly log: Logger;
+  readonly accessLog?: AccessLog | undefined;
+  /** When connections begin with a PROXY header. */
+  readonly proxyProtocol?: ProxyProtocolOptions | undefined;
   readonly limits?: Partial<ConnectionLimits>;
 }
 
 /** Serves visitors and the operations paths, on a plain port and one for TLS. @throws when an address cannot be bound */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...LIMITS, ...options.limits };
+  const { accessLog, proxyProtocol } = options;
   const plain = createServer({
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     connectionsCheckingInterval: limits.checkMs,
     keepAliveTimeout: limits.keepAliveMs,
+    ...(accessLog === undefined ? {} : { ServerResponse: accessLog.ServerResponse }),
   });
   plain.timeout = limits.idleMs;
   let certificates = options.tls?.certificates;
-  const secure = certificates === undefined ? undefined : createTlsServer(certificates, limits);
+  const secure = certificates === undefined ? undefined : createTlsServer(certificates, limits, accessLog?.ServerResponse);
   limitConnections(limits.connectionsMax, secure === undefined ? [plain] : [plain, secure.server]);
 
+  accessLog?.watch(plain);
+  if (secure !== undefined) accessLog?.watch(secure.server);
+  const proxied =
+    proxyProtocol === undefined
+      ? []
+      : [plain, ...(secure === undefined ? [] : [secure.server])].map((server) => expectProxyHeaders(server, proxyProtocol));
   // First, because a plain request may be sent there.
   const tlsPort = options.tls && secure && (await listen(secure.server, options.tls.port, options));
   const overTls: Listener = { isSecure: true, tlsPort };
   secure?.server.on('request', (request: IncomingMessage | VisitorHttp2Request, response: ServerResponse | VisitorHttp2Response) => {
-    if (response instanceof VisitorHttp2Response) limitIdleStream(response, limits.idleMs);
+    if (response instanceof VisitorHttp2Response) {
+      limitIdleStream(response, limits.idleMs);
+      accessLog?.begin(request, response);
+    }
     if (refuseMisplaced(request, response, certificates as Certificates)) return;
     void answer(options, request, response, overTls);
   });
@@ -104,7 +120,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       secure.use(renewed);
     },
     async stop() {
-      await Promise.all([drainHttpServer(plain, limits.drainMs), secure?.drain(limits.drainMs)]);
+      const drained = Promise.all([drainHttpServer(plain, limits.drainMs), secure?.drain(limits.drainMs)]);
+      for (const waiting of proxied) waiting.stop();
+      await drained;
     },
   };
 }
@@ -184,6 +202,7 @@ async function answer(
     const { status, contentType, body } = await operations;
     response.writeHead(status, ['Content-Type', contentType, 'Cache-Control', 'no-store']);
     response.end(body);
+    noteBody(response, Buffer.byteLength(body), true);
   } catch (err) {
     if (response.destroyed) return; // the visitor has gone
     log.error({ err }, 'request failed');

@@ -36,7 +36,11 @@ export interface SecureServer {
 }
 
 /** `onRequest` gets requests of both versions, those of HTTP/2 as {@link VisitorHttp2Request} and {@link VisitorHttp2Response}. */
-export function createTlsServer(certificates: Certificates, limits: ConnectionLimits): SecureServer {
+export function createTlsServer(
+  certificates: Certificates,
+  limits: ConnectionLimits,
+  Http1ServerResponse: typeof ServerResponse = ServerResponse,
+): SecureServer {
   let current = certificates;
   const contexts = new WeakMap<Certificate, SecureContext>();
   const contextOf = (certificate: Certificate): SecureContext => {
@@ -59,6 +63,7 @@ export function createTlsServer(certificates: Certificates, limits: ConnectionLi
     maxSessionMemory: SESSION_MEMORY_MAX_MB,
     Http2ServerRequest: VisitorHttp2Request,
     Http2ServerResponse: VisitorHttp2Response,
+    Http1ServerResponse,
   }) as Http2SecureServer as TlsServer;
   server.timeout = limits.idleMs;
   // Of HTTP/2 it is the streams that time out, and sessions without any.

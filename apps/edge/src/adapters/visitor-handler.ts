@@ -12,12 +12,22 @@ import { framingProblem, hostProblem, parseTarget, type Target } from '../domain
 import { type BodyPiece, cachingFields, planErrorDocument, planResponse, type ReadRequest, type ResponsePlan } from '../domain/response.ts';
 import { type CorsAnswer, corsAnswer, isPreflight, preflightAnswer } from '../domain/sites/cors.ts';
 import { httpsLocation, staysPlain } from '../domain/sites/https.ts';
-import { directoryKeyOf, documentsFor, keyOfPath, locationOfPath, routeHost, type Site, type Sites } from '../domain/sites/site.ts';
+import {
+  dependsOnScheme,
+  directoryKeyOf,
+  documentsFor,
+  keyOfPath,
+  locationOfPath,
+  routeHost,
+  type Site,
+  type Sites,
+} from '../domain/sites/site.ts';
 import type { RequestResult } from '../metrics.ts';
 import { type Answer, type Answers, notFound, type StatusAnswer, unavailable } from '../services/answers.ts';
 import { MEMORY_OBJECT_MAX_BYTES, type MemoryTier } from '../services/memory-tier.ts';
 import type { ReadableFills } from '../services/readable-fills.ts';
 import type { UsedBlobs } from '../services/used-blobs.ts';
+import { noteAnswer, noteBody, noteSite } from './access-log.ts';
 import type { CatalogView } from './catalog-view.ts';
 import { endsConnection, type Listener, pieceBytesFor, takesWhole, type VisitorRequest, type VisitorResponse } from './exchange.ts';
 import type { ReplicaState } from './replica-state.ts';
@@ -50,6 +60,8 @@ export interface VisitorParts {
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
   readonly bringDetached: (manifest: Manifest) => Promise<ByteSource>;
+  /** Whether a trusted proxy says that the visitor came by HTTPS. */
+  readonly cameByHttps: (request: VisitorRequest) => boolean;
   /** The sites as they are configured now. */
   readonly sites: () => Sites;
 }
@@ -77,16 +89,18 @@ export class VisitorHandler {
     const route = routeHost(this.#parts.sites(), host);
     if (route.kind === 'unknown') return this.#refuse(bare(response), 404, 'no site has this host name');
     const site = route.kind === 'site' ? route.site : undefined;
-    const visit = visitOf(response, site, corsAnswer(site?.cors, fields), listener);
+    if (site !== undefined) noteSite(response, site.name);
+    const isSecure = listener.isSecure || (site !== undefined && dependsOnScheme(site) && this.#parts.cameByHttps(request));
+    const visit = visitOf(response, site, corsAnswer(site?.cors, fields), isSecure);
     if (target.kind === 'invalid') return this.#refuse(visit, 400, target.problem);
     if (method === 'OPTIONS') {
       const isAsked = site?.cors !== undefined && isPreflight(method, fields);
-      return this.#tellAllowed(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields), listener) : visit);
+      return this.#tellAllowed(isAsked ? visitOf(response, site, preflightAnswer(site.cors, fields), isSecure) : visit);
     }
     if (method !== 'GET' && method !== 'HEAD') {
       return this.#refuse(visit, 405, 'use GET or HEAD: content is uploaded at the origin', ALLOW);
     }
-    if (site?.httpsRedirect !== undefined && !listener.isSecure && !staysPlain(target.path)) {
+    if (site?.httpsRedirect !== undefined && !isSecure && !staysPlain(target.path)) {
       return this.#toHttps(visit, httpsLocation(host, url, site.httpsRedirect.port ?? listener.tlsPort ?? 443));
     }
     if (site?.signingKeys !== undefined) {
@@ -99,7 +113,7 @@ export class VisitorHandler {
   #toHttps(visit: Visit, location: string | undefined): undefined {
     if (location === undefined)
       return this.#refuse(visit, 400, 'this site is served over HTTPS, and the request names no host to send you to');
-    this.#parts.counters.add('redirected');
+    this.#count(visit, 'redirected');
     visit.response.writeHead(301, fieldsOf(visit, ['Location', location, 'Content-Length', '0'])).end();
   }
 
@@ -119,15 +133,14 @@ export class VisitorHandler {
   #sendFromMemory(visit: Reading, found: Answer & { kind: 'object' }, site: Site | undefined): boolean {
     const answer = this.#negotiated(visit, found);
     const { manifest, result } = answer;
-    const { counters, used } = this.#parts;
     if (site !== undefined && manifest.redirectLocation !== undefined) return false;
     const bytes = this.#inMemory(manifest);
     const plan = this.#plan(visit, answer, 200);
     const [piece, another] = plan.body;
     if (piece !== undefined && (bytes === undefined || typeof piece === 'string' || another !== undefined)) return false;
     if (typeof piece === 'object' && !takesWhole(visit.response, piece)) return false;
-    counters.add(result);
-    used.count(manifest.sha256, manifest.size);
+    this.#count(visit, result, manifest.version);
+    this.#parts.used.count(manifest.sha256, manifest.size);
     visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
     if (piece === undefined || bytes === undefined) visit.response.end();
     else this.#endWith(visit.response, bytes.subarray(piece.start, piece.end + 1));
@@ -193,7 +206,7 @@ export class VisitorHandler {
   }
 
   #redirect(visit: Visit, status: 301 | 302, location: string, handling: CacheHandling, caching: readonly string[]): void {
-    this.#parts.counters.add(handling.hit === true ? 'hit' : 'miss');
+    this.#count(visit, handling.hit === true ? 'hit' : 'miss');
     const fields = ['Location', location, ...caching, 'Cache-Status', cacheStatus(this.#parts.edgeId, handling), 'Content-Length', '0'];
     visit.response.writeHead(status, fieldsOf(visit, fields)).end();
   }
@@ -253,12 +266,11 @@ export class VisitorHandler {
   async #sendObject(visit: Reading, found: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
     const answer = this.#negotiated(visit, found);
     const { manifest, result, detached } = answer;
-    const { counters, used } = this.#parts;
     const plan = this.#plan(visit, answer, status);
     // Opened before the head is sent, so that a failure can still be told.
     const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
-    counters.add(result);
-    used.count(manifest.sha256, manifest.size);
+    this.#count(visit, result, manifest.version);
+    this.#parts.used.count(manifest.sha256, manifest.size);
     try {
       visit.response.writeHead(plan.status, fieldsOf(visit, plan.fields));
       if (reader === undefined) visit.response.end();
@@ -277,7 +289,6 @@ export class VisitorHandler {
   }
 
   async #sendBody(response: VisitorResponse, source: ByteSource, body: readonly BodyPiece[]): Promise<void> {
-    const { counters } = this.#parts;
     const [first] = body;
     try {
       const isOnePiece = body.length === 1 && typeof first === 'object' && first.end - first.start < MEMORY_OBJECT_MAX_BYTES;
@@ -285,8 +296,10 @@ export class VisitorHandler {
         return this.#endWith(response, await source.read(first.start, first.end - first.start + 1));
       }
       for (const piece of body) {
-        if (typeof piece === 'string') response.write(piece, 'latin1');
-        else await sendRange(source, piece, response, (bytes) => counters.add('sentBytes', bytes), pieceBytesFor(response));
+        if (typeof piece === 'string') {
+          response.write(piece, 'latin1');
+          noteBody(response, piece.length, false);
+        } else await sendRange(source, piece, response, (bytes) => this.#countBody(response, bytes, false), pieceBytesFor(response));
       }
       response.end();
     } catch (error) {
@@ -294,14 +307,24 @@ export class VisitorHandler {
       const visitorLeft = response.destroyed;
       response.destroy();
       if (visitorLeft) return;
-      counters.add('brokenBodies');
+      this.#parts.counters.add('brokenBodies');
       throw error;
     }
   }
 
   #endWith(response: VisitorResponse, bytes: Uint8Array): void {
     response.end(bytes);
-    this.#parts.counters.add('sentBytes', bytes.byteLength);
+    this.#countBody(response, bytes.byteLength, true);
+  }
+
+  #count({ response }: Visit, result: RequestResult, version?: number): void {
+    this.#parts.counters.add(result);
+    noteAnswer(response, result, version);
+  }
+
+  #countBody(response: VisitorResponse, bytes: number, last: boolean): void {
+    this.#parts.counters.add('sentBytes', bytes);
+    noteBody(response, bytes, last);
   }
 
   #ageSeconds(key: string): number {
@@ -311,11 +334,13 @@ export class VisitorHandler {
   }
 
   #sendStatus(visit: Visit, status: number, message: string, result: RequestResult, fields: readonly string[]): void {
-    this.#parts.counters.add(result);
+    this.#count(visit, result);
     const body = `${status} ${message}\n`;
-    const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
+    const bytes = Buffer.byteLength(body);
+    const about = ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(bytes)];
     visit.response.writeHead(status, fieldsOf(visit, [...fields, ...about]));
     visit.response.end(body);
+    noteBody(visit.response, bytes, true);
   }
 }
 
@@ -337,7 +362,7 @@ function bare(response: VisitorResponse): Visit {
   return { response, siteFields: [], corsFields: [], vary: [] };
 }
 
-function visitOf(response: VisitorResponse, site: Site | undefined, { fields, vary }: CorsAnswer, { isSecure }: Listener): Visit {
+function visitOf(response: VisitorResponse, site: Site | undefined, { fields, vary }: CorsAnswer, isSecure: boolean): Visit {
   if (site === undefined) return bare(response);
   return { response, siteFields: isSecure ? site.secureHeaders : site.headers, corsFields: fields, vary };
 }

@@ -6,7 +6,9 @@ import type { Manifest, WireError } from '@sluice/contracts';
 import type { OperationsReply } from '@sluice/runtime';
 import type { FileConfig } from '../adapters/config-files.ts';
 import type { Stamp } from '../adapters/index-stamps.ts';
+import type { AccessLogFormat } from '../domain/access-log.ts';
 import type { Content } from '../domain/content-coding.ts';
+import type { AddressRange } from '../domain/trusted-ranges.ts';
 import type { MemoryChange } from './memory-tier.ts';
 import type { Pulled } from './puller.ts';
 
@@ -61,6 +63,7 @@ export type ToServing =
   | { readonly kind: 'fill'; readonly fill: Fill }
   | { readonly kind: 'filled'; readonly sha256: string }
   | { readonly kind: 'files'; readonly files: FileConfig }
+  | { readonly kind: 'reopen-log' }
   | { readonly kind: 'drain' };
 
 /** What a serving thread begins with. */
@@ -70,6 +73,11 @@ export interface ServingSetup {
   readonly port: number;
   /** Undefined: no TLS. */
   readonly tlsPort: number | undefined;
+  /** Undefined: none is kept. `path` undefined: standard output. */
+  readonly accessLog: { readonly format: AccessLogFormat; readonly path: string | undefined } | undefined;
+  readonly trustedProxies: readonly AddressRange[];
+  /** Connections begin with a PROXY header. */
+  readonly proxyProtocol: boolean;
   /** Other threads listen on the same port; the system spreads connections over them. */
   readonly reusePort: boolean;
   readonly connectionsMax: number;

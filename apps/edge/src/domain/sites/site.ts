@@ -87,6 +87,11 @@ export function hostName(host: string | undefined): string {
   return (host ?? '').replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase();
 }
 
+/** Whether an answer depends on whether the visitor came by HTTPS. */
+export function dependsOnScheme({ httpsRedirect, headers, secureHeaders }: Site): boolean {
+  return httpsRedirect !== undefined || secureHeaders.length > headers.length;
+}
+
 /** The key of a path of a site. A directory has its index document; without one, and for the root, the key may be none that exists. */
 export function keyOfPath(site: Site, path: string): string {
   const isDirectory = path === '' || path.endsWith('/');
