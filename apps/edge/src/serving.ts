@@ -5,6 +5,7 @@ import { errorToWire } from '@sluice/contracts';
 import { type Clock, isOperationsPath, type Logger } from '@sluice/runtime';
 import { openAccessLog } from './adapters/access-log-file.ts';
 import { CatalogView } from './adapters/catalog-view.ts';
+import { Hits } from './adapters/hits.ts';
 import { startHttpServer } from './adapters/http-server.ts';
 import { IndexStamps } from './adapters/index-stamps.ts';
 import { Peers } from './adapters/peers.ts';
@@ -73,13 +74,13 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
     pull: (question) => link.ask('pull', question),
   });
   const peers = new Peers(setup.trustedProxies);
+  const bringVariant = missingVariants((variant) => link.tell({ kind: 'variant-missing', variant }), clock);
+  const hits = new Hits({ edgeId: setup.edgeId, memory, blobs, used, bringVariant });
   const handler = new VisitorHandler({
-    ...{ index, blobs, memory, fills, used, answers, state, clock, counters },
-    edgeId: setup.edgeId,
+    ...{ edgeId: setup.edgeId, blobs, memory, fills, used, answers, hits, clock, counters },
+    bringDetached: (manifest) => bringDetached(link, manifest),
     cameByHttps: (request) => forwardedScheme(peers.of(request.socket), request.headers) === 'https',
     sites: () => sites,
-    bringVariant: missingVariants((variant) => link.tell({ kind: 'variant-missing', variant }), clock),
-    bringDetached: (manifest) => bringDetached(link, manifest),
   });
 
   const opened = openAccessLog(setup, { peers, counters, clock, log });

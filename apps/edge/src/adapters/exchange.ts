@@ -21,8 +21,8 @@ export interface Listener {
 }
 
 /** Whether a response takes a body at once. Over HTTP/1.1 the system's buffer does; over HTTP/2 what waits for a window waits in this process. */
-export function takesWhole(response: VisitorResponse, { start, end }: { readonly start: number; readonly end: number }): boolean {
-  return !(response instanceof VisitorHttp2Response) || response.takes(end - start + 1);
+export function takesWhole(response: VisitorResponse, bytes: number): boolean {
+  return !(response instanceof VisitorHttp2Response) || response.takes(bytes);
 }
 
 /** Bytes of a body to send at a time; undefined: as usual. */

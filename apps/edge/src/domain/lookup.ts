@@ -9,7 +9,13 @@ export type Lookup =
    * Serve what is held. `ttlSeconds`: freshness left, undefined where nobody has set an end; below 0 it is served stale, which the publisher or the visitor
    * allows. `revalidate`: and confirm it at the origin meanwhile.
    */
-  | { readonly kind: 'hit'; readonly manifest: Manifest; readonly ttlSeconds: number | undefined; readonly revalidate: boolean }
+  | {
+      readonly kind: 'hit';
+      readonly manifest: Manifest;
+      readonly ageSeconds: number;
+      readonly ttlSeconds: number | undefined;
+      readonly revalidate: boolean;
+    }
   /** The origin said a moment ago that there is no such key. */
   | { readonly kind: 'absent' }
   /** Ask the origin first. `reason` is the `fwd` parameter of RFC 9211 §2.2; `fallback` may be served when the origin is away. */
@@ -36,7 +42,8 @@ export function lookUp(key: string, entry: Entry | undefined, situation: Situati
     return { kind: 'forward', reason: 'uri-miss', fallback: entry?.placement === 'deleted' ? 'absent' : undefined };
   }
   const policy = freshnessPolicy(manifest);
-  const ttlSeconds = remainingSeconds(policy, ageSeconds(entry, situation.caughtUpAtMs, situation.nowMs), situation.nowMs);
+  const age = ageSeconds(entry, situation.caughtUpAtMs, situation.nowMs);
+  const ttlSeconds = remainingSeconds(policy, age, situation.nowMs);
   const invalidated = isStale(entry);
   const hasBytes = policy.storable && situation.has(manifest.sha256);
   const mayBeFallback = (!invalidated && ttlSeconds > 0) || staleSeconds(entry, ttlSeconds, situation.nowMs) < policy.ifErrorSeconds;
@@ -44,7 +51,7 @@ export function lookUp(key: string, entry: Entry | undefined, situation: Situati
   if (invalidated || entry.placement !== 'placed' || situation.isDoubtful) return { kind: 'forward', reason: 'stale', fallback };
   if (!hasBytes) return { kind: 'forward', reason: 'miss', fallback };
 
-  const hit = { kind: 'hit', manifest, ttlSeconds: Number.isFinite(ttlSeconds) ? ttlSeconds : undefined } as const;
+  const hit = { kind: 'hit', manifest, ageSeconds: age, ttlSeconds: Number.isFinite(ttlSeconds) ? ttlSeconds : undefined } as const;
   if (ttlSeconds > 0) return { ...hit, revalidate: false };
   if (-ttlSeconds < policy.whileRevalidateSeconds) return { ...hit, revalidate: true };
   // RFC 9111 §4.2.4: what a publisher wants confirmed is confirmed, whatever the visitor tolerates.

@@ -8,8 +8,9 @@ import { entityTag, planResponse, type ResponsePlan } from './response.ts';
 const manifest = manifestOf('site/a', 10, { size: 1000, cacheControl: 'max-age=60', contentLanguage: 'en', meta: { owner: 'me' } });
 const tag = entityTag(manifest);
 const plan = (fields: Fields, method: 'GET' | 'HEAD' = 'GET') => planResponse(manifest, { method, fields }, ['Age', '0'], () => 'B');
-const fieldsOf = ({ fields }: ResponsePlan) =>
-  Object.fromEntries(fields.flatMap((name, at) => (at % 2 === 0 ? [[name, fields[at + 1]]] : [])));
+const allFields = ({ constant, fields }: ResponsePlan) => [...constant, ...fields];
+const fieldsOf = (response: ResponsePlan) =>
+  Object.fromEntries(allFields(response).flatMap((name, at, fields) => (at % 2 === 0 ? [[name, fields[at + 1]]] : [])));
 const lastModified = new Date(manifest.uploadedAt).toUTCString();
 
 describe('response', () => {
@@ -38,6 +39,7 @@ describe('response', () => {
       'Last-Modified': lastModified,
       'Cache-Control': 'max-age=60',
       Age: '0',
+      'X-Sluice-Version': '10',
       'Accept-Ranges': 'bytes',
       'Repr-Digest': `sha-256=:${Buffer.from(manifest.sha256, 'hex').toString('base64')}:`,
       'Content-Language': 'en',
@@ -85,9 +87,9 @@ describe('response', () => {
   });
 
   test('a 304 carries what RFC 9110 §15.4.5 asks for, and nothing else of the representation', () => {
-    const { fields, body } = plan({ 'if-none-match': tag });
-    expect(body).toEqual([]);
-    expect(fields).toEqual(['ETag', tag, 'Cache-Control', 'max-age=60', 'Age', '0']);
+    const response = plan({ 'if-none-match': tag });
+    expect(response.body).toEqual([]);
+    expect(fieldsOf(response)).toEqual({ ETag: tag, 'X-Sluice-Version': '10', 'Cache-Control': 'max-age=60', Age: '0' });
   });
 
   test('an empty object has no body and length 0, and none of its ranges can be satisfied', () => {

@@ -1,5 +1,5 @@
 /** The status, fields and body of a response for a manifest: validators, conditions, ranges. Pure; the bytes are another matter. */
-import type { Manifest } from '@sluice/contracts';
+import { type Manifest, uploadedVersion } from '@sluice/contracts';
 import {
   type ByteRange,
   contentRange,
@@ -27,8 +27,10 @@ export type BodyPiece = string | ByteRange;
 
 export interface ResponsePlan {
   readonly status: 200 | 206 | 304 | 404 | 412 | 416;
-  /** Name, value, name, value … as `writeHead` takes them. */
-  readonly fields: string[];
+  /** Fields that are the same for all such answers of a manifest: the same array each time. Name, value, name, value …. */
+  readonly constant: readonly string[];
+  /** The others. */
+  readonly fields: readonly string[];
   /** In order; none: the response has no content. */
   readonly body: readonly BodyPiece[];
 }
@@ -41,15 +43,24 @@ export function entityTag(manifest: Manifest): string {
 /** What every response of a manifest has in common. */
 interface Representation {
   readonly validators: Validators;
-  readonly lastModified: string;
-  /** The request fields that selected it (RFC 9110 §12.5.5). */
-  readonly vary: readonly string[];
-  /** Of the representation, but for type and length, which a multipart body has of its own. */
-  readonly fields: readonly string[];
+  /** On every answer: what is selected, and for how long. */
+  readonly selected: readonly string[];
+  /** §15.4.5: what a 304 has to repeat, and nothing else of the representation. */
+  readonly caching: readonly string[];
+  /** On one that says where in it. */
+  readonly located: readonly string[];
+  /** On an answer with content or without. */
+  readonly described: readonly string[];
+  /** On the whole of it. */
+  readonly whole: readonly string[];
 }
 const representationOf = perManifest((manifest): Representation => {
   const validators = { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
-  const fields = [
+  const selected = ['ETag', validators.etag, ...varyOf(manifest), 'X-Sluice-Version', String(uploadedVersion(manifest))];
+  const caching = [...selected, ...cachingFields(manifest)];
+  const located = [...caching, 'Last-Modified', formatHttpDate(validators.lastModifiedMs), 'Accept-Ranges', 'bytes'];
+  const described = [
+    ...located,
     // RFC 9530 §3: of the whole representation, also on a part of it.
     ...['Repr-Digest', `sha-256=:${base64OfHex(manifest.sha256)}:`],
     ...optional('Content-Encoding', manifest.contentEncoding),
@@ -57,48 +68,46 @@ const representationOf = perManifest((manifest): Representation => {
     ...optional('Content-Disposition', manifest.contentDisposition),
     ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
   ];
-  return { validators, lastModified: formatHttpDate(validators.lastModifiedMs), vary: varyOf(manifest), fields };
+  const whole = [...described, 'Content-Type', manifest.contentType, 'Content-Length', String(manifest.size)];
+  return { validators, selected, caching, located, described, whole };
 });
 
 /**
  * Plans the response to GET or HEAD: preconditions in the order of RFC 9110 §13.2.2, then ranges (§14.2).
- * `extraFields` are those that tell of this edge; `boundary` makes a delimiter that is in no content.
+ * `ofThisEdge`: fields that tell of this edge and this moment; `boundary` makes a delimiter that is in no content.
  */
 export function planResponse(
   manifest: Manifest,
   { method, fields: request }: ReadRequest,
-  extraFields: readonly string[],
+  ofThisEdge: readonly string[],
   boundary: () => string,
 ): ResponsePlan {
-  const { validators, lastModified, vary, fields: described } = representationOf(manifest);
+  const { validators, selected, caching, located, described, whole } = representationOf(manifest);
   const verdict = evaluatePreconditions(method, request, validators);
-  const selected = ['ETag', validators.etag, ...vary];
-  if (verdict === 'failed') return { status: 412, fields: [...selected, ...extraFields, 'Content-Length', '0'], body: [] };
+  if (verdict === 'failed') return { status: 412, constant: selected, fields: [...ofThisEdge, 'Content-Length', '0'], body: [] };
+  if (verdict === 'not-modified') return { status: 304, constant: caching, fields: ofThisEdge, body: [] };
 
-  // §15.4.5: what a 304 has to repeat, and nothing else of the representation.
-  const caching = [...selected, ...cachingFields(manifest), ...extraFields];
-  if (verdict === 'not-modified') return { status: 304, fields: caching, body: [] };
-
-  const representation = [...caching, 'Last-Modified', lastModified, 'Accept-Ranges', 'bytes'];
   const ranges = requestedRanges(manifest, { method, fields: request }, validators);
-  if (ranges === 'unsatisfiable') {
-    return { status: 416, fields: [...representation, 'Content-Range', unsatisfiedRange(manifest.size), 'Content-Length', '0'], body: [] };
-  }
-  representation.push(...described);
   const { contentType, size } = manifest;
+  if (ranges === 'unsatisfiable') {
+    const fields = [...ofThisEdge, 'Content-Range', unsatisfiedRange(size), 'Content-Length', '0'];
+    return { status: 416, constant: located, fields, body: [] };
+  }
   const [range, second] = ranges ?? [];
   if (ranges === undefined || range === undefined) {
     const body = method === 'HEAD' || size === 0 ? [] : [{ start: 0, end: size - 1 }];
-    return { status: 200, fields: [...representation, 'Content-Type', contentType, 'Content-Length', String(size)], body };
+    return { status: 200, constant: whole, fields: ofThisEdge, body };
   }
   if (second === undefined) {
-    representation.push('Content-Type', contentType, 'Content-Range', contentRange(range, size));
-    return { status: 206, fields: [...representation, 'Content-Length', String(range.end - range.start + 1)], body: [range] };
+    const length = String(range.end - range.start + 1);
+    const fields = [...ofThisEdge, 'Content-Type', contentType, 'Content-Range', contentRange(range, size), 'Content-Length', length];
+    return { status: 206, constant: described, fields, body: [range] };
   }
   const parts = layOutRanges(ranges, size, contentType, boundary());
   return {
     status: 206,
-    fields: [...representation, 'Content-Type', parts.contentType, 'Content-Length', String(parts.contentLength)],
+    constant: described,
+    fields: [...ofThisEdge, 'Content-Type', parts.contentType, 'Content-Length', String(parts.contentLength)],
     body: [...parts.parts.flatMap(({ head, range: bytes }) => [head, bytes]), parts.tail],
   };
 }
@@ -107,16 +116,22 @@ export function planResponse(
  * Plans a site's own document for what is not there. Conditions and ranges speak of what was asked for, and that does not exist (RFC 9110 §13.2.1), so there are no
  * validators to repeat them with.
  */
-export function planErrorDocument(manifest: Manifest, method: 'GET' | 'HEAD', extraFields: readonly string[]): ResponsePlan {
+export function planErrorDocument(manifest: Manifest, method: 'GET' | 'HEAD', ofThisEdge: readonly string[]): ResponsePlan {
   const fields = [
-    ...extraFields,
+    ...ofThisEdge,
     ...varyOf(manifest),
+    ...['X-Sluice-Version', String(uploadedVersion(manifest))],
     ...['Content-Type', manifest.contentType, 'Content-Length', String(manifest.size)],
     ...optional('Content-Encoding', manifest.contentEncoding),
     ...optional('Content-Language', manifest.contentLanguage),
     ...['Cache-Control', 'no-store'],
   ];
-  return { status: 404, fields, body: method === 'HEAD' || manifest.size === 0 ? [] : [{ start: 0, end: manifest.size - 1 }] };
+  return {
+    status: 404,
+    constant: [],
+    fields,
+    body: method === 'HEAD' || manifest.size === 0 ? [] : [{ start: 0, end: manifest.size - 1 }],
+  };
 }
 
 /** For how long others may keep an answer. */

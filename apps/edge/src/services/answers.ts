@@ -8,6 +8,7 @@ import type { CatalogView } from '../adapters/catalog-view.ts';
 import type { Stamp } from '../adapters/index-stamps.ts';
 import type { ReplicaState } from '../adapters/replica-state.ts';
 import type { CacheHandling } from '../domain/cache-status.ts';
+import { ageSeconds } from '../domain/freshness.ts';
 import { type Lookup, lookUp } from '../domain/lookup.ts';
 import type { RequestResult } from '../metrics.ts';
 import type { AbsentKeys } from './absent-keys.ts';
@@ -40,6 +41,8 @@ export type Answer =
   | {
       readonly kind: 'object';
       readonly manifest: Manifest;
+      /** Seconds since this edge last knew that it is current. */
+      readonly ageSeconds: number;
       readonly handling: CacheHandling;
       readonly result: RequestResult;
       readonly detached?: boolean;
@@ -67,11 +70,16 @@ export class Answers {
 
   /** What a visitor gets who asks for `key` with such wishes in its Cache-Control; a promise of it when the origin has to be asked. Never rejects. */
   of(key: string, wishes: CacheDirectives): Answer | Promise<Answer> {
+    return this.hit(key, wishes) ?? this.#elsewhere(key, wishes, 1);
+  }
+
+  /** What is held where it may be served as it is; else undefined. */
+  hit(key: string, wishes: CacheDirectives): (Answer & { kind: 'object' }) | undefined {
     const lookup = this.#lookUp(key, wishes);
-    if (lookup.kind !== 'hit') return this.#elsewhere(key, wishes, 1);
-    const { manifest, ttlSeconds, revalidate } = lookup;
+    if (lookup.kind !== 'hit') return undefined;
+    const { manifest, ageSeconds: age, ttlSeconds, revalidate } = lookup;
     if (revalidate) this.#revalidate(key);
-    return { kind: 'object', manifest, handling: { hit: true, ttlSeconds }, result: 'hit' };
+    return { kind: 'object', manifest, ageSeconds: age, handling: { hit: true, ttlSeconds }, result: 'hit' };
   }
 
   /** For what is not simply served. The stamp is taken before the look-up, so that what the origin is asked is what was found wanting. */
@@ -85,12 +93,8 @@ export class Answers {
     if (wishes.has('only-if-cached')) return notCached();
     const awaited = lookup.reason === 'miss' ? index.get(key)?.manifest : undefined;
     if (awaited !== undefined && fills.has(awaited.sha256)) {
-      return {
-        kind: 'object',
-        manifest: awaited,
-        handling: { fwd: 'miss', fwdStatus: 200, stored: true, collapsed: true },
-        result: 'miss',
-      };
+      const handling = { fwd: 'miss', fwdStatus: 200, stored: true, collapsed: true } as const;
+      return { kind: 'object', manifest: awaited, ageSeconds: this.#ageSeconds(key), handling, result: 'miss' };
     }
     return this.#forward(key, lookup, wishes, stamp, attempt);
   }
@@ -141,6 +145,7 @@ export class Answers {
       return {
         kind: 'object',
         manifest,
+        ageSeconds: this.#ageSeconds(key),
         handling: { fwd, fwdStatus, stored: stored && fwdStatus === 200, collapsed },
         result,
         detached: !stored,
@@ -151,6 +156,12 @@ export class Answers {
     }
   }
 
+  #ageSeconds(key: string): number {
+    const { index, clock, state } = this.#parts;
+    const entry = index.get(key);
+    return entry === undefined ? 0 : ageSeconds(entry, state.caughtUpAtMs, clock.nowMs());
+  }
+
   /** What is left when the origin could not be asked: what is held now, which may be newer than what was held when the visitor came. */
   #withoutOrigin(key: string, error: unknown, handling: CacheHandling, wishes: CacheDirectives): Answer {
     // A busy edge has not asked: then nothing that needs asking may be served.
@@ -158,7 +169,7 @@ export class Answers {
     const now = this.#lookUp(key, wishes);
     const held = now.kind === 'hit' ? now.manifest : now.kind === 'forward' ? now.fallback : 'absent';
     if (held === 'absent') return notFound(handling);
-    if (held !== undefined) return { kind: 'object', manifest: held, handling, result: 'stale' };
+    if (held !== undefined) return { kind: 'object', manifest: held, ageSeconds: this.#ageSeconds(key), handling, result: 'stale' };
     return unavailable(error, handling);
   }
 }

@@ -1,0 +1,78 @@
+/** What needs no waiting: answers out of memory, of objects that are fresh. */
+import { randomUUID } from 'node:crypto';
+import { BlobMissingError, type BlobView, INLINE_MAX_BYTES } from '@sluice/blobs';
+import type { Manifest } from '@sluice/contracts';
+import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
+import { type Content, isNegotiated, selectRepresentation } from '../domain/content-coding.ts';
+import { planResponse, type ReadRequest, type ResponsePlan } from '../domain/response.ts';
+import type { Site } from '../domain/sites/site.ts';
+import type { Answer } from '../services/answers.ts';
+import type { MemoryTier } from '../services/memory-tier.ts';
+import type { UsedBlobs } from '../services/used-blobs.ts';
+
+export interface HitsParts {
+  readonly edgeId: string;
+  readonly memory: MemoryTier;
+  readonly blobs: Pick<BlobView, 'has'>;
+  readonly used: UsedBlobs;
+  /** Brings a variant that a visitor would have got. */
+  readonly bringVariant: (variant: Content) => void;
+}
+
+export interface Hit {
+  readonly plan: ResponsePlan;
+  /** The body; undefined: it has none. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+export class Hits {
+  readonly #parts: HitsParts;
+
+  constructor(parts: HitsParts) {
+    this.#parts = parts;
+  }
+
+  /** The response for an object whose answer needs no bytes at all, or one piece of bytes that are in memory; else undefined. */
+  of(request: ReadRequest, answer: Answer & { kind: 'object' }, site: Site | undefined): Hit | undefined {
+    if (answer.detached === true || (site !== undefined && answer.manifest.redirectLocation !== undefined)) return undefined;
+    const manifest = this.negotiated(request, answer.manifest);
+    const bytes = this.#inMemory(manifest);
+    const plan = planResponse(manifest, request, this.ofThisEdge(answer), randomUUID);
+    const [piece, another] = plan.body;
+    if (piece === undefined) return { plan, bytes: undefined };
+    if (bytes === undefined || typeof piece === 'string' || another !== undefined) return undefined;
+    this.#parts.used.count(manifest.sha256, manifest.size);
+    const isWhole = piece.start === 0 && piece.end === bytes.byteLength - 1;
+    return { plan, bytes: isWhole ? bytes : bytes.subarray(piece.start, piece.end + 1) };
+  }
+
+  /** Fields that tell of this edge and this moment. */
+  ofThisEdge({ ageSeconds, handling }: { readonly ageSeconds: number; readonly handling: CacheHandling }): string[] {
+    return ['Age', String(ageSeconds), 'Cache-Status', cacheStatus(this.#parts.edgeId, handling)];
+  }
+
+  /** The representation that the visitor accepts most, of those that are here. */
+  negotiated(request: ReadRequest, manifest: Manifest): Manifest {
+    if (!isNegotiated(manifest)) return manifest;
+    const { memory, blobs, used, bringVariant } = this.#parts;
+    const isHeld = (sha256: string): boolean => memory.has(sha256) || blobs.has(sha256);
+    const { representation, missing } = selectRepresentation(manifest, request.fields, isHeld);
+    if (missing !== undefined) bringVariant(missing);
+    // Without the content itself there is no hit, so it is of use to whoever gets a variant.
+    if (representation !== manifest) used.count(manifest.sha256, manifest.size);
+    return representation;
+  }
+
+  /** Bytes that are in memory, or come there at once. */
+  #inMemory({ sha256, size }: Manifest): Uint8Array | undefined {
+    const { memory } = this.#parts;
+    const bytes = memory.get(sha256);
+    if (bytes !== undefined || size > INLINE_MAX_BYTES || !memory.takes(size)) return bytes;
+    try {
+      return memory.loadNow(sha256);
+    } catch (error) {
+      if (error instanceof BlobMissingError) return undefined; // evicted a moment ago: what has to be awaited is looked up again
+      throw error;
+    }
+  }
+}
