@@ -19,8 +19,9 @@ const HEAD_MAX_CHARACTERS = 8192;
 const REQUEST_LINE = /(GET|HEAD) (\/[!-~]*) HTTP\/1\.1\r\n/y;
 /** A field line, RFC 9112 §5: a token, a colon, a value of visible characters, spaces and tabs; a value is trimmed by whoever uses this. */
 const FIELD_LINE = /([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n/y;
-/** What says that there is content, or that the connection is to be used in another way. */
+/** What says that there is content, or that the connection is to be used in another way; and a name that is special in JavaScript. */
 const LEFT_ALONE: ReadonlySet<string> = new Set([
+  '__proto__',
   'connection',
   'content-length',
   'expect',

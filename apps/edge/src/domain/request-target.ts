@@ -12,8 +12,12 @@ export type Target =
 
 const TARGET = /^(?:https?:\/\/([^/?#]*))?([^?#]*)(\?[^#]*)?/i;
 
+/** What means itself, and no other thing anywhere. */
+const PLAIN_PATH = /^\/[A-Za-z0-9_.~/-]*$/;
+
 /** Reads a request target in origin-form or absolute-form (RFC 9112 §3.2). */
 export function parseTarget(target: string): Target {
+  if (PLAIN_PATH.test(target)) return { kind: 'path', path: target.slice(1), query: '', authority: undefined };
   const [, authority, rawPath = '', query = ''] = TARGET.exec(target) ?? [];
   const path = rawPath === '' && authority !== undefined ? '/' : rawPath;
   if (!path.startsWith('/')) return { kind: 'invalid', problem: 'the request target is not a path' };

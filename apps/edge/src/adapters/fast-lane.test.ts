@@ -1,0 +1,120 @@
+/** The fast lane of an edge as it runs: what a client sees is the same as without it. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { eventually } from '@sluice/testkit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Scene } from '../scene.fixture.ts';
+import { FastLane, type FastLaneOptions } from './fast-lane.ts';
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await Scene.start();
+  for (const name of ['a', 'b', 'c'])
+    await scene.pushStore(scene.origin.upload(`site/${name}`, Buffer.from(`content ${name}`), { meta: { of: name } }));
+  await scene.pushStore(scene.origin.upload('site/large', Buffer.alloc(1_000_000, 'x')));
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${fields}\r\n`;
+const CLOSE = 'Connection: close\r\n';
+
+/** What comes for some pieces, sent one by one, until the connection ends. */
+async function exchange(...pieces: string[]): Promise<string> {
+  const socket = connect(scene.edge?.port ?? 0, '127.0.0.1')
+    .setNoDelay()
+    .setEncoding('latin1');
+  let received = '';
+  socket.on('data', (text) => {
+    received += text;
+  });
+  for (const piece of pieces) {
+    socket.write(piece, 'latin1');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await once(socket, 'close');
+  return received;
+}
+const bodies = (received: string) => [...received.matchAll(/content ([a-z])/g)].map(([, name]) => name);
+
+describe('fast lane', () => {
+  test('its answers have the fields that node:http gives, in the same order', async () => {
+    const [fast = '', slow = ''] = (
+      await exchange(get('/site/a'), get('/site/a', 'X-Twice: 1\r\nX-Twice: 2\r\n'), get('/site/b', CLOSE))
+    ).split(/(?<=content a)/);
+    expect(fast.replace(/Date: .*/, '')).toBe(slow.replace(/Date: .*/, ''));
+    expect(fast).toContain('x-amz-meta-of: a');
+  });
+
+  test('requests in one piece are answered in their order, whichever lane they take', async () => {
+    const pipeline = get('/site/a') + get('/site/b', 'Range: bytes=0-8\r\n') + get('/site/absent') + get('/site/c') + get('/site/a', CLOSE);
+    expect(bodies(await exchange(pipeline))).toEqual(['a', 'b', 'c', 'a']);
+  });
+
+  test('a request that comes in pieces is the same one, wherever it is cut', async () => {
+    const whole = get('/site/a') + get('/site/b', CLOSE);
+    const expected = (await exchange(whole)).replaceAll(/(?:Date|Age): .*/g, '');
+    for (let at = 1; at < whole.length; at += 3) {
+      expect((await exchange(whole.slice(0, at), whole.slice(at))).replaceAll(/(?:Date|Age): .*/g, '')).toBe(expected);
+    }
+  });
+
+  test('who closes its side after its request is answered, and who sends nothing more is let go', async () => {
+    const socket = connect({ port: scene.edge?.port ?? 0, host: '127.0.0.1', allowHalfOpen: true }).setEncoding('latin1');
+    socket.write(get('/site/a'));
+    await once(socket, 'data');
+    socket.end();
+    await once(socket, 'close');
+  });
+
+  test('a stop ends the connections that wait here', async () => {
+    await using own = await Scene.start();
+    await own.pushStore(own.origin.upload('site/a', Buffer.from('content a')));
+    const socket = connect(own.edge?.port ?? 0, '127.0.0.1');
+    socket.write(get('/site/a'));
+    await once(socket, 'data');
+    const closed = once(socket, 'close');
+    await own.stopEdge();
+    await closed;
+  });
+});
+
+/** A lane of the test's own, and a port that leads into it. */
+async function laneOf(options: Partial<FastLaneOptions>) {
+  const lane = new FastLane({ answer: () => undefined, handOver: () => {}, firstMs: 5_000, keepAliveMs: 5_000, ...options });
+  const server = createServer({ allowHalfOpen: true }, (socket) => lane.take(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { lane, port: (server.address() as AddressInfo).port, [Symbol.asyncDispose]: async () => void server.close() };
+}
+const MANNER = { siteFields: [], corsFields: [], vary: [] };
+
+test('who does not read what was answered is handed over, with all that was not answered', async () => {
+  const plan = { status: 200, constant: [], fields: [], body: [] } as const;
+  let answered = 0;
+  const handedOver = Promise.withResolvers<Buffer>();
+  await using it = await laneOf({
+    answer: () => {
+      answered += 1;
+      return { plan, manner: MANNER, bytes: Buffer.alloc(1_000_000) };
+    },
+    handOver: (socket) => socket.on('error', () => {}).once('data', (rest) => handedOver.resolve(Buffer.from(rest))),
+  });
+  const client = connect(it.port, '127.0.0.1').pause();
+  client.write(get('/site/a').repeat(500));
+  const rest = await handedOver.promise;
+  expect(answered).toBeLessThan(20);
+  expect(rest.toString('latin1')).toBe(get('/site/a').repeat(500 - answered));
+  expect(it.lane.size).toBe(0);
+  client.destroy();
+});
+
+test('a connection without a request, and one between two, is closed in time', async () => {
+  const plan = { status: 304, constant: [], fields: ['ETag', '"x"'], body: [] } as const;
+  await using it = await laneOf({ answer: () => ({ plan, manner: MANNER, bytes: undefined }), firstMs: 50, keepAliveMs: 60 });
+  const [silent, asking] = [connect(it.port, '127.0.0.1'), connect(it.port, '127.0.0.1')];
+  asking.write(get('/'));
+  const [[answer]] = await Promise.all([once(asking, 'data'), once(silent, 'close'), once(asking, 'close')]);
+  expect(String(answer)).toMatch(
+    /^HTTP\/1\.1 304 Not Modified\r\nETag: "x"\r\nDate: .*\r\nConnection: keep-alive\r\nKeep-Alive: timeout=0\r\n\r\n$/,
+  );
+  await eventually(() => expect(it.lane.size).toBe(0));
+});
