@@ -13,10 +13,13 @@ import { ABSENT_KEYS_MAX, AbsentKeys } from './absent-keys.ts';
 import { DetachedBlobs } from './detached-blobs.ts';
 import { COUNTED_MAX, DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
 import { Fills } from './fills.ts';
+import { missingVariants } from './missing-variants.ts';
 import type { OriginPort } from './origin-port.ts';
 import { PULLS_MAX, Puller } from './puller.ts';
 import { Replica } from './replica.ts';
+import type { Uses } from './serving-messages.ts';
 import { Transfers, WAITING_TRANSFERS_MAX } from './transfers.ts';
+import { COUNTED_MAX as USES_TOLD_MAX, UsedBlobs } from './used-blobs.ts';
 import { VariantFill, WAITING_VARIANTS_MAX } from './variant-fill.ts';
 
 const log = createLogger('edge', 'silent');
@@ -137,6 +140,42 @@ describe('bounds', () => {
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(2 * WAITING_TRANSFERS_MAX - WAITING_TRANSFERS_MAX - 24);
+  });
+
+  test('uses of blobs: what is counted is told within a second, and at once when there is much of it', () => {
+    const clock = new FakeClock();
+    const told: Uses[] = [];
+    const used = new UsedBlobs(clock, (uses) => told.push(uses));
+    for (let count = 0; count < 3; count++) used.count('a', 10);
+    used.count('b', 20);
+    expect(told).toEqual([]);
+    clock.advance(1_000);
+    expect(told.splice(0)).toEqual([
+      [
+        ['a', 10, 3],
+        ['b', 20, 1],
+      ],
+    ]);
+    for (let number = 0; number < 2 * USES_TOLD_MAX; number++) used.count(String(number), 1);
+    expect(told.map((uses) => uses.length)).toEqual([USES_TOLD_MAX, USES_TOLD_MAX]);
+    used.flush();
+    expect(told).toHaveLength(2);
+  });
+
+  test('missing variants: each is told once a second, however many visitors would have got it', () => {
+    const clock = new FakeClock();
+    const told: string[] = [];
+    const miss = missingVariants(({ sha256 }) => told.push(sha256), clock);
+    const ask = (sha256: string) => miss({ key: 'site/a', sha256, size: 1 });
+    for (let count = 0; count < 100; count++) ask('br');
+    ask('gzip');
+    expect(told).toEqual(['br', 'gzip']);
+    clock.advance(1_000);
+    ask('br');
+    expect(told).toEqual(['br', 'gzip', 'br']);
+    for (let number = 0; number < 1_000; number++) ask(String(number));
+    ask('br');
+    expect(told.filter((sha256) => sha256 === 'br')).toHaveLength(3);
   });
 
   test('ranks that wait to be written are bounded', async () => {
