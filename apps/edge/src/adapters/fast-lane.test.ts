@@ -1,7 +1,9 @@
 /** The fast lane of an edge as it runs: what a client sees is the same as without it. */
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { eventually } from '@sluice/testkit';
+import { join } from 'node:path';
+import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Scene } from '../scene.fixture.ts';
 import { FastLane, type FastLaneOptions } from './fast-lane.ts';
@@ -19,8 +21,9 @@ const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n$
 const CLOSE = 'Connection: close\r\n';
 
 /** What comes for some pieces, sent one by one, until the connection ends. */
-async function exchange(...pieces: string[]): Promise<string> {
-  const socket = connect(scene.edge?.port ?? 0, '127.0.0.1')
+const exchange = (...pieces: string[]) => exchangeWith(scene, ...pieces);
+async function exchangeWith(to: Scene, ...pieces: string[]): Promise<string> {
+  const socket = connect(to.edge?.port ?? 0, '127.0.0.1')
     .setNoDelay()
     .setEncoding('latin1');
   let received = '';
@@ -45,6 +48,43 @@ describe('fast lane', () => {
     expect(fast).toContain('x-amz-meta-of: a');
   });
 
+  test('the answers of a site have its fields in either lane, and those of the objects go before them', async () => {
+    await using dir = await temporaryDirectory();
+    const file = join(dir.path, 'sites.yaml');
+    const headers = '{ X-Of: site, Cache-Control: no-cache }';
+    await writeFile(
+      file,
+      `sites: [{ name: www, hosts: [x], bucket: site, headers: ${headers}, cors: { origins: [https://app.example] } }]`,
+    );
+    await using own = await Scene.start({ EDGE_SITES_FILE: file });
+    await own.pushStore(own.origin.upload('site/a', Buffer.from('content a')));
+    await own.pushStore(own.origin.upload('site/b', Buffer.from('content b'), { cacheControl: 'max-age=60' }));
+    const ask = (path: string, more: string) => get(path, `Origin: https://app.example\r\n${more}`);
+    for (const [path, caching] of [
+      ['/a', 'no-cache'],
+      ['/b', 'max-age=60'],
+    ] as const) {
+      const answers = (await exchangeWith(own, ask(path, ''), ask(path, ''), ask(path, 'X-Twice: 1\r\nX-Twice: 2\r\n'), ask(path, CLOSE)))
+        .split(/(?<=content [ab])/)
+        .filter((answer) => answer !== '')
+        .map((answer) =>
+          answer
+            .replace(/(?:Date|Keep-Alive|Connection): .*\r\n/g, '')
+            .split('\r\n')
+            .sort(),
+        );
+      expect(answers).toEqual(answers.map(() => answers[0]));
+      expect(answers[0]).toEqual(
+        expect.arrayContaining([
+          'X-Of: site',
+          `Cache-Control: ${caching}`,
+          'Access-Control-Allow-Origin: https://app.example',
+          'Vary: Origin',
+        ]),
+      );
+    }
+  });
+
   test('requests in one piece are answered in their order, whichever lane they take', async () => {
     const pipeline = get('/site/a') + get('/site/b', 'Range: bytes=0-8\r\n') + get('/site/absent') + get('/site/c') + get('/site/a', CLOSE);
     expect(bodies(await exchange(pipeline))).toEqual(['a', 'b', 'c', 'a']);
@@ -66,15 +106,18 @@ describe('fast lane', () => {
     await once(socket, 'close');
   });
 
-  test('a stop ends the connections that wait here', async () => {
+  test('a stop ends the connections that wait here, also those of clients that leave their side open', async () => {
     await using own = await Scene.start();
     await own.pushStore(own.origin.upload('site/a', Buffer.from('content a')));
-    const socket = connect(own.edge?.port ?? 0, '127.0.0.1');
-    socket.write(get('/site/a'));
-    await once(socket, 'data');
-    const closed = once(socket, 'close');
-    await own.stopEdge();
-    await closed;
+    const clients = [false, true].map((allowHalfOpen) => connect({ port: own.edge?.port ?? 0, host: '127.0.0.1', allowHalfOpen }));
+    for (const client of clients) {
+      client.write(get('/site/a'));
+      await once(client, 'data');
+    }
+    const ended = clients.map((client) => once(client.resume(), 'end'));
+    expect(await own.edge?.lifecycle.stop('test')).toBe('stopped');
+    await Promise.all(ended);
+    for (const client of clients) client.destroy();
   });
 });
 

@@ -13,6 +13,8 @@ import type { ReadyAnswer } from './visitor-handler.ts';
 
 /** A body up to this size is copied behind its head, so that both go out in one call; for a larger one two calls cost less than the copy. */
 const COPIED_MAX_BYTES = 16 * 1024;
+/** Between the end of this side of a connection and that of the other. */
+const LINGER_MS = 1_000;
 /** How long a `Date` is used again. It has a precision of seconds (RFC 9110 §5.6.7). */
 const SECOND_MS = 1000;
 
@@ -29,8 +31,8 @@ export class FastLane {
   readonly #options: FastLaneOptions;
   readonly #sockets = new Set<Socket>();
   readonly #tail: string;
-  /** The constant fields of answers as they are on the wire. */
-  readonly #texts = new WeakMap<readonly string[], string>();
+  /** The constant fields of answers, with those that a site adds to them, as they are on the wire. */
+  readonly #texts = new WeakMap<readonly string[], { readonly siteFields: readonly string[]; readonly text: string }>();
   #date = '';
   #dateUntilMs = 0;
 
@@ -109,17 +111,17 @@ export class FastLane {
   }
 
   #head(status: number, constant: readonly string[], own: readonly string[], manner: ReadyAnswer['manner']): string {
-    const isPlain = manner.siteFields.length === 0 && manner.corsFields.length === 0 && manner.vary.length === 0;
-    const fields = isPlain ? this.#constantText(constant) + textOf(own) : textOf(fieldsIn(manner, constant, own));
+    const isSimple = manner.corsFields.length === 0 && manner.vary.length === 0;
+    const fields = isSimple ? this.#constantText(constant, manner.siteFields) + textOf(own) : textOf(fieldsIn(manner, constant, own));
     return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fields}Date: ${this.#dateNow()}${this.#tail}`;
   }
 
-  #constantText(fields: readonly string[]): string {
-    let text = this.#texts.get(fields);
-    if (text === undefined) {
-      text = textOf(fields);
-      this.#texts.set(fields, text);
-    }
+  /** A site cannot add what an edge says of itself (`sites-config.ts`), so what it adds depends on the constant fields alone. */
+  #constantText(constant: readonly string[], siteFields: readonly string[]): string {
+    const known = this.#texts.get(constant);
+    if (known?.siteFields === siteFields) return known.text;
+    const text = textOf(fieldsIn({ siteFields, corsFields: [], vary: [] }, constant, []));
+    this.#texts.set(constant, { siteFields, text });
     return text;
   }
 
@@ -134,7 +136,11 @@ export class FastLane {
 
   /** Ends the connections that are here: none of them is owed anything. */
   stop(): void {
-    for (const socket of this.#sockets) socket.end();
+    for (const socket of this.#sockets) {
+      socket.end();
+      // For clients that do not end their side.
+      socket.setTimeout(LINGER_MS);
+    }
   }
 }
 
