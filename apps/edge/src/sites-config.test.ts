@@ -140,3 +140,10 @@ test('whatever is in the file, it is taken or refused', () => {
   const bomb = `a: &a [x,x]\nb: &b [${'*a,'.repeat(50)}]\nc: &c [${'*b,'.repeat(50)}]\nsites: [${'*c,'.repeat(50)}]`;
   expect(problemsOf(bomb)).not.toEqual([]);
 });
+
+test('an origin is taken as browsers name it', () => {
+  const sites = parseSites(
+    'sites: [{ name: a, hosts: [a.org], bucket: b, cors: { origins: ["HTTPS://App.Example.com:443", "http://x:8080"] } }]',
+  );
+  expect(sites.byHost.get('a.org')?.cors?.origins).toEqual(['https://app.example.com', 'http://x:8080']);
+});

@@ -43,17 +43,24 @@ const fieldName = z.string().regex(TOKEN, 'must be the name of a header field');
 const path = z
   .string()
   .refine(
-    (text) => !text.startsWith('/') && keyProblem(`b/${text}`) === undefined,
-    'must be a path without a slash at its beginning, such as 404.html',
+    (text) => !text.startsWith('/') && !text.endsWith('/') && keyProblem(`b/${text}`) === undefined,
+    'must be a path without a slash at its beginning or end, such as 404.html',
   );
 
+/** As browsers name it (RFC 6454 §6.1): in lower case, without the port that the scheme has anyway. */
+const origin = z
+  .string()
+  .regex(/^https?:\/\/[^/?#@\s]+$/i, 'must be an origin such as https://app.example.com')
+  .transform((text, context) => {
+    const { origin: named } = URL.parse(text) ?? { origin: undefined };
+    if (named === undefined) context.addIssue({ code: 'custom', message: 'must be an origin such as https://app.example.com' });
+    return named ?? text;
+  });
+
 const cors = z.strictObject({
-  origins: z.union(
-    [z.literal('*'), z.array(z.string().regex(/^https?:\/\/[^/\s]+$/, 'must be an origin such as https://app.example.com')).min(1)],
-    {
-      error: 'must be "*" or a list of origins such as https://app.example.com',
-    },
-  ),
+  origins: z.union([z.literal('*'), z.array(origin).min(1)], {
+    error: 'must be "*" or a list of origins such as https://app.example.com',
+  }),
   headers: z.array(fieldName).default([]),
   exposedHeaders: z.array(fieldName).default([]),
   credentials: z.boolean().default(false),

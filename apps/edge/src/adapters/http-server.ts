@@ -229,7 +229,8 @@ async function answer(
   try {
     // Nobody reads the content of a request here, but it has to end as it should: else what follows is no request.
     if (response instanceof ServerResponse && hasContent(request)) await finished(request.resume());
-    const operations = operationsOf(request.url ?? '');
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const operations = isRead ? operationsOf(request.url ?? '') : undefined;
     // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
     if (operations === undefined) return await handler.handle(request, response, listener);
     const { status, contentType, body } = await operations;
