@@ -8,6 +8,9 @@ import { ChromiumMissingError, findChromium, launchChromium, Traffic } from './c
 import { ExampleSites } from './example-sites.ts';
 import { image, SOUND_BYTES_PER_SECOND, sound } from './media.ts';
 
+/** For a page to show what it should. */
+const PATIENCE_MS = 10_000;
+
 const WWW = 'https://www.example.com';
 const APP = 'https://blog.app.example.com';
 const ASSETS = 'https://assets.example.com';
@@ -82,6 +85,7 @@ describe('Chromium', () => {
   /** A visitor who was never here. */
   async function visitor() {
     const context = await browser.newContext();
+    context.setDefaultTimeout(PATIENCE_MS);
     const tab = await context.newPage();
     const { traffic, session } = await Traffic.of(tab);
     return { tab, traffic, session, [Symbol.asyncDispose]: () => context.close() };
