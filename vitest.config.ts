@@ -26,6 +26,17 @@ export default defineConfig({
       })),
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
       {
+        // A stack and a browser for each file: they take turns on this machine's cores.
+        test: {
+          name: 'clients',
+          root: 'test/clients',
+          include: ['*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         // Needs a Docker engine; the files share it, its cache of layers and this machine's cores, so they take turns.
         test: {
           name: 'containers',

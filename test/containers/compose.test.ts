@@ -1,7 +1,7 @@
 /** The stack of compose.yaml, as `docker compose up` brings it up, under a project name and on ports of its own. */
 import { eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, distributionOf, edgesOf, expectServed, get, invalidate, upload } from './cdn.ts';
+import { contentOf, distributionOf, edgesOf, expectServed, get, invalidate, upload } from '../cdn.ts';
 import { docker, hasEngine, IMAGE, publishedUrl, uniqueName } from './engine.ts';
 
 const engine = await hasEngine();

@@ -5,7 +5,7 @@ import { freePort, Stack } from '@sluice/stack';
 import { eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, distributionOf, edgesOf, expectServed, get, upload } from './cdn.ts';
+import { contentOf, distributionOf, edgesOf, expectServed, get, upload } from '../cdn.ts';
 import { docker, hasEngine } from './engine.ts';
 
 const engine = await hasEngine();

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseSites, SitesConfigError, type TlsOffer } from './sites-config.ts';
+import { sitesExample, sitesExampleWithHttps } from './sites-example.fixture.ts';
 
 function problemsOf(text: string, offer?: TlsOffer): readonly string[] {
   try {
@@ -14,11 +13,10 @@ function problemsOf(text: string, offer?: TlsOffer): readonly string[] {
   }
 }
 
-const EXAMPLE = resolve(import.meta.dirname, '../../../deploy/sites.example.yaml');
 const TLS = { port: true, certificate: true };
 
 test('the example file is one that an edge takes', async () => {
-  const sites = parseSites(await readFile(EXAMPLE, 'utf8'));
+  const sites = parseSites(await sitesExample());
   expect([...new Set([...sites.byHost.values()].map(({ name }) => name))]).toEqual(['www', 'app', 'assets', 'members']);
   expect(sites.fallback?.name).toBe('www');
   expect(sites.byHost.get('example.com')?.headers).toEqual([
@@ -30,7 +28,7 @@ test('the example file is one that an edge takes', async () => {
 });
 
 test('so is the example file with its settings for HTTPS switched on, by an edge that speaks TLS', async () => {
-  const text = (await readFile(EXAMPLE, 'utf8')).replace(/^ {4}# ((?: {2})?\w+:)/gm, '    $1');
+  const text = await sitesExampleWithHttps();
   const www = parseSites(text, TLS).byHost.get('www.example.com');
   expect(www?.tls).toEqual({ certificate: 'certificates/www.example.com.crt', key: 'certificates/www.example.com.key' });
   expect(www?.httpsRedirect).toEqual({ port: 443 });
