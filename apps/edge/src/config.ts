@@ -41,8 +41,8 @@ export const edgeVariables = z
     EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),
     /** Most bytes of content kept in memory above the disk; 0 for none. */
     EDGE_MEMORY_BYTES: bytesVariable.default(256 * 1024 ** 2),
-    /** Threads that answer visitors, apart from the one that keeps this edge's copy; 0: none, visitors share that one. Default: a core each, but one for that one. */
-    EDGE_SERVING_THREADS: integerVariable(0, 64).default(Math.max(1, availableParallelism() - 1)),
+    /** Threads that answer visitors, apart from the one that keeps this edge's copy; 0: none, visitors share that one. Default: a core each, but one for that one, and at most 8: each takes 30 MB. */
+    EDGE_SERVING_THREADS: integerVariable(0, 64).default(Math.min(8, Math.max(1, availableParallelism() - 1))),
     /** How often the edge asks what changed, when nothing makes it ask earlier. */
     EDGE_CATCH_UP_INTERVAL_MS: integerVariable(100, 3_600_000).default(30_000),
     /** How long a 404 of the origin is remembered. */
