@@ -11,8 +11,8 @@ import { fieldsIn } from '../domain/admission.ts';
 import { type PlainRequest, readPlainRequest } from '../domain/plain-request.ts';
 import type { ReadyAnswer } from './visitor-handler.ts';
 
-/** A body up to this size is copied behind its head, so that both go out in one call; for a larger one two calls cost less than the copy. */
-const COPIED_MAX_BYTES = 16 * 1024;
+/** A body up to this size is copied behind its head; a larger one goes out with it in one call without that (`writev`), which costs half of what the copy would. */
+const COPIED_MAX_BYTES = 4 * 1024;
 /** Between the end of this side of a connection and that of the other. */
 const LINGER_MS = 1_000;
 /** How long a `Date` is used again. It has a precision of seconds (RFC 9110 §5.6.7). */
