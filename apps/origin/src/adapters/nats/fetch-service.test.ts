@@ -2,6 +2,7 @@ import { Registry } from '@sluice/runtime';
 import { FakeClock } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { catalogFixture } from '../../testing/catalog.fixture.ts';
+import { NoBlocksError } from '../blobs/block-digest-maker.ts';
 import { RangeCache } from '../blobs/range-cache.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { FetchService } from './fetch-service.ts';
@@ -9,6 +10,11 @@ import { FetchService } from './fetch-service.ts';
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const SHA = 'a'.repeat(64);
 const READS_MAX = 8;
+const NO_BLOCKS = {
+  of: () => {
+    throw new NoBlocksError('this is a test');
+  },
+};
 const WAITING_MAX = 1_024;
 
 test('replies that have not left yet are bounded, then the waiting is bounded, then the asker is told to come back', async () => {
@@ -24,6 +30,7 @@ test('replies that have not left yet are bounded, then the waiting is bounded, t
     }),
     sizeOf: () => 10_000,
     patches: { offer: async () => undefined },
+    blocks: NO_BLOCKS,
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
   });
@@ -52,6 +59,7 @@ test('a broker that takes nothing does not hold the places for ever', async () =
     ranges: new RangeCache(async () => Buffer.from('x')),
     sizeOf: () => 10_000,
     patches: { offer: async () => undefined },
+    blocks: NO_BLOCKS,
     clock,
     metrics: createOriginMetrics(new Registry()),
   });

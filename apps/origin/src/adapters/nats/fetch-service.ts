@@ -1,8 +1,9 @@
 import type { Bus } from '@sluice/bus';
-import { type FetchRequest, type ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
+import { encodeBlockDigests, type FetchRequest, type ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import type { z } from 'zod';
+import { type BlockDigestMaker, NoBlocksError } from '../blobs/block-digest-maker.ts';
 import type { PatchMaker } from '../blobs/patch-maker.ts';
 import type { RangeCache } from '../blobs/range-cache.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -33,6 +34,7 @@ export interface FetchServiceOptions {
   readonly ranges: RangeCache;
   readonly sizeOf: (sha256: string) => number | undefined;
   readonly patches: Pick<PatchMaker, 'offer'>;
+  readonly blocks: Pick<BlockDigestMaker, 'of'>;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
 }
@@ -41,7 +43,7 @@ type Request = z.output<typeof ORIGIN_FETCH.request>;
 type Of<Op extends FetchRequest['op']> = Extract<Request, { op: Op }>;
 type ResolveAnswer = Exclude<z.input<typeof ORIGIN_FETCH.reply>, { ok: false }>;
 
-/** Answers `origin.fetch`: what is the current version of a key, and ranges of bytes. */
+/** Answers `origin.fetch`: what is the current version of a key, ranges of bytes, and the digests of their blocks. */
 export class FetchService {
   readonly #options: FetchServiceOptions;
   readonly #reads = new PQueue({ concurrency: READS_MAX });
@@ -50,8 +52,29 @@ export class FetchService {
     this.#options = options;
   }
 
-  handle(request: Request): Promise<ResolveAnswer | Uint8Array> {
-    return request.op === 'resolve' ? this.#resolve(request) : this.#read(request);
+  handle(request: Request): Promise<ResolveAnswer | Uint8Array> | Uint8Array {
+    switch (request.op) {
+      case 'resolve':
+        return this.#resolve(request);
+      case 'read':
+        return this.#read(request);
+      case 'blocks':
+        return this.#blocks(request);
+    }
+  }
+
+  #blocks({ sha256 }: Of<'blocks'>): Uint8Array {
+    const { bus, blocks, metrics } = this.#options;
+    try {
+      const reply = encodeBlockDigests(blocks.of(sha256));
+      if (reply.byteLength > bus.chunkBytes) throw new NoBlocksError(`they do not fit a message of ${bus.chunkBytes} bytes`);
+      metrics.fetches.inc({ outcome: 'blocks_ok' });
+      return reply;
+    } catch (error) {
+      const isPending = error instanceof SluiceError && error.code === 'BLOCKS_PENDING';
+      metrics.fetches.inc({ outcome: isPending ? 'blocks_pending' : 'blocks_missing' });
+      throw error;
+    }
   }
 
   async #resolve({ key, have, inlineMaxBytes }: Of<'resolve'>): Promise<ResolveAnswer> {
