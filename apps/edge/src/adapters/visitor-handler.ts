@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { BlobMissingError, BlobReader, type BlobView, type ByteSource, INLINE_MAX_BYTES, sendRange } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError, uploadedVersion } from '@sluice/contracts';
-import { type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
+import { type ByteRange, type CacheDirectives, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
 import { type Admission, checkSignedUrl } from '@sluice/signed-url';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
@@ -59,7 +59,7 @@ export interface VisitorParts {
   readonly clock: Clock;
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
-  readonly bringDetached: (manifest: Manifest) => Promise<ByteSource>;
+  readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[]) => Promise<ByteSource>;
   /** Whether a trusted proxy says that the visitor came by HTTPS. */
   readonly cameByHttps: (request: VisitorRequest) => boolean;
   /** The sites as they are configured now. */
@@ -268,7 +268,7 @@ export class VisitorHandler {
     const { manifest, result, detached } = answer;
     const plan = this.#plan(visit, answer, status);
     // Opened before the head is sent, so that a failure can still be told.
-    const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
+    const reader = plan.body.length === 0 ? undefined : await this.#open(manifest, rangesOf(plan.body), detached === true);
     this.#count(visit, result, manifest.version);
     this.#parts.used.count(manifest.sha256, manifest.size);
     try {
@@ -280,10 +280,10 @@ export class VisitorHandler {
     }
   }
 
-  async #open(manifest: Manifest, detached: boolean): Promise<ByteSource> {
+  async #open(manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
     const { bringDetached, memory, blobs, fills } = this.#parts;
-    if (detached) return bringDetached(manifest);
-    if (!memory.takes(manifest.size)) return (await fills.open(manifest.sha256)) ?? blobs.reader(manifest.sha256);
+    if (detached) return bringDetached(manifest, ranges);
+    if (!memory.takes(manifest.size)) return (await fills.open(manifest.sha256, ranges)) ?? blobs.reader(manifest.sha256);
     const bytes = memory.get(manifest.sha256) ?? (await memory.load(manifest.sha256));
     return new BlobReader({ sha256: manifest.sha256, size: manifest.size }, bytes, undefined);
   }
@@ -356,6 +356,11 @@ interface Visit {
 }
 interface Reading extends Visit {
   readonly request: ReadRequest;
+}
+
+/** The parts of a body that are bytes of the representation. */
+function rangesOf(body: readonly BodyPiece[]): ByteRange[] {
+  return body.filter((piece) => typeof piece !== 'string');
 }
 
 function bare(response: VisitorResponse): Visit {
