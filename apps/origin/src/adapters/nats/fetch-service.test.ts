@@ -69,3 +69,32 @@ test('a broker that takes nothing does not hold the places for ever', async () =
   clock.advance(10_000);
   expect(await Promise.all(replies)).toHaveLength(READS_MAX + 1);
 });
+
+test('digests of blocks wait their turn with the reads, and are refused where no message has room for them', async () => {
+  await using fixture = await catalogFixture();
+  let asked = 0;
+  const service = (chunkBytes: number) =>
+    new FetchService({
+      bus: { chunkBytes, flush: () => new Promise<void>(() => {}) },
+      catalog: fixture.catalog,
+      ranges: new RangeCache(async () => Buffer.from('x')),
+      sizeOf: () => 10_000,
+      patches: { offer: async () => undefined },
+      blocks: {
+        of: () => {
+          asked += 1;
+          return { blockBytes: 512 * 1024, digests: new Uint8Array(32 * 20) };
+        },
+      },
+      clock: new FakeClock(),
+      metrics: createOriginMetrics(new Registry()),
+    });
+  const few = service(1_000);
+  const blocks = async (from: FetchService) => from.handle({ op: 'blocks', sha256: SHA });
+  expect(await blocks(few)).toHaveLength(4 + 32 * 20);
+  for (let count = 1; count < READS_MAX + WAITING_MAX; count += 1) void blocks(few);
+  await expect(blocks(few)).rejects.toMatchObject({ code: 'BUSY' });
+  await turn();
+  expect(asked).toBe(READS_MAX);
+  await expect(blocks(service(600))).rejects.toMatchObject({ code: 'NO_BLOCKS', retryable: false });
+});

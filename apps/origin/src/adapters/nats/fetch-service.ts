@@ -52,7 +52,7 @@ export class FetchService {
     this.#options = options;
   }
 
-  handle(request: Request): Promise<ResolveAnswer | Uint8Array> | Uint8Array {
+  handle(request: Request): Promise<ResolveAnswer | Uint8Array> {
     switch (request.op) {
       case 'resolve':
         return this.#resolve(request);
@@ -63,18 +63,20 @@ export class FetchService {
     }
   }
 
-  #blocks({ sha256 }: Of<'blocks'>): Uint8Array {
+  #blocks({ sha256 }: Of<'blocks'>): Promise<Uint8Array> {
     const { bus, blocks, metrics } = this.#options;
-    try {
-      const reply = encodeBlockDigests(blocks.of(sha256));
-      if (reply.byteLength > bus.chunkBytes) throw new NoBlocksError(`they do not fit a message of ${bus.chunkBytes} bytes`);
-      metrics.fetches.inc({ outcome: 'blocks_ok' });
-      return reply;
-    } catch (error) {
-      const isPending = error instanceof SluiceError && error.code === 'BLOCKS_PENDING';
-      metrics.fetches.inc({ outcome: isPending ? 'blocks_pending' : 'blocks_missing' });
-      throw error;
-    }
+    return this.#inTurn(async () => {
+      try {
+        const reply = encodeBlockDigests(blocks.of(sha256));
+        if (reply.byteLength > bus.chunkBytes) throw new NoBlocksError(`they do not fit a message of ${bus.chunkBytes} bytes`);
+        metrics.fetches.inc({ outcome: 'blocks_ok' });
+        return reply;
+      } catch (error) {
+        const isPending = error instanceof SluiceError && error.code === 'BLOCKS_PENDING';
+        metrics.fetches.inc({ outcome: isPending ? 'blocks_pending' : 'blocks_missing' });
+        throw error;
+      }
+    });
   }
 
   async #resolve({ key, have, inlineMaxBytes }: Of<'resolve'>): Promise<ResolveAnswer> {
@@ -123,35 +125,36 @@ export class FetchService {
     if (size !== undefined && offset > size) {
       throw new SluiceError('INVALID_MESSAGE', `offset: the blob has only ${size} bytes`);
     }
-    if (this.#reads.size >= WAITING_MAX) {
-      metrics.fetches.inc({ outcome: 'read_busy' });
-      throw new BusyError();
-    }
-    return new Promise((resolve, reject) => {
-      void this.#reads.add(() => this.#readAndSend(sha256, offset, length, resolve, reject));
+    return this.#inTurn(async () => {
+      try {
+        const bytes = await this.#options.ranges.read(sha256, offset, length);
+        metrics.fetches.inc({ outcome: 'read_ok' });
+        metrics.fetchBytes.inc(bytes.byteLength);
+        return bytes;
+      } catch (error) {
+        const missing = error instanceof SluiceError && error.code === 'BLOB_MISSING';
+        metrics.fetches.inc({ outcome: missing ? 'read_missing' : 'read_failed' });
+        throw error;
+      }
     });
   }
 
-  /** Ends when the reply has left, not when it was made: until then it takes memory. */
-  async #readAndSend(
-    sha256: string,
-    offset: number,
-    length: number,
-    resolve: (bytes: Uint8Array) => void,
-    reject: (error: unknown) => void,
-  ): Promise<void> {
-    const { ranges, metrics } = this.#options;
-    try {
-      const bytes = await ranges.read(sha256, offset, length);
-      metrics.fetches.inc({ outcome: 'read_ok' });
-      metrics.fetchBytes.inc(bytes.byteLength);
-      resolve(bytes);
-    } catch (error) {
-      const missing = error instanceof SluiceError && error.code === 'BLOB_MISSING';
-      metrics.fetches.inc({ outcome: missing ? 'read_missing' : 'read_failed' });
-      return reject(error);
+  /** Makes a raw reply when it is its turn. A turn ends when the reply has left, not when it was made: until then it takes memory. @throws {BusyError} */
+  #inTurn(make: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    if (this.#reads.size >= WAITING_MAX) {
+      this.#options.metrics.fetches.inc({ outcome: 'read_busy' });
+      throw new BusyError();
     }
-    await this.#sent();
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    void this.#reads.add(async () => {
+      try {
+        resolve(await make());
+      } catch (error) {
+        return reject(error);
+      }
+      await this.#sent();
+    });
+    return promise;
   }
 
   async #sent(): Promise<void> {
