@@ -76,7 +76,7 @@ export class FakeOrigin {
     this.#stop = this.#bus.serve(
       ORIGIN_FETCH,
       (request) => {
-        if (request.op === 'read') throw new Error('the controller reads no bytes');
+        if (request.op !== 'resolve') throw new Error('the controller reads no bytes');
         this.resolved.push(request.key);
         const { manifest, previous, removed } = this.states.get(request.key) ?? {};
         const asOf = this.newest;

@@ -30,6 +30,7 @@ import { ReplicaState } from './adapters/replica-state.ts';
 import { ServingThreads } from './adapters/serving-threads.ts';
 import type { EdgeConfig } from './config.ts';
 import { type CounterName, type EdgeMetrics, edgeMetrics } from './metrics.ts';
+import { BlockReads } from './services/block-reads.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
@@ -101,6 +102,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     ended: (sha256) => serving.publish({ kind: 'filled', sha256 }),
   });
   const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
+  const blockReads = new BlockReads({ origin, observer });
   const detached = new DetachedBlobs({ blobs, origin, observer });
   const memory = new SharedMemory(
     config.EDGE_MEMORY_BYTES,
@@ -140,7 +142,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const threads = config.EDGE_SERVING_THREADS;
   const serving: ServingThreads = new ServingThreads({
     ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },
-    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, variants, operations }),
+    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, blockReads, variants, operations }),
     setup: {
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
@@ -240,6 +242,7 @@ async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushC
 function transferObserver(metrics: EdgeMetrics) {
   return {
     transferred: ({ kind, bytes }: { kind: string; bytes: number }) => metrics.transferredBytes.inc({ transfer: kind }, bytes),
+    readAhead: (bytes: number) => metrics.transferredBytes.inc({ transfer: 'ahead' }, bytes),
     failed: () => metrics.transferFailures.inc(),
   };
 }

@@ -33,9 +33,9 @@ export function edgeMetrics() {
     transferredBytes: counter(
       registry,
       'sluice_edge_transferred_bytes_total',
-      'Content bytes brought from the origin, by form.',
+      'Content bytes brought from the origin, by form; ahead: blocks for ranges that a fill had not come to.',
       'transfer',
-      ['delta', 'full'],
+      ['delta', 'full', 'ahead'],
     ),
     transferFailures: counter(registry, 'sluice_edge_transfer_failures_total', 'Transfers that failed.'),
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Bus } from '@sluice/bus';
 import {
+  blockBytesFor,
   type Change,
   type EdgeReport,
+  encodeBlockDigests,
   type Manifest,
   ORIGIN_CHANGES,
   ORIGIN_FETCH,
@@ -25,15 +27,17 @@ export class ScriptedOrigin {
   readonly blobs = new Map<string, Uint8Array>();
   readonly current = new Map<string, Manifest>();
   readonly changes: Change[] = [];
-  readonly counts = { resolve: 0, read: 0, readBytes: 0, changes: 0 };
+  readonly counts = { resolve: 0, read: 0, readBytes: 0, blocks: 0, changes: 0 };
   catalogId = 'catalog-1';
   /** Where it says its blobs can be read directly. */
   blobsUrl: string | undefined;
   version = 100;
   /** Called before each answer; a throw is answered as a failure, a promise delays it. */
-  interfere: (what: 'resolve' | 'read' | 'changes') => void | Promise<void> = () => {};
+  interfere: (what: 'resolve' | 'read' | 'blocks' | 'changes', offset?: number) => void | Promise<void> = () => {};
   /** Replaces the bytes that a read gives. */
-  distort: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
+  distort: (bytes: Uint8Array, offset: number) => Uint8Array = (bytes) => bytes;
+  /** Replaces the digests of the blocks of a blob. */
+  distortDigests: (digests: Uint8Array) => Uint8Array = (digests) => digests;
   #stop: (() => void)[] = [];
 
   constructor(bus: Bus) {
@@ -44,11 +48,12 @@ export class ScriptedOrigin {
     this.#stop = [
       this.#bus.serve(ORIGIN_FETCH, async (request): Promise<ResolveReply | Uint8Array> => {
         this.counts[request.op] += 1;
-        await this.interfere(request.op);
+        await this.interfere(request.op, request.op === 'read' ? request.offset : undefined);
         if (request.op === 'resolve') return this.#resolve(request.key, request.have);
         const bytes = this.blobs.get(request.sha256);
         if (bytes === undefined) throw new SluiceError('BLOB_MISSING', 'gone');
-        const range = this.distort(bytes.subarray(request.offset, request.offset + request.length));
+        if (request.op === 'blocks') return this.#blocks(bytes);
+        const range = this.distort(bytes.subarray(request.offset, request.offset + request.length), request.offset);
         this.counts.readBytes += range.byteLength;
         return range;
       }),
@@ -85,6 +90,20 @@ export class ScriptedOrigin {
       asOf: this.version,
       patch: { base: sha256Of(base), sha256: sha256Of(patch), size: patch.byteLength },
     };
+  }
+
+  #blocks(bytes: Uint8Array): Uint8Array {
+    const blockBytes = blockBytesFor(bytes.byteLength);
+    if (blockBytes === undefined) throw new SluiceError('NO_BLOCKS', 'too small');
+    const digests: Buffer[] = [];
+    for (let at = 0; at < bytes.byteLength; at += blockBytes) {
+      digests.push(
+        createHash('sha256')
+          .update(bytes.subarray(at, at + blockBytes))
+          .digest(),
+      );
+    }
+    return encodeBlockDigests({ blockBytes, digests: this.distortDigests(Buffer.concat(digests)) });
   }
 
   /** An upload with its variants, as a later announcement has them. */

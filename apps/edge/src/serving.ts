@@ -16,7 +16,7 @@ import { forwardedScheme } from './domain/client-address.ts';
 import type { ProxyRefusal } from './metrics.ts';
 import { AbsentKeys } from './services/absent-keys.ts';
 import { Answers } from './services/answers.ts';
-import { bringDetached } from './services/detached-source.ts';
+import { DetachedSources } from './services/detached-source.ts';
 import { MemoryTier } from './services/memory-tier.ts';
 import { missingVariants } from './services/missing-variants.ts';
 import { ReadableFills } from './services/readable-fills.ts';
@@ -30,7 +30,6 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const index = new CatalogView(setup.indexPath, new IndexStamps(setup.stamps));
   const state = new ReplicaState(setup.state);
   const counters = new ServingCounters(setup.counters);
-  const fills = new ReadableFills();
   const link = new ReplicaLink(port, (message) => {
     switch (message.kind) {
       case 'memory':
@@ -49,6 +48,8 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
         return void drain();
     }
   });
+  const fills = new ReadableFills({ link, clock });
+  const detached = new DetachedSources(link, clock);
   const blobs = new BlobView(setup.blobsDir, (sha256) => link.tell({ kind: 'file-missing', sha256 }));
   const memory = new MemoryTier({
     blobs,
@@ -78,7 +79,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const hits = new Hits({ edgeId: setup.edgeId, memory, blobs, used, bringVariant });
   const handler = new VisitorHandler({
     ...{ edgeId: setup.edgeId, blobs, memory, fills, used, answers, hits, clock, counters },
-    bringDetached: (manifest) => bringDetached(link, manifest),
+    bringDetached: (manifest, ranges) => detached.bring(manifest, ranges),
     cameByHttps: (request) => forwardedScheme(peers.of(request.socket), request.headers) === 'https',
     sites: () => sites,
   });

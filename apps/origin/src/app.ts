@@ -46,7 +46,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
 
   const storage = await openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
   watchStorage(registry, storage, clock);
-  const { blobs, catalog, garbage } = storage;
+  const { blobs, catalog, garbage, blocks } = storage;
   const broker = new BrokerSide({ servers: config.NATS_URL, storage, clock, rng, metrics, log });
   lifecycle.onStop('broker', () => broker.stop());
 
@@ -54,7 +54,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('broker', () => (broker.connected ? undefined : 'not connected to the broker'));
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
-  const uploads = new Uploads({ blobs, catalog, garbage, metrics, maxUploads });
+  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads });
   const server = await OriginServer.listen({ host, port, blobs, catalog, uploads, readiness, registry, metrics, log, limits });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');

@@ -2,7 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { type Bus, Streams } from '@sluice/bus';
-import { CONTENT_INVALIDATED, CONTENT_REJECTED, CONTENT_UPLOADED, ORIGIN_CHANGES, ORIGIN_FETCH, STREAMS } from '@sluice/contracts';
+import {
+  blockDigest,
+  CONTENT_INVALIDATED,
+  CONTENT_REJECTED,
+  CONTENT_UPLOADED,
+  decodeBlockDigests,
+  ORIGIN_CHANGES,
+  ORIGIN_FETCH,
+  STREAMS,
+} from '@sluice/contracts';
 import { applyPatch } from '@sluice/delta';
 import { eventually, silentLog, testBroker } from '@sluice/testkit';
 import { expect, test } from 'vitest';
@@ -247,4 +256,21 @@ test('variants are announced after the upload, are in the feed once, and are rea
   expect(held.headers.get('last-modified')).toBe(new Date(announced?.uploadedAt ?? 0).toUTCString());
   expect(held.headers.get('etag')).toBe(stored.headers.get('etag'));
   expect(await held.text()).toBe(text);
+});
+
+test('the digests of the blocks of a large upload are there soon after it, and go with it; a small one has none', async () => {
+  await using fixture = await brokerFixture();
+  const { bus, origin } = fixture;
+  const content = randomBytes(10_000_001);
+  const ask = (name: string) => bus.requestBytes(ORIGIN_FETCH, { op: 'blocks', sha256: name }, { timeoutMs });
+  await fixture.put('site/film', content);
+  await fixture.put('site/page', 'hello');
+  await eventually(async () => expect(await origin.metric('sluice_origin_block_digests_total{outcome="made"}')).toBe(1));
+  const blocks = decodeBlockDigests(await ask(sha256(content)), content.byteLength);
+  expect(Buffer.from(blockDigest(blocks, 19)).toString('hex')).toBe(sha256(content.subarray(19 * blocks.blockBytes)));
+  expect(await origin.metric('sluice_origin_fetches_total{outcome="blocks_ok"}')).toBe(1);
+  await expect(ask(sha256('hello'))).rejects.toMatchObject({ code: 'NO_BLOCKS', retryable: false });
+  await fetch(`${origin.url}/site/film`, { method: 'DELETE' });
+  await eventually(async () => expect(await origin.metric('sluice_origin_blobs')).toBe(1));
+  await expect(ask(sha256(content))).rejects.toMatchObject({ code: 'BLOB_MISSING' });
 });

@@ -43,11 +43,11 @@ export class BrokerSide {
   /** `blobsUrl`: where edges may read blobs over HTTP. */
   async start(blobsUrl: string): Promise<void> {
     const { servers, storage, clock, rng, metrics, log } = this.#options;
-    const { blobs, catalog, patches, ranges } = storage;
+    const { blobs, catalog, patches, blocks, ranges } = storage;
     const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
     if (this.#stopped) return bus.close();
     this.#bus = bus;
-    const fetches = new FetchService({ bus, catalog, ranges, sizeOf: (sha256) => blobs.size(sha256), patches, clock, metrics });
+    const fetches = new FetchService({ bus, catalog, ranges, sizeOf: (sha256) => blobs.size(sha256), patches, blocks, clock, metrics });
     bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), QUEUE);
     bus.serve(
       ORIGIN_CHANGES,

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { type Clock, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
+import { BlockDigestMaker } from './adapters/blobs/block-digest-maker.ts';
 import { CodingThreads } from './adapters/blobs/coding-threads.ts';
 import { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import { OpenBlobs } from './adapters/blobs/open-blobs.ts';
@@ -34,6 +35,7 @@ export interface Storage {
   readonly catalog: Catalog;
   readonly garbage: GarbageCollector;
   readonly patches: PatchMaker;
+  readonly blocks: BlockDigestMaker;
   /** Where all reading on behalf of edges goes through. */
   readonly ranges: RangeCache;
 }
@@ -71,10 +73,12 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
   const variants = new VariantMaker({ catalog, blobs, garbage, threads: new CodingThreads(), concurrency, clock, metrics, log });
   lifecycle.onStop('variant maker', () => variants.stop());
   variants.wake();
+  const blocks = new BlockDigestMaker({ blobs, clock, metrics, log });
+  lifecycle.onStop('block digest maker', () => blocks.stop());
   const openBlobs = new OpenBlobs(blobs, clock);
   lifecycle.onStop('open blobs', () => openBlobs.close());
   const ranges = new RangeCache((sha256, offset, length) => openBlobs.read(sha256, offset, length));
-  return { blobs, catalog, garbage, patches, ranges };
+  return { blobs, catalog, garbage, patches, blocks, ranges };
 }
 
 /** Gauges over what is kept. */

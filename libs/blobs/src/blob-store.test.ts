@@ -436,6 +436,7 @@ describe('a file that somebody else wrote', () => {
     expect((await end).equals(LARGE.subarray(-10))).toBe(true);
     expect(order.at(-1)).toBe('end');
     await reader.close();
+    await file.discard();
 
     const dropped = scope.store.incoming();
     await dropped.append(LARGE.subarray(0, 10));
@@ -445,6 +446,24 @@ describe('a file that somebody else wrote', () => {
     await never;
     await late.close();
     expect(await GrowingReader.open(dropped.path, ref, dropped.growth)).toBeUndefined();
+  });
+});
+
+describe('the digests of blocks', () => {
+  test('stay with their blob across a restart, go with it, and are not noted for what is not held', async () => {
+    await using scope = await scopedStore();
+    const blocks = { blockBytes: 512 * 1024, digests: contentOf(64, 3) };
+    const { sha256 } = await scope.store.put(LARGE);
+    expect(scope.store.blockDigests(sha256)).toBeUndefined();
+    scope.store.setBlockDigests(sha256, blocks);
+    scope.store.setBlockDigests('f'.repeat(64), blocks);
+    const store = await scope.reopen();
+    const { blockBytes, digests = [] } = store.blockDigests(sha256) ?? {};
+    expect([blockBytes, Buffer.from(digests).equals(blocks.digests)]).toEqual([blocks.blockBytes, true]);
+    expect(store.blockDigests('f'.repeat(64))).toBeUndefined();
+    store.delete(sha256);
+    await store.put(LARGE);
+    expect(store.blockDigests(sha256)).toBeUndefined();
   });
 });
 

@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BlockDigests } from '@sluice/contracts';
 import { databasePathIn, filePathIn } from './blob-paths.ts';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
@@ -340,6 +341,25 @@ export class BlobStore {
   async #removeFile(sha256: string): Promise<void> {
     if (!this.#table.isOpen || this.has(sha256)) return;
     await this.#operate('BLOB_DELETE:FILE', () => rm(this.#pathOf(sha256), { force: true }));
+  }
+
+  /** Where the bytes of a large blob are, for who reads them in another thread. What is open there stays readable after a delete. */
+  filePath(sha256: string): string {
+    return this.#pathOf(sha256);
+  }
+
+  /** The digests of the blocks of a large blob, when they were noted. */
+  blockDigests(sha256: string): BlockDigests | undefined {
+    return this.#table.blockDigests(sha256);
+  }
+
+  /** Notes them until the blob is deleted; nothing happens when it is not held. Whoever calls has verified that they are those of the blob. @throws {DiskFullError} */
+  setBlockDigests(sha256: string, blocks: BlockDigests): void {
+    try {
+      this.#operate('BLOCK_DIGESTS:ROW', () => this.#table.setBlockDigests(sha256, blocks));
+    } catch (error) {
+      throw fromDiskError(error);
+    }
   }
 
   /** Sets the ranks of blobs: higher is kept longer. All or, when one is no number, none. */

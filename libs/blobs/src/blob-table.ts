@@ -6,6 +6,7 @@
  * that are not in memory.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { BlockDigests } from '@sluice/contracts';
 import { type Durability, openDatabase, Transactions } from '@sluice/sqlite';
 import type { BlobRef } from './blob-ref.ts';
 
@@ -38,7 +39,14 @@ const TABLES = `
   CREATE INDEX IF NOT EXISTS blobs_rank ON blobs (rank, size);
   CREATE INDEX IF NOT EXISTS blobs_unsynced ON blobs (unsynced_boot, sha256) WHERE unsynced_boot IS NOT NULL;
   CREATE TRIGGER IF NOT EXISTS blobs_delete AFTER DELETE ON blobs WHEN old.body IS NOT NULL
-    BEGIN DELETE FROM bodies WHERE id = old.body; END;`;
+    BEGIN DELETE FROM bodies WHERE id = old.body; END;
+  CREATE TABLE IF NOT EXISTS block_digests (
+    sha256 TEXT PRIMARY KEY,
+    block_bytes INTEGER NOT NULL,
+    digests BLOB NOT NULL
+  );
+  CREATE TRIGGER IF NOT EXISTS blobs_delete_digests AFTER DELETE ON blobs WHEN old.body IS NULL
+    BEGIN DELETE FROM block_digests WHERE sha256 = old.sha256; END;`;
 
 /** The first layout had the bytes beside the checksum. Where its rows wait to be taken over. */
 const FIRST_LAYOUT = 'first_layout';
@@ -63,6 +71,8 @@ export class BlobTable {
   readonly #selectLowest: StatementSync;
   readonly #selectAfter: StatementSync;
   readonly #selectUnsynced: StatementSync;
+  readonly #selectDigests: StatementSync;
+  readonly #insertDigests: StatementSync;
 
   constructor(path: string, durability: Durability) {
     const db = openDatabase(path, durability, PAGE_BYTES);
@@ -80,6 +90,10 @@ export class BlobTable {
     this.#selectLowest = db.prepare('SELECT sha256, size, rank FROM blobs ORDER BY rank LIMIT ?');
     this.#selectUnsynced = db.prepare('SELECT sha256 FROM blobs WHERE unsynced_boot = ? AND sha256 > ? ORDER BY sha256 LIMIT 1');
     this.#selectAfter = db.prepare('SELECT sha256, size FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?');
+    this.#selectDigests = db.prepare('SELECT block_bytes AS blockBytes, digests FROM block_digests WHERE sha256 = ?');
+    this.#insertDigests = db.prepare(
+      'INSERT OR REPLACE INTO block_digests (sha256, block_bytes, digests) SELECT sha256, ?, ? FROM blobs WHERE sha256 = ?',
+    );
     if (hasTable(db, FIRST_LAYOUT)) this.#takeOverFirstLayout();
   }
 
@@ -132,6 +146,15 @@ export class BlobTable {
   /** Its bytes go with it. */
   delete(sha256: string): void {
     this.#delete.run(sha256);
+  }
+
+  blockDigests(sha256: string): BlockDigests | undefined {
+    return this.#selectDigests.get(sha256) as unknown as BlockDigests | undefined;
+  }
+
+  /** They go with the blob. Nothing happens when it is not held. */
+  setBlockDigests(sha256: string, { blockBytes, digests }: BlockDigests): void {
+    this.#insertDigests.run(blockBytes, digests, sha256);
   }
 
   setRank(sha256: string, rank: number): void {

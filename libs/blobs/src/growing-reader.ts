@@ -10,12 +10,12 @@ import type { Growth } from './growth.ts';
  */
 export class GrowingReader implements ByteSource {
   readonly ref: BlobRef;
-  readonly #growth: Growth;
+  readonly growth: Growth;
   readonly #file: FileHandle;
 
   private constructor(ref: BlobRef, growth: Growth, file: FileHandle) {
     this.ref = ref;
-    this.#growth = growth;
+    this.growth = growth;
     this.#file = file;
   }
 
@@ -38,7 +38,13 @@ export class GrowingReader implements ByteSource {
   /** Waits for them. @throws {BlobMismatchError} when they do not come, or when the last ones are read and the whole is not what was announced */
   async readInto(buffer: Uint8Array, offset: number): Promise<void> {
     const end = offset + buffer.byteLength;
-    await (end < this.ref.size ? this.#growth.reach(end) : this.#growth.reachVerified());
+    await (end < this.ref.size ? this.growth.reach(end) : this.growth.reachVerified());
+    await this.readNow(buffer, offset);
+  }
+
+  /** Like {@link readInto}, of bytes that are there by what {@link growth} says. @throws {BlobMismatchError} when they are not */
+  async readNow(buffer: Uint8Array, offset: number): Promise<void> {
+    const end = offset + buffer.byteLength;
     for (let filled = 0; filled < buffer.byteLength; ) {
       const { bytesRead } = await this.#file.read(buffer, filled, buffer.byteLength - filled, offset + filled);
       if (bytesRead === 0) throw new BlobMismatchError(`the file of blob ${this.ref.sha256} is shorter than ${end} bytes`);

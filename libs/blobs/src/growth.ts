@@ -27,6 +27,10 @@ export class Growth {
   get availableBytes(): number {
     return Number(Atomics.load(this.#availableBytes, 0));
   }
+  /** Whether all bytes are there and verified. */
+  get isComplete(): boolean {
+    return Atomics.load(this.#words, STATE) === COMPLETE;
+  }
   get hasFailed(): boolean {
     return Atomics.load(this.#words, STATE) === FAILED;
   }

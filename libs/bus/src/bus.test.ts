@@ -10,7 +10,7 @@ describe('bus', () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
     server.serve(ORIGIN_FETCH, (request) => {
-      if (request.op === 'read') return Buffer.from('raw');
+      if (request.op !== 'resolve') return Buffer.from('raw');
       if (request.key === 'site/bad') throw new SluiceError('DISK_FULL', 'no room', { retryable: true });
       return { ok: true, found: false, asOf: 7 } as const;
     });

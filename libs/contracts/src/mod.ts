@@ -1,5 +1,16 @@
 /** The contract of Sluice: every subject and message, and nothing that does I/O. */
 
+export type { BlockDigests } from './block-digests.ts';
+export {
+  BLOCK_DIGESTS_MIN_BYTES,
+  BLOCK_MAX_BYTES,
+  BLOCK_MIN_BYTES,
+  BLOCKS_MAX,
+  blockBytesFor,
+  blockDigest,
+  decodeBlockDigests,
+  encodeBlockDigests,
+} from './block-digests.ts';
 export { decode, describeIssues, encode } from './codec.ts';
 export type {
   ContentDistributed,

@@ -23,8 +23,13 @@ const resolve = z.object({
  * header `sluice-reply`). `length` is at most what fits one message of the connection.
  */
 const read = z.object({ op: z.literal('read'), sha256, offset: byteCount, length: z.int().positive() });
+/**
+ * The digests of the blocks of a large blob, with which ranges of it are verified. The reply is raw bytes, see `block-digests.ts`. Failures: `BLOCKS_PENDING`, retryable, when
+ * they are being made; `NO_BLOCKS` when this blob has none; `INVALID_MESSAGE` from an origin that knows no such request.
+ */
+const blocks = z.object({ op: z.literal('blocks'), sha256 });
 
-export const fetchRequest = z.discriminatedUnion('op', [resolve, read]);
+export const fetchRequest = z.discriminatedUnion('op', [resolve, read, blocks]);
 export type FetchRequest = z.input<typeof fetchRequest>;
 
 /** A patch the origin offers: a blob of its own, which applied to `base` gives the manifest's bytes. */

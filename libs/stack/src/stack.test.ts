@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -54,6 +55,45 @@ describe('a stack', () => {
       await stack.stop();
     }
     expect(pids.filter(alive)).toEqual([]);
+  }, 60_000);
+
+  test('gives parts of a large object that an edge does not have: of its own fill, and only their blocks where it cannot keep the whole', async () => {
+    await using dir = await temporaryDirectory();
+    const small = { id: 'in-1', region: 'IN', env: { EDGE_CAPACITY_BYTES: '1000000' } };
+    await using stack = await Stack.start({ dataDir: dir.path, edges: [...EDGES, small] });
+    const film = randomBytes(30_000_000);
+    // Of a region that none of these edges is in, so nobody is pushed it.
+    const headers = { 'x-amz-meta-regions': 'JP' };
+    expect((await fetch(`${stack.origin.url}/site/film`, { method: 'PUT', body: film, headers })).status).toBe(200);
+    const metric = async (url: string, line: string): Promise<number> => {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      return Number(
+        text
+          .split('\n')
+          .find((each) => each.startsWith(line))
+          ?.split(' ')
+          .at(-1),
+      );
+    };
+    await eventually(async () => expect(await metric(stack.origin.url, 'sluice_origin_block_digests_total{outcome="made"')).toBe(1));
+    for (const id of ['us-1', 'in-1']) {
+      const { url } = stack.edge(id);
+      const part = async (range: string): Promise<Buffer> => {
+        const response = await fetch(`${url}/site/film`, { headers: { range } });
+        expect(response.status).toBe(206);
+        return Buffer.from(await response.arrayBuffer());
+      };
+      expect((await part('bytes=-1000')).equals(film.subarray(-1000))).toBe(true);
+      expect((await part('bytes=15000000-15999999')).equals(film.subarray(15_000_000, 16_000_000))).toBe(true);
+      expect((await part('bytes=20000000-')).equals(film.subarray(20_000_000))).toBe(true);
+    }
+    const moved = (form: string): Promise<number> =>
+      metric(stack.edge('in-1').url, `sluice_edge_transferred_bytes_total{transfer="${form}"`);
+    expect(await moved('full')).toBe(0);
+    expect(await moved('ahead')).toBeLessThan(15_000_000);
+    const whole = await fetch(`${stack.edge('in-1').url}/site/film`);
+    expect(Buffer.from(await whole.arrayBuffer()).equals(film)).toBe(true);
+    expect(await moved('full')).toBe(30_000_000);
   }, 60_000);
 
   test('serves text in the coding that a visitor accepts, and its parts in ranges that decode when they are joined', async () => {

@@ -1,5 +1,5 @@
 import type { Bus } from '@sluice/bus';
-import { INLINE_CONTENT_MAX_BYTES, ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
+import { decodeBlockDigests, INLINE_CONTENT_MAX_BYTES, ORIGIN_CHANGES, ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
 import pRetry, { type Options } from 'p-retry';
 import type { OriginPort } from '../services/origin-port.ts';
 import type { DirectDownload } from './direct-download.ts';
@@ -7,6 +7,7 @@ import type { DirectDownload } from './direct-download.ts';
 /** A resolve may wait for a patch to be made, and a visitor may wait for a resolve. */
 const RESOLVE_TIMEOUT_MS = 2_000;
 const READ_TIMEOUT_MS = 10_000;
+const BLOCKS_TIMEOUT_MS = 2_000;
 const CHANGES_TIMEOUT_MS = 10_000;
 
 /** Retries for short blips; whoever calls owns the long waits. Nobody listening is no blip, and silence is taken twice at most. */
@@ -32,6 +33,10 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): Or
     },
     read: (sha256, offset, length) =>
       pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
+    async blocks(sha256, sizeBytes) {
+      const reply = await pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'blocks', sha256 }, { timeoutMs: BLOCKS_TIMEOUT_MS }), RETRY);
+      return decodeBlockDigests(reply, sizeBytes);
+    },
     download: (sha256, sizeBytes, file) => direct.download(sha256, sizeBytes, file),
     async changes(since, catalogId) {
       const request = { region, since, ...(catalogId === undefined ? {} : { catalogId }) };

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { BlobMissingError, BlobReader, type BlobView, type ByteSource, sendRange } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
-import { type CacheDirectives, type Fields, fieldOf, parseCacheControl } from '@sluice/http-semantics';
+import { type ByteRange, type CacheDirectives, type Fields, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
 import { type Admission, ALLOW, admit, fieldsIn, type Manner, PLAIN_MANNER, type VisitorAsks } from '../domain/admission.ts';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
@@ -34,7 +34,7 @@ export interface VisitorParts {
   readonly clock: Clock;
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
-  readonly bringDetached: (manifest: Manifest) => Promise<ByteSource>;
+  readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[]) => Promise<ByteSource>;
   /** Whether a trusted proxy says that the visitor came by HTTPS. */
   readonly cameByHttps: (request: PlainVisitorRequest) => boolean;
   /** The sites as they are configured now. */
@@ -211,7 +211,7 @@ export class VisitorHandler {
     const fields = hits.ofThisEdge(answer);
     const plan = status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
     // Opened before the head is sent, so that a failure can still be told.
-    const source = plan.body.length === 0 ? undefined : await this.#open(manifest, detached === true);
+    const source = plan.body.length === 0 ? undefined : await this.#open(manifest, rangesOf(plan.body), detached === true);
     this.#count(visit, result, manifest.version);
     used.count(manifest.sha256, manifest.size);
     try {
@@ -223,10 +223,10 @@ export class VisitorHandler {
     }
   }
 
-  async #open(manifest: Manifest, detached: boolean): Promise<ByteSource> {
+  async #open(manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
     const { bringDetached, memory, blobs, fills } = this.#parts;
-    if (detached) return bringDetached(manifest);
-    if (!memory.takes(manifest.size)) return (await fills.open(manifest.sha256)) ?? blobs.reader(manifest.sha256);
+    if (detached) return bringDetached(manifest, ranges);
+    if (!memory.takes(manifest.size)) return (await fills.open(manifest.sha256, ranges)) ?? blobs.reader(manifest.sha256);
     const bytes = memory.get(manifest.sha256) ?? (await memory.load(manifest.sha256));
     return new BlobReader({ sha256: manifest.sha256, size: manifest.size }, bytes, undefined);
   }
@@ -303,6 +303,11 @@ interface Visit {
 }
 interface Reading extends Visit {
   readonly request: ReadRequest;
+}
+
+/** The parts of a body that are bytes of the representation. */
+function rangesOf(body: readonly BodyPiece[]): ByteRange[] {
+  return body.filter((piece) => typeof piece !== 'string');
 }
 
 function keyOf(site: Site | undefined, { path }: Target & { kind: 'path' }): string {

@@ -29,7 +29,8 @@ export async function* blobRanges(
   }
 }
 
-async function readExactly(origin: Pick<OriginPort, 'read'>, sha256: string, offset: number, length: number): Promise<Uint8Array> {
+/** One range, whole. @throws {SluiceError} */
+export async function readExactly(origin: Pick<OriginPort, 'read'>, sha256: string, offset: number, length: number): Promise<Uint8Array> {
   const bytes = await origin.read(sha256, offset, length);
   if (bytes.byteLength !== length) throw new BlobMismatchError(`asked for ${length} bytes at ${offset}, got ${bytes.byteLength}`);
   return bytes;

@@ -38,6 +38,7 @@ function hangingOrigin(): OriginPort & { readonly asked: string[] } {
     download: async () => false,
     resolve: (key) => never(key),
     read: (sha256) => never(sha256),
+    blocks: (sha256) => never(sha256),
     changes: () => never('changes'),
   };
 }

@@ -40,6 +40,7 @@ async function scene(answer: (since: number, catalogId: string | undefined) => C
     download: async () => false,
     resolve: () => Promise.reject(new Error('not asked for')),
     read: () => Promise.reject(new Error('not asked for')),
+    blocks: () => Promise.reject(new Error('not asked for')),
     changes: async (since, catalogId) => {
       asked.push(since);
       return answer(since, catalogId);

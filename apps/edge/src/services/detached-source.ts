@@ -1,25 +1,63 @@
 import { BlobMismatchError, BlobReader, type ByteSource } from '@sluice/blobs';
 import type { Manifest } from '@sluice/contracts';
+import type { ByteRange } from '@sluice/http-semantics';
+import type { Clock } from '@sluice/runtime';
+import { isWhole } from '../domain/blocks.ts';
+import { BlobBlocks } from './blob-blocks.ts';
+import { RangeReader } from './range-reader.ts';
 import { openFill } from './readable-fills.ts';
 import type { ReplicaLink } from './replica-link.ts';
 
-/** Bytes that this edge does not keep. Lets go of them when it is closed. @throws {SluiceError} */
-export async function bringDetached(link: ReplicaLink, manifest: Manifest): Promise<ByteSource> {
-  const { sha256, size } = manifest;
-  const detached = await link.ask('bringDetached', manifest);
-  if (detached.kind === 'bytes') return new BlobReader({ sha256, size }, detached.bytes, undefined);
-  const release = (): void => link.tell({ kind: 'released', id: detached.id });
-  const reader = await openFill({ sha256, sizeBytes: size, path: detached.path, growth: detached.growth });
-  if (reader === undefined) {
-    release();
-    throw new BlobMismatchError('the bytes did not come');
+/** Answers at the same time for which only the blocks they need are brought, each with one block in memory. Those beyond have the whole brought, of which there may be few. */
+export const BLOCKWISE_MAX = 256;
+
+/** Bytes that this edge does not keep, as one serving thread brings them. */
+export class DetachedSources {
+  readonly #link: Pick<ReplicaLink, 'ask' | 'tell'>;
+  readonly #clock: Clock;
+  #blockwise = 0;
+
+  constructor(link: Pick<ReplicaLink, 'ask' | 'tell'>, clock: Clock) {
+    this.#link = link;
+    this.#clock = clock;
   }
+
+  /** For an answer of these ranges. Lets go of the bytes when it is closed. @throws {SluiceError} */
+  async bring(manifest: Manifest, ranges: readonly ByteRange[]): Promise<ByteSource> {
+    const { sha256, size } = manifest;
+    const parts = { link: this.#link, clock: this.#clock };
+    const blocks = new BlobBlocks({ sha256, size }, parts);
+    if (!isWhole(ranges, size) && this.#blockwise < BLOCKWISE_MAX && (await blocks.areKnown())) {
+      const reader = new RangeReader({ ...parts, blocks, ranges, file: undefined });
+      return this.#counted(reader);
+    }
+    const detached = await this.#link.ask('bringDetached', manifest);
+    if (detached.kind === 'bytes') return new BlobReader({ sha256, size }, detached.bytes, undefined);
+    const release = (): void => this.#link.tell({ kind: 'released', id: detached.id });
+    const reader = await openFill({ sha256, sizeBytes: size, path: detached.path, growth: detached.growth }, ranges, blocks, parts);
+    if (reader === undefined) {
+      release();
+      throw new BlobMismatchError('the bytes did not come');
+    }
+    return closing(reader, release);
+  }
+
+  #counted(reader: ByteSource): ByteSource {
+    this.#blockwise += 1;
+    return closing(reader, () => {
+      this.#blockwise -= 1;
+    });
+  }
+}
+
+/** The same, and `closed` is called when it has been closed. */
+function closing(reader: ByteSource, closed: () => void): ByteSource {
   return {
     read: (offset, length) => reader.read(offset, length),
     readInto: (buffer, offset) => reader.readInto(buffer, offset),
     close: async () => {
       await reader.close();
-      release();
+      closed();
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { IncomingFile } from '@sluice/blobs';
-import { type ChangesReply, type ResolveReply, SluiceError } from '@sluice/contracts';
+import { type BlockDigests, type ChangesReply, type ResolveReply, SluiceError } from '@sluice/contracts';
 
 export type Resolution = Exclude<ResolveReply, { ok: false }>;
 export type ChangesPage = Exclude<ChangesReply, { ok: false }>;
@@ -10,6 +10,11 @@ export interface OriginPort {
   resolve(key: string, have: readonly string[], withContent?: boolean): Promise<Resolution>;
   /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
   read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * The digests of the blocks of a large blob. Throws with code BLOCKS_PENDING when they are being made, NO_BLOCKS or INVALID_MESSAGE when there are none, or what came does not fit
+   * the blob.
+   */
+  blocks(sha256: string, sizeBytes: number): Promise<BlockDigests>;
   /**
    * Brings a large blob into a new file by a shorter way, telling its growth. True: exactly its bytes are there, verified. False: that cannot be done now; what the growth
    * says is there is its beginning, unverified. Never rejects.
@@ -31,6 +36,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
   return {
     resolve: async (key, have, withContent) => origin().resolve(key, have, withContent),
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
+    blocks: async (sha256, sizeBytes) => origin().blocks(sha256, sizeBytes),
     download: async (sha256, sizeBytes, file) => origin().download(sha256, sizeBytes, file),
     changes: async (since, catalogId) => origin().changes(since, catalogId),
     get chunkBytes() {

@@ -1,12 +1,28 @@
 /** The large blobs that can be read while they come, as a serving thread knows them. As many as may be brought at the same time. */
-import { GrowingReader, Growth } from '@sluice/blobs';
+import { type ByteSource, GrowingReader, Growth } from '@sluice/blobs';
+import type { ByteRange } from '@sluice/http-semantics';
+import { isWhole } from '../domain/blocks.ts';
+import { BlobBlocks, type BlobBlocksParts } from './blob-blocks.ts';
+import { RangeReader } from './range-reader.ts';
 import type { Fill } from './serving-messages.ts';
 
+interface Readable {
+  readonly fill: Fill;
+  readonly growth: Growth;
+  readonly blocks: BlobBlocks;
+}
+
 export class ReadableFills {
-  readonly #fills = new Map<string, { readonly fill: Fill; readonly growth: Growth }>();
+  readonly #parts: BlobBlocksParts;
+  readonly #fills = new Map<string, Readable>();
+
+  constructor(parts: BlobBlocksParts) {
+    this.#parts = parts;
+  }
 
   add(fill: Fill): void {
-    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth) });
+    const blocks = new BlobBlocks({ sha256: fill.sha256, size: fill.sizeBytes }, this.#parts);
+    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth), blocks });
   }
   delete(sha256: string): void {
     this.#fills.delete(sha256);
@@ -17,13 +33,21 @@ export class ReadableFills {
     return this.#fills.get(sha256)?.growth.hasFailed === false;
   }
 
-  /** Undefined when it does not come now: it is here already, or is not. */
-  async open(sha256: string): Promise<GrowingReader | undefined> {
-    const fill = this.#fills.get(sha256)?.fill;
-    return fill === undefined || !this.has(sha256) ? undefined : openFill(fill);
+  /** For an answer of these ranges. Undefined when it does not come now: it is here already, or is not. */
+  async open(sha256: string, ranges: readonly ByteRange[]): Promise<ByteSource | undefined> {
+    const readable = this.#fills.get(sha256);
+    if (readable === undefined || !this.has(sha256)) return undefined;
+    return openFill(readable.fill, ranges, readable.blocks, this.#parts);
   }
 }
 
-export async function openFill({ path, sha256, sizeBytes, growth }: Fill): Promise<GrowingReader | undefined> {
-  return GrowingReader.open(path, { sha256, size: sizeBytes }, new Growth(growth));
+/** The whole is given as it comes and ends when it is verified; a part is given as its blocks are. Undefined when the fill has ended. */
+export async function openFill(
+  { path, sha256, sizeBytes, growth }: Fill,
+  ranges: readonly ByteRange[],
+  blocks: BlobBlocks,
+  parts: BlobBlocksParts,
+): Promise<ByteSource | undefined> {
+  const file = await GrowingReader.open(path, { sha256, size: sizeBytes }, new Growth(growth));
+  return file === undefined || isWhole(ranges, sizeBytes) ? file : new RangeReader({ ...parts, file, ranges, blocks });
 }

@@ -3,6 +3,7 @@ import type { BlobStore } from '@sluice/blobs';
 import { BlobMissingError } from '@sluice/blobs';
 import type { OperationsReply } from '@sluice/runtime';
 import type { IndexStamps } from '../adapters/index-stamps.ts';
+import type { BlockReads } from './block-reads.ts';
 import type { DetachedBlobs } from './detached-blobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Puller } from './puller.ts';
@@ -17,6 +18,7 @@ export interface ServingDeskParts {
   readonly memory: SharedMemory;
   readonly puller: Puller;
   readonly detached: DetachedBlobs;
+  readonly blockReads: BlockReads;
   readonly variants: VariantFill;
   readonly operations: (path: string) => Promise<OperationsReply>;
 }
@@ -30,7 +32,7 @@ export class ServingDesk {
 
   /** @throws {SluiceError} */
   async answer(asked: Asked): Promise<unknown> {
-    const { stamps, puller, detached, operations } = this.#parts;
+    const { stamps, puller, detached, blockReads, operations } = this.#parts;
     switch (asked.name) {
       case 'pull': {
         const { key, impatient, stamp } = asked.question;
@@ -38,6 +40,10 @@ export class ServingDesk {
       }
       case 'bringDetached':
         return detached.bring(asked.question);
+      case 'blockDigests':
+        return blockReads.digests(asked.question);
+      case 'readBlock':
+        return blockReads.read(asked.question);
       case 'operations':
         return operations(asked.question);
     }

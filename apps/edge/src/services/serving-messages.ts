@@ -2,7 +2,9 @@
  * What the two sides of an edge tell each other: the replica, which keeps this edge's copy right on the main thread, and the serving threads, which answer visitors from
  * it. All of it can be cloned between threads.
  */
-import type { Manifest, WireError } from '@sluice/contracts';
+import type { BlobRef } from '@sluice/blobs';
+import type { BlockDigests, Manifest, WireError } from '@sluice/contracts';
+import type { ByteRange } from '@sluice/http-semantics';
 import type { OperationsReply } from '@sluice/runtime';
 import type { FileConfig } from '../adapters/config-files.ts';
 import type { Stamp } from '../adapters/index-stamps.ts';
@@ -18,6 +20,10 @@ export interface Questions {
   pull: { readonly question: PullQuestion; readonly answer: Pulled | { readonly kind: 'moved' } };
   /** Bytes that this edge does not keep. */
   bringDetached: { readonly question: Manifest; readonly answer: Detached };
+  /** What the origin knows now of the blocks of a blob. */
+  blockDigests: { readonly question: BlobRef; readonly answer: KnownBlocks };
+  /** One block, verified. */
+  readBlock: { readonly question: BlockQuestion; readonly answer: Uint8Array };
   /** What an operator's path answers. */
   operations: { readonly question: string; readonly answer: OperationsReply };
 }
@@ -26,6 +32,19 @@ export interface PullQuestion {
   readonly impatient: boolean;
   /** Of the index when the key was looked up: when it has moved since, the answer is `moved`, because what is known now may do. Undefined: ask anyway. */
   readonly stamp: Stamp | undefined;
+}
+/** `pending`: ask again later. */
+export type KnownBlocks =
+  | { readonly kind: 'known'; readonly blocks: BlockDigests }
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'none' };
+export interface BlockQuestion {
+  readonly sha256: string;
+  readonly range: ByteRange;
+  /** The SHA-256 that the block has to have. */
+  readonly digest: Uint8Array;
+  /** Whether it may be kept for others who want it later. */
+  readonly keep: boolean;
 }
 export type Asked = { [Name in keyof Questions]: { readonly name: Name; readonly question: Questions[Name]['question'] } }[keyof Questions];
 

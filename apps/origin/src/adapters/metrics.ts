@@ -36,6 +36,9 @@ export function createOriginMetrics(registry: Registry) {
       'read_missing',
       'read_busy',
       'read_failed',
+      'blocks_ok',
+      'blocks_pending', // they are being made
+      'blocks_missing', // this blob has none, or is not here
     ]),
     fetchBytes: counter(registry, 'sluice_origin_fetch_bytes_total', 'Content bytes sent on origin.fetch'),
     changesPages: counter(registry, 'sluice_origin_changes_pages_total', 'Pages of the change feed by kind', 'kind', [
@@ -58,6 +61,17 @@ export function createOriginMetrics(registry: Registry) {
       'zstd',
       'gzip',
     ]),
+    blockDigests: counter(
+      registry,
+      'sluice_origin_block_digests_total',
+      'Large blobs whose blocks were to be digested, by outcome',
+      'outcome',
+      [
+        'made',
+        'failed',
+        'skipped', // too many waited: when they are asked for
+      ],
+    ),
     garbageBlobs: counter(registry, 'sluice_origin_garbage_blobs_total', 'Blobs removed because nothing names them'),
     garbageBytes: counter(registry, 'sluice_origin_garbage_bytes_total', 'Bytes of those blobs'),
   };

@@ -70,13 +70,13 @@ test('a thread that dies rejects its job alone, and the next job has another one
     }
     return new Worker(new URL('./coding.worker.ts', import.meta.url));
   });
-  await expect(threads.encode(job())).rejects.toThrow('the coding thread ended');
+  await expect(threads.encode(job())).rejects.toThrow('the thread ended');
   await expect(threads.encode(job())).rejects.toThrow('broken');
   expect(await threads.encode(job())).toHaveLength(3);
   expect(await threads.encode(job())).toHaveLength(3);
   expect(started).toBe(3);
   await threads.close();
-  await expect(threads.encode(job())).rejects.toThrow('no more content is coded');
+  await expect(threads.encode(job())).rejects.toThrow('no more work is taken');
 });
 
 test('a thread that ended while it had nothing to do is not asked any more', async () => {

@@ -9,6 +9,7 @@ import {
   tooLarge,
 } from '../../domain/upload-digests.ts';
 import { uploadFields } from '../../domain/upload-headers.ts';
+import type { BlockDigestMaker } from '../blobs/block-digest-maker.ts';
 import type { GarbageCollector } from '../blobs/garbage-collector.ts';
 import { noteBufferPassed } from '../buffer-collection.ts';
 import type { Announced, Catalog, StoredBody } from '../catalog/catalog.ts';
@@ -26,6 +27,7 @@ export interface UploadOptions {
   readonly blobs: BlobStore;
   readonly catalog: Catalog;
   readonly garbage: GarbageCollector;
+  readonly blocks: Pick<BlockDigestMaker, 'offer'>;
   readonly metrics: OriginMetrics;
   /** Uploads under way at once. */
   readonly maxUploads: number;
@@ -84,11 +86,12 @@ export class Uploads {
   }
 
   async #commit(key: string, fields: ReturnType<typeof uploadFields>, body: StoredBody, writer: BlobWriter): Promise<Announced> {
-    const { catalog, garbage, metrics } = this.#options;
+    const { catalog, garbage, blocks, metrics } = this.#options;
     const unpin = garbage.pin(body.sha256);
     try {
       await writer.finish();
       const announced = await catalog.put(key, fields, body);
+      blocks.offer(body);
       metrics.uploadBytes.inc(body.size);
       return announced;
     } catch (error) {

@@ -2,6 +2,7 @@ import { Registry } from '@sluice/runtime';
 import { FakeClock } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { catalogFixture } from '../../testing/catalog.fixture.ts';
+import { NoBlocksError } from '../blobs/block-digest-maker.ts';
 import { RangeCache } from '../blobs/range-cache.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { FetchService } from './fetch-service.ts';
@@ -9,6 +10,11 @@ import { FetchService } from './fetch-service.ts';
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const SHA = 'a'.repeat(64);
 const READS_MAX = 8;
+const NO_BLOCKS = {
+  of: () => {
+    throw new NoBlocksError('this is a test');
+  },
+};
 const WAITING_MAX = 1_024;
 
 test('replies that have not left yet are bounded, then the waiting is bounded, then the asker is told to come back', async () => {
@@ -24,6 +30,7 @@ test('replies that have not left yet are bounded, then the waiting is bounded, t
     }),
     sizeOf: () => 10_000,
     patches: { offer: async () => undefined },
+    blocks: NO_BLOCKS,
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
   });
@@ -52,6 +59,7 @@ test('a broker that takes nothing does not hold the places for ever', async () =
     ranges: new RangeCache(async () => Buffer.from('x')),
     sizeOf: () => 10_000,
     patches: { offer: async () => undefined },
+    blocks: NO_BLOCKS,
     clock,
     metrics: createOriginMetrics(new Registry()),
   });
@@ -60,4 +68,33 @@ test('a broker that takes nothing does not hold the places for ever', async () =
   await turn();
   clock.advance(10_000);
   expect(await Promise.all(replies)).toHaveLength(READS_MAX + 1);
+});
+
+test('digests of blocks wait their turn with the reads, and are refused where no message has room for them', async () => {
+  await using fixture = await catalogFixture();
+  let asked = 0;
+  const service = (chunkBytes: number) =>
+    new FetchService({
+      bus: { chunkBytes, flush: () => new Promise<void>(() => {}) },
+      catalog: fixture.catalog,
+      ranges: new RangeCache(async () => Buffer.from('x')),
+      sizeOf: () => 10_000,
+      patches: { offer: async () => undefined },
+      blocks: {
+        of: () => {
+          asked += 1;
+          return { blockBytes: 512 * 1024, digests: new Uint8Array(32 * 20) };
+        },
+      },
+      clock: new FakeClock(),
+      metrics: createOriginMetrics(new Registry()),
+    });
+  const few = service(1_000);
+  const blocks = async (from: FetchService) => from.handle({ op: 'blocks', sha256: SHA });
+  expect(await blocks(few)).toHaveLength(4 + 32 * 20);
+  for (let count = 1; count < READS_MAX + WAITING_MAX; count += 1) void blocks(few);
+  await expect(blocks(few)).rejects.toMatchObject({ code: 'BUSY' });
+  await turn();
+  expect(asked).toBe(READS_MAX);
+  await expect(blocks(service(600))).rejects.toMatchObject({ code: 'NO_BLOCKS', retryable: false });
 });

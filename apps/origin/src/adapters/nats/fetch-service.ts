@@ -1,8 +1,9 @@
 import type { Bus } from '@sluice/bus';
-import { type FetchRequest, type ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
+import { encodeBlockDigests, type FetchRequest, type ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import type { z } from 'zod';
+import { type BlockDigestMaker, NoBlocksError } from '../blobs/block-digest-maker.ts';
 import type { PatchMaker } from '../blobs/patch-maker.ts';
 import type { RangeCache } from '../blobs/range-cache.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -33,6 +34,7 @@ export interface FetchServiceOptions {
   readonly ranges: RangeCache;
   readonly sizeOf: (sha256: string) => number | undefined;
   readonly patches: Pick<PatchMaker, 'offer'>;
+  readonly blocks: Pick<BlockDigestMaker, 'of'>;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
 }
@@ -41,7 +43,7 @@ type Request = z.output<typeof ORIGIN_FETCH.request>;
 type Of<Op extends FetchRequest['op']> = Extract<Request, { op: Op }>;
 type ResolveAnswer = Exclude<z.input<typeof ORIGIN_FETCH.reply>, { ok: false }>;
 
-/** Answers `origin.fetch`: what is the current version of a key, and ranges of bytes. */
+/** Answers `origin.fetch`: what is the current version of a key, ranges of bytes, and the digests of their blocks. */
 export class FetchService {
   readonly #options: FetchServiceOptions;
   readonly #reads = new PQueue({ concurrency: READS_MAX });
@@ -51,7 +53,30 @@ export class FetchService {
   }
 
   handle(request: Request): Promise<ResolveAnswer | Uint8Array> {
-    return request.op === 'resolve' ? this.#resolve(request) : this.#read(request);
+    switch (request.op) {
+      case 'resolve':
+        return this.#resolve(request);
+      case 'read':
+        return this.#read(request);
+      case 'blocks':
+        return this.#blocks(request);
+    }
+  }
+
+  #blocks({ sha256 }: Of<'blocks'>): Promise<Uint8Array> {
+    const { bus, blocks, metrics } = this.#options;
+    return this.#inTurn(async () => {
+      try {
+        const reply = encodeBlockDigests(blocks.of(sha256));
+        if (reply.byteLength > bus.chunkBytes) throw new NoBlocksError(`they do not fit a message of ${bus.chunkBytes} bytes`);
+        metrics.fetches.inc({ outcome: 'blocks_ok' });
+        return reply;
+      } catch (error) {
+        const isPending = error instanceof SluiceError && error.code === 'BLOCKS_PENDING';
+        metrics.fetches.inc({ outcome: isPending ? 'blocks_pending' : 'blocks_missing' });
+        throw error;
+      }
+    });
   }
 
   async #resolve({ key, have, inlineMaxBytes }: Of<'resolve'>): Promise<ResolveAnswer> {
@@ -100,35 +125,36 @@ export class FetchService {
     if (size !== undefined && offset > size) {
       throw new SluiceError('INVALID_MESSAGE', `offset: the blob has only ${size} bytes`);
     }
-    if (this.#reads.size >= WAITING_MAX) {
-      metrics.fetches.inc({ outcome: 'read_busy' });
-      throw new BusyError();
-    }
-    return new Promise((resolve, reject) => {
-      void this.#reads.add(() => this.#readAndSend(sha256, offset, length, resolve, reject));
+    return this.#inTurn(async () => {
+      try {
+        const bytes = await this.#options.ranges.read(sha256, offset, length);
+        metrics.fetches.inc({ outcome: 'read_ok' });
+        metrics.fetchBytes.inc(bytes.byteLength);
+        return bytes;
+      } catch (error) {
+        const missing = error instanceof SluiceError && error.code === 'BLOB_MISSING';
+        metrics.fetches.inc({ outcome: missing ? 'read_missing' : 'read_failed' });
+        throw error;
+      }
     });
   }
 
-  /** Ends when the reply has left, not when it was made: until then it takes memory. */
-  async #readAndSend(
-    sha256: string,
-    offset: number,
-    length: number,
-    resolve: (bytes: Uint8Array) => void,
-    reject: (error: unknown) => void,
-  ): Promise<void> {
-    const { ranges, metrics } = this.#options;
-    try {
-      const bytes = await ranges.read(sha256, offset, length);
-      metrics.fetches.inc({ outcome: 'read_ok' });
-      metrics.fetchBytes.inc(bytes.byteLength);
-      resolve(bytes);
-    } catch (error) {
-      const missing = error instanceof SluiceError && error.code === 'BLOB_MISSING';
-      metrics.fetches.inc({ outcome: missing ? 'read_missing' : 'read_failed' });
-      return reject(error);
+  /** Makes a raw reply when it is its turn. A turn ends when the reply has left, not when it was made: until then it takes memory. @throws {BusyError} */
+  #inTurn(make: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    if (this.#reads.size >= WAITING_MAX) {
+      this.#options.metrics.fetches.inc({ outcome: 'read_busy' });
+      throw new BusyError();
     }
-    await this.#sent();
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    void this.#reads.add(async () => {
+      try {
+        resolve(await make());
+      } catch (error) {
+        return reject(error);
+      }
+      await this.#sent();
+    });
+    return promise;
   }
 
   async #sent(): Promise<void> {
