@@ -1,5 +1,7 @@
 /** The access log of an edge as it runs. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -55,6 +57,23 @@ test('each answer has its line: how it came about, which version it shows, how m
     ['/site/a', 304, 'hit', 0, true],
   ]);
   expect(logged[3]?.version).toBe(large.version);
+});
+
+test('the file is for the edge and its group alone', async () => {
+  await using scene = await startScene({ EDGE_SERVING_THREADS: '2' });
+  await scene.get('site/a');
+  expect((await stat(file())).mode & 0o777 & ~0o640).toBe(0);
+});
+
+test('a named pipe takes the lines of all threads, and one that nobody reads ends the start', async () => {
+  execFileSync('mkfifo', [file()]);
+  await expect(startScene()).rejects.toThrow(/EDGE_ACCESS_LOG_FILE: ENXIO/);
+  const held = await open(file(), constants.O_RDONLY | constants.O_NONBLOCK);
+  // It reads until there is no writer any more.
+  const lines = text(spawn('cat', [file()]).stdout);
+  await (await startScene({ EDGE_SERVING_THREADS: '2' }))[Symbol.asyncDispose]();
+  expect(await lines).toContain('"/readyz"');
+  await held.close();
 });
 
 test('a body of several ranges is counted with its boundaries, as it is on the wire', async () => {

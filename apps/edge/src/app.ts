@@ -1,6 +1,5 @@
 /** Puts an edge together and starts it in the order in which nothing is missed: serve what is held, register, catch up. */
 import { randomUUID } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
@@ -24,6 +23,7 @@ import { followConfigFiles } from './adapters/config-files.ts';
 import { DirectDownload } from './adapters/direct-download.ts';
 import { CONNECTIONS_MAX } from './adapters/http-server.ts';
 import { IndexStamps } from './adapters/index-stamps.ts';
+import { LineWriter } from './adapters/line-writer.ts';
 import { natsOrigin } from './adapters/nats-origin.ts';
 import { Presence } from './adapters/presence.ts';
 import { ReplicaState } from './adapters/replica-state.ts';
@@ -160,8 +160,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   });
   readiness.require('serving', () => (serving.missing === 0 ? undefined : `${serving.missing} serving threads have ended`));
   files.onChange((current) => serving.publish({ kind: 'files', files: current }));
-  await checkLogFile(config.EDGE_ACCESS_LOG_FILE);
-  await serving.start();
+  const logFile = await holdLogFile(config.EDGE_ACCESS_LOG_FILE);
+  await serving.start().finally(() => logFile?.close());
   const reopenLog = (): void => serving.publish({ kind: 'reopen-log' });
   process.on('SIGHUP', reopenLog);
   lifecycle.onStop('signal', () => void process.off('SIGHUP', reopenLog));
@@ -216,14 +216,15 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   return { port, tlsPort, lifecycle };
 }
 
-/** The access log, if one is kept; it goes on in a new file on SIGHUP. @throws {ConfigError} when its file cannot be opened */
-/** @throws {ConfigError} when the access log cannot be written there */
-async function checkLogFile(path: string | undefined): Promise<void> {
-  if (path === undefined) return;
-  const file = await open(path, 'a').catch((error: Error) => {
+/**
+ * The file of the access log, opened as the threads will open it: until they have, because the reader of a named pipe would take the end of its only writer for the end.
+ * @throws {ConfigError} when the access log cannot be written there
+ */
+async function holdLogFile(path: string | undefined): Promise<{ close(): Promise<void> } | undefined> {
+  if (path === undefined) return undefined;
+  return LineWriter.hold(path).catch((error: Error) => {
     throw new ConfigError([`EDGE_ACCESS_LOG_FILE: ${error.message}`]);
   });
-  await file.close();
 }
 
 async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {

@@ -353,4 +353,16 @@ describe('variants', () => {
     expect(await scene.metric('sluice_edge_blobs')).toBe(2);
     expect(await scene.metric('sluice_edge_evicted_bytes')).toBe(filler.byteLength);
   });
+
+  test('that do not fit beside their content are left out: neither pushes out the other', async () => {
+    const content = randomBytes(60_000).toString('base64');
+    await using scene = await Scene.start({ EDGE_CAPACITY_BYTES: String(1.5 * content.length), EDGE_MEMORY_BYTES: '0' });
+    await scene.pushStore(scene.origin.uploadCoded('site/a.txt', content));
+    const read = scene.origin.counts.readBytes;
+    for (let visit = 0; visit < 3; visit += 1) {
+      expect((await ask(scene, 'site/a.txt', { 'accept-encoding': 'br' })).headers['cache-status']).toBe('us-1;hit');
+      await eventually(async () => expect(await scene.metric('sluice_edge_pending_variants')).toBe(0));
+    }
+    expect(scene.origin.counts.readBytes).toBe(read);
+  });
 });

@@ -1,5 +1,8 @@
 /** An edge that serves from threads, as it is run. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Worker } from 'node:worker_threads';
 import { eventually } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { Scene } from './scene.fixture.ts';
@@ -86,3 +89,22 @@ test('stopping lets running downloads finish on every thread, and refuses new vi
   await stopped;
   await eventually(async () => expect(await fetch(url).catch((error: Error) => error.message)).toMatch(/failed/));
 });
+
+test('a thread that ends lets go of what it alone was sending, and another takes its place', async () => {
+  const threads: Worker[] = [];
+  const note = (thread: Worker): unknown => threads.push(thread);
+  process.on('worker', note);
+  await using scene = await Scene.start({ EDGE_SERVING_THREADS: '1' });
+  process.off('worker', note);
+  scene.origin.upload('site/a', Buffer.alloc(20_000_000, 'x'), { cacheControl: 'no-store' });
+  // As many as are brought at the same time, to visitors who do not read on.
+  for (let visitor = 0; visitor < 4; visitor += 1) {
+    const socket = connect(scene.edge?.port ?? 0, '127.0.0.1').on('error', () => {});
+    socket.write('GET /site/a HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(socket, 'data');
+    socket.pause();
+  }
+  await threads.at(-1)?.terminate();
+  await eventually(async () => expect((await fetch(scene.url('readyz'))).status).toBe(200), 60_000);
+  expect((await scene.get('site/a')).body.byteLength).toBe(20_000_000);
+}, 90_000);

@@ -80,7 +80,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const handler = new VisitorHandler({
     ...{ edgeId: setup.edgeId, blobs, memory, fills, used, answers, hits, clock, counters },
     bringDetached: (manifest, ranges) => detached.bring(manifest, ranges),
-    cameByHttps: (request) => forwardedScheme(peers.of(request.socket), request.headers) === 'https',
+    forwardedScheme: (request) => forwardedScheme(peers.of(request.socket), request.headers),
     sites: () => sites,
   });
 

@@ -35,6 +35,13 @@ interface Options {
   readonly files?: Readonly<Record<string, TestCertificate>>;
 }
 
+/** One request over plain HTTP/1.1 with these fields. */
+async function fetchPlain(url: string, headers: Record<string, string>) {
+  const [response] = (await once(requestHttp(url, { headers, agent: false }).end(), 'response')) as [IncomingMessage];
+  await buffer(response);
+  return { status: response.statusCode, headers: response.headers };
+}
+
 async function tlsScene({ own, sites, variables, files = {} }: Options = {}) {
   const dir = await temporaryDirectory();
   const certificate = own ?? (await makeCertificate({ dnsNames: ['localhost', '*.example.com'] }));
@@ -306,6 +313,26 @@ test('without a certificate of the edge, only names of sites that have one are s
   await handshake('www.example.org');
   await expect(handshake('unknown.org')).rejects.toThrow(/alert/);
   await expect(handshake('')).rejects.toThrow(/alert/);
+});
+
+test('the scheme that a trusted proxy tells counts before that of its own connection', async () => {
+  const sites = 'sites: [{ name: www, hosts: [www.example.com], bucket: site, httpsRedirect: true, hsts: { maxAgeSeconds: 300 } }]';
+  await using it = await tlsScene({ sites, variables: { EDGE_TRUSTED_PROXIES: 'loopback' } });
+  await it.upload('site/a', 'content');
+  const session = it.session('www.example.com');
+  for (const [scheme, expected] of [
+    ['https', [200, undefined, 'max-age=300']],
+    ['http', [301, `https://www.example.com:${it.port()}/a`, undefined]],
+  ] as const) {
+    const fields = { host: 'www.example.com', 'x-forwarded-proto': scheme };
+    const overPlain = await fetchPlain(it.scene.url('a'), fields);
+    const overTls = await it.https('/a', fields, { servername: 'www.example.com' });
+    const { host, ...others } = fields;
+    const overHttp2 = await get(session, '/a', { ':authority': host, ...others });
+    for (const { status, headers } of [overPlain, overTls, overHttp2]) {
+      expect([status, headers.location, headers['strict-transport-security']]).toEqual(expected);
+    }
+  }
 });
 
 test('plain HTTP is sent to HTTPS with path and query to the byte, but for the challenges of ACME; HSTS is said over TLS alone', async () => {

@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { answerOperations, createLogger, Readiness, Registry, systemClock } from '@sluice/runtime';
 import { eventually } from '@sluice/testkit';
 import { afterEach, describe, expect, test } from 'vitest';
+import { makeCertificate } from '../certificates.fixture.ts';
 import { parseTrustedRanges } from '../domain/trusted-ranges.ts';
 import { AccessLog, noteAnswer, noteBody, noteSite } from './access-log.ts';
 import { type ConnectionLimits, type HttpServerOptions, startHttpServer } from './http-server.ts';
@@ -285,4 +288,30 @@ test('requests of HTTP/2 have their lines too, complete or not', async () => {
     expect.objectContaining({ ...same, target: '/slow', complete: false }),
     expect.objectContaining({ ...same, target: '/slow', complete: false }),
   ]);
+});
+
+test('over TLS and HTTP/2 a request that came just before its connection was reset has the address of its visitor', async () => {
+  const { log: accessLog, lines } = startLog();
+  const { certificate: chain, key } = await makeCertificate();
+  const fallback = { name: 'own', chain, key, dnsNames: ['localhost'], notBeforeMs: 0, notAfterMs: 0 };
+  const server = await startHttpServer({
+    ...{ host: '127.0.0.1', port: 0, handler: { handle: hello }, accessLog, log: createLogger('edge', 'silent') },
+    ...{ tls: { port: 0, certificates: { byHost: new Map(), fallback, ticketKeys: randomBytes(48) } }, operations: () => undefined },
+  });
+  stops.push(() => server.stop());
+  for (let visit = 0; visit < 10; visit += 1) {
+    const socket = connect(server.tlsPort ?? 0, '127.0.0.1');
+    const session = connectHttp2('https://localhost', {
+      createConnection: () => connectTls({ socket, servername: 'localhost', ca: chain, ALPNProtocols: ['h2'] }),
+    });
+    session.on('error', () => {});
+    await once(session, 'remoteSettings');
+    session.request({ ':path': '/a' }).on('error', () => {});
+    // When the request is out, and before it is read.
+    await new Promise(setImmediate);
+    socket.resetAndDestroy();
+    await once(session, 'close');
+  }
+  await eventually(async () => expect(lines.length).toBeGreaterThan(0));
+  expect(new Set(lines.map(({ client }) => client))).toEqual(new Set(['127.0.0.1']));
 });

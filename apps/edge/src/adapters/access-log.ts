@@ -94,6 +94,8 @@ export class AccessLog {
 
   /** Keeps the log of a server of HTTP/1 that was made with {@link AccessLog.ServerResponse}: what it cannot read, and what asks it for a tunnel. */
   watch(server: EventEmitter): void {
+    // Asked for when it begins: of a connection that was reset since, the system tells no address, and Node only one that it was asked for before.
+    for (const event of ['connection', 'secureConnection']) server.on(event, (socket: Socket) => void this.#options.peers.of(socket));
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#answerClientError(error, socket));
     server.on('connect', (request: IncomingMessage) => this.#write(request, 405, this.#begun(request, undefined)));
   }

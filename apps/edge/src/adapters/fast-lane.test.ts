@@ -85,6 +85,15 @@ describe('fast lane', () => {
     }
   });
 
+  test('the paths of operations are those of the edge, also where a site has such objects', async () => {
+    await using dir = await temporaryDirectory();
+    const file = join(dir.path, 'sites.yaml');
+    await writeFile(file, 'sites: [{ name: www, hosts: [x], bucket: site }]');
+    await using own = await Scene.start({ EDGE_SITES_FILE: file });
+    await own.pushStore(own.origin.upload('site/readyz', Buffer.from('content a')));
+    expect(await exchangeWith(own, get('/readyz'), get('/readyz', CLOSE))).toMatch(/^(?:HTTP.*?\{"ready":true\}.*?){2}$/s);
+  });
+
   test('requests in one piece are answered in their order, whichever lane they take', async () => {
     const pipeline = get('/site/a') + get('/site/b', 'Range: bytes=0-8\r\n') + get('/site/absent') + get('/site/c') + get('/site/a', CLOSE);
     expect(bodies(await exchange(pipeline))).toEqual(['a', 'b', 'c', 'a']);
@@ -147,6 +156,20 @@ test('who does not read what was answered is handed over, with all that was not 
   expect(answered).toBeLessThan(20);
   expect(rest.toString('latin1')).toBe(get('/site/a').repeat(500 - answered));
   expect(it.lane.size).toBe(0);
+  client.destroy();
+});
+
+test('an answer that fails, for example because the disk does not give it, is left to whoever takes the connection over', async () => {
+  const handedOver = Promise.withResolvers<Buffer>();
+  await using it = await laneOf({
+    answer: () => {
+      throw new Error('disk I/O error');
+    },
+    handOver: (socket) => socket.once('data', (rest) => handedOver.resolve(Buffer.from(rest))),
+  });
+  const client = connect(it.port, '127.0.0.1');
+  client.write(get('/site/a'));
+  expect((await handedOver.promise).toString('latin1')).toBe(get('/site/a'));
   client.destroy();
 });
 

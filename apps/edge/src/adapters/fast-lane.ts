@@ -19,6 +19,7 @@ const LINGER_MS = 1_000;
 const SECOND_MS = 1000;
 
 export interface FastLaneOptions {
+  /** Undefined, or a failure: whoever takes the connection over is asked, and can tell the client. */
   readonly answer: (request: PlainRequest, socket: Socket) => ReadyAnswer | undefined;
   /** Takes a connection over with what it has sent and nobody has answered. */
   readonly handOver: (socket: Socket) => void;
@@ -85,12 +86,21 @@ export class FastLane {
     let at = 0;
     while (at < text.length && socket.writableLength === 0) {
       const request = readPlainRequest(text, at);
-      const answer = request && this.#options.answer(request, socket);
+      const answer = request && this.#answerTo(request, socket);
       if (request === undefined || answer === undefined) break;
       this.#write(socket, answer);
       at = request.end;
     }
     return at;
+  }
+
+  /** Nobody above catches what is thrown here: it would end the thread, and with it every connection. */
+  #answerTo(request: PlainRequest, socket: Socket): ReadyAnswer | undefined {
+    try {
+      return this.#options.answer(request, socket);
+    } catch {
+      return undefined;
+    }
   }
 
   #write(socket: Socket, { plan, manner, bytes }: ReadyAnswer): void {

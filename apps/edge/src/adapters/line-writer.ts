@@ -64,6 +64,11 @@ export class LineWriter {
     return new LineWriter(options, await openTarget(options.path));
   }
 
+  /** Opens the file as {@link open} does, creates it where there is none, and holds it until `close`. @throws as `open` */
+  static async hold(path: string): Promise<{ close(): Promise<void> }> {
+    return openTarget(path);
+  }
+
   /** Takes a line of ASCII with its line feed. */
   write(line: string): void {
     if (this.#closed || this.#waitingBytes + line.length > this.#waitingMaxBytes) {

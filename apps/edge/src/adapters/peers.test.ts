@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { parseTrustedRanges, TRUSTED_RANGES_MAX } from '../domain/trusted-ranges.ts';
 import { Peers } from './peers.ts';
@@ -47,4 +48,17 @@ test('an IPv4 address of a socket that listens on IPv6 is an IPv4 address', () =
   const peers = new Peers(parseTrustedRanges('10.0.0.0/8').ranges);
   const socket = { remoteAddress: '::ffff:10.0.0.1', remotePort: 1, localAddress: '::ffff:10.0.0.2', localPort: 80 };
   expect(peers.of(socket)).toEqual({ address: '10.0.0.1', trusted: true });
+});
+
+test('what a PROXY header has told of a connection outlives the late end of an earlier one with the same addresses and ports', () => {
+  const peers = new Peers(parseTrustedRanges('10.0.0.0/8').ranges);
+  const numbers = { remoteAddress: '10.0.0.1', remotePort: 1, localAddress: '10.0.0.2', localPort: 443 };
+  const connection = () => Object.defineProperties(new Socket(), Object.getOwnPropertyDescriptors(numbers));
+  const [earlier, later] = [connection(), connection()];
+  peers.introduce(earlier, { kind: 'address', address: '192.0.2.1' });
+  peers.introduce(later, { kind: 'address', address: '192.0.2.2' });
+  earlier.emit('close');
+  expect(peers.of({ ...numbers })).toEqual({ address: '192.0.2.2', trusted: false });
+  later.emit('close');
+  expect(peers.of({ ...numbers })).toEqual({ address: '10.0.0.1', trusted: true });
 });

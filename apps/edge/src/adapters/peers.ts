@@ -39,7 +39,10 @@ export class Peers {
     this.#ofSockets.set(socket, peer);
     const key = connectionKey(socket);
     this.#proxied.set(key, peer);
-    socket.once('close', () => this.#proxied.delete(key));
+    socket.once('close', () => {
+      // The system may have given the numbers to another connection before the end of this one was noticed.
+      if (this.#proxied.get(key) === peer) this.#proxied.delete(key);
+    });
   }
 
   #direct(socket: PeerSocket): Peer {

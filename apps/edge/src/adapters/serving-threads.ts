@@ -6,7 +6,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { errorFromWire, errorToWire, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { ServingDesk } from '../services/serving-desk.ts';
-import type { FromServing, ServingSetup, ToServing } from '../services/serving-messages.ts';
+import type { Asked, Detached, FromServing, ServingSetup, ToServing } from '../services/serving-messages.ts';
 import { startServing } from '../serving.ts';
 import { ServingCounters } from './serving-counters.ts';
 
@@ -124,6 +124,15 @@ export class ServingThreads {
     const { promise: drained, resolve: settleDrained } = Promise.withResolvers<void>();
     const post = (message: ToServing): void => port.postMessage(message);
     this.#threads.set(at, { post, drained });
+    // Files that this thread alone reads: should it end, nobody else can say that they are needed no more.
+    const detached = new Set<number>();
+    let hasEnded = false;
+    const answered = (answer: unknown, { name }: Asked): void => {
+      if (name !== 'bringDetached' || (answer as Detached).kind !== 'file') return;
+      const { id } = answer as Detached & { kind: 'file' };
+      if (hasEnded) desk.hear({ kind: 'released', id });
+      else detached.add(id);
+    };
     for (const message of current()) post(message);
     port.on('message', (message: FromServing) => {
       switch (message.kind) {
@@ -134,13 +143,18 @@ export class ServingThreads {
         case 'drained':
           return settleDrained();
         case 'asked':
-          return void this.#answer(post, message);
+          return void this.#answer(post, message, answered);
+        case 'released':
+          detached.delete(message.id);
+          return desk.hear(message);
         default:
           return desk.hear(message);
       }
     });
     void ended.then(() => {
       this.#threads.delete(at);
+      hasEnded = true;
+      for (const id of detached) desk.hear({ kind: 'released', id });
       settleDrained();
       reject(new SluiceError('THREAD_ENDED', 'a serving thread ended before it listened'));
       this.#startAgain(at);
@@ -158,10 +172,16 @@ export class ServingThreads {
     });
   }
 
-  async #answer(post: (message: ToServing) => void, { id, asked }: FromServing & { kind: 'asked' }): Promise<void> {
+  async #answer(
+    post: (message: ToServing) => void,
+    { id, asked }: FromServing & { kind: 'asked' },
+    answered: (answer: unknown, asked: Asked) => void,
+  ): Promise<void> {
     const { desk, log } = this.#options;
     try {
-      post({ kind: 'answered', id, answer: await desk.answer(asked) });
+      const answer = await desk.answer(asked);
+      answered(answer, asked);
+      post({ kind: 'answered', id, answer });
     } catch (error) {
       if (!(error instanceof SluiceError)) log.error({ err: error, asked: asked.name }, 'pull failed');
       post({ kind: 'refused', id, error: errorToWire(error) });

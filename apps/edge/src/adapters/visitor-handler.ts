@@ -35,8 +35,8 @@ export interface VisitorParts {
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
   readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[]) => Promise<ByteSource>;
-  /** Whether a trusted proxy says that the visitor came by HTTPS. */
-  readonly cameByHttps: (request: PlainVisitorRequest) => boolean;
+  /** The scheme by which the visitor came, as a trusted proxy tells it. */
+  readonly forwardedScheme: (request: PlainVisitorRequest) => 'http' | 'https' | undefined;
   /** The sites as they are configured now. */
   readonly sites: () => Sites;
 }
@@ -103,7 +103,7 @@ export class VisitorHandler {
 
   #asks(request: PlainVisitorRequest, { isSecure, tlsPort }: Listener): VisitorAsks {
     const { method, url = '/', headers: fields } = request;
-    return { method, url, fields, isSecure, tlsPort, cameByHttps: () => this.#parts.cameByHttps(request) };
+    return { method, url, fields, isSecure, tlsPort, forwardedScheme: () => this.#parts.forwardedScheme(request) };
   }
 
   #read(visit: Reading, { target, site }: Admission & { kind: 'read' }): Promise<void> | undefined {

@@ -26,8 +26,8 @@ export interface VisitorAsks {
   readonly isSecure: boolean;
   /** On which this edge listens for TLS; undefined when it does not. */
   readonly tlsPort: number | undefined;
-  /** Whether a trusted proxy says that the visitor came by HTTPS; asked only when the site wants to know. */
-  readonly cameByHttps: () => boolean;
+  /** The scheme by which the visitor came to a trusted proxy, undefined when none tells one; asked only when the site wants to know. */
+  readonly forwardedScheme: () => 'http' | 'https' | undefined;
 }
 
 /** What the answers of a site have in addition. */
@@ -60,7 +60,8 @@ export function admit(asks: VisitorAsks, sites: Sites, nowSeconds: () => number)
   const route = routeHost(sites, host);
   if (route.kind === 'unknown') return refusal({ manner: PLAIN_MANNER, site: undefined }, 404, 'no site has this host name');
   const site = route.kind === 'site' ? route.site : undefined;
-  const isSecure = asks.isSecure || (site !== undefined && dependsOnScheme(site) && asks.cameByHttps());
+  const told = site !== undefined && dependsOnScheme(site) ? asks.forwardedScheme() : undefined;
+  const isSecure = told === undefined ? asks.isSecure : told === 'https';
   const answered: Answered = { manner: mannerOf(site, corsAnswer(site?.cors, fields), isSecure), site };
   if (target.kind === 'invalid') return refusal(answered, 400, target.problem);
   if (method === 'OPTIONS') {

@@ -62,7 +62,7 @@ export class VariantFill {
 
   async #bring(variant: Content): Promise<void> {
     const { index, blobs, memory, transfers, clock, log } = this.#parts;
-    if (this.#stopped || !index.needs(variant.sha256)) return;
+    if (this.#stopped || !index.needs(variant.sha256) || !this.#fitsBesideItsContent(variant)) return;
     try {
       await transfers.ensure(variant, { bases: [] });
       // Purged, or overtaken by another version, while it came.
@@ -73,6 +73,12 @@ export class VariantFill {
       this.#restUntilMs = clock.monotonicMs() + REST_MS;
       log.debug({ key: variant.key, err }, 'a variant could not be brought');
     }
+  }
+
+  /** Without its content a variant is not served: were that to make way for it, each would push out the other for ever. */
+  #fitsBesideItsContent({ key, size }: Content): boolean {
+    const { index, budget } = this.#parts;
+    return (index.get(key)?.manifest?.size ?? 0) + size <= budget.capacityBytes;
   }
 
   stop(): void {
