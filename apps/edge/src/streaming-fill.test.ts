@@ -192,3 +192,13 @@ test('an invalidation that comes inside of a fill is heeded by the next visitor'
   expect((await scene.get('site/a')).body.equals(second)).toBe(true);
   await visitor.all();
 });
+
+test('an object that is large enough to be sent while it comes and small enough for memory is served', async () => {
+  await using scene = await gated(1);
+  const content = randomBytes(1024 * 1024);
+  scene.origin.upload('site/a', content);
+  const visitor = scene.get('site/a');
+  await eventually(async () => expect(await readdir(join(scene.dir, 'blobs', 'incoming'))).toHaveLength(1));
+  scene.open();
+  expect([(await visitor).status, (await visitor).body.equals(content)]).toEqual([200, true]);
+});

@@ -2,13 +2,23 @@
 import { GrowingReader, Growth } from '@sluice/blobs';
 import type { Fill } from './serving-messages.ts';
 
+interface Known {
+  readonly fill: Fill;
+  readonly growth: Growth;
+  /** Resolves when the replica says that it is in the store, or will not be. */
+  readonly ended: Promise<void>;
+  readonly end: () => void;
+}
+
 export class ReadableFills {
-  readonly #fills = new Map<string, { readonly fill: Fill; readonly growth: Growth }>();
+  readonly #fills = new Map<string, Known>();
 
   add(fill: Fill): void {
-    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth) });
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth), ended, end });
   }
   delete(sha256: string): void {
+    this.#fills.get(sha256)?.end();
     this.#fills.delete(sha256);
   }
 
@@ -19,8 +29,12 @@ export class ReadableFills {
 
   /** Undefined when it does not come now: it is here already, or is not. */
   async open(sha256: string): Promise<GrowingReader | undefined> {
-    const fill = this.#fills.get(sha256)?.fill;
-    return fill === undefined || !this.has(sha256) ? undefined : openFill(fill);
+    const known = this.#fills.get(sha256);
+    if (known === undefined || known.growth.hasFailed) return undefined;
+    const reader = await openFill(known.fill);
+    // Its file has its last place, and the store does not say so yet.
+    if (reader === undefined) await known.ended;
+    return reader;
   }
 }
 
