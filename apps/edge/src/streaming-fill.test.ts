@@ -202,3 +202,20 @@ test('an object that is large enough to be sent while it comes and small enough 
   scene.open();
   expect([(await visitor).status, (await visitor).body.equals(content)]).toEqual([200, true]);
 });
+
+test.each([
+  ['pulled', 6_000_000],
+  ['pulled', 100_000],
+  ['pushed', 100_000],
+])('bytes that are purged while they come do not stay: %s, %i bytes', async (how, size) => {
+  await using scene = await gated(0);
+  const manifest = scene.origin.upload('site/a', randomBytes(size));
+  const coming = how === 'pushed' ? scene.pushStore(manifest) : scene.get('site/a');
+  await eventually(() => expect(scene.origin.counts.read).toBeGreaterThan(0));
+  await scene.invalidate({ key: 'site/a', mode: 'purge' });
+  scene.origin.current.delete('site/a');
+  scene.open();
+  await coming;
+  await eventually(async () => expect(await scene.metric('sluice_edge_pending_transfers')).toBe(0));
+  await eventually(async () => expect(await scene.metric('sluice_edge_blobs')).toBe(0));
+});
