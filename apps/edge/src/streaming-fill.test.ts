@@ -219,3 +219,26 @@ test.each([
   await eventually(async () => expect(await scene.metric('sluice_edge_pending_transfers')).toBe(0));
   await eventually(async () => expect(await scene.metric('sluice_edge_blobs')).toBe(0));
 });
+
+test('when the only visitor of an object that is not kept leaves, the origin is not read to the end', async () => {
+  await using scene = await Scene.start();
+  const content = randomBytes(SIZE_BYTES);
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-length': content.byteLength });
+    response.write(content.subarray(0, 1_000_000));
+    const dripping = setInterval(() => response.write(content.subarray(0, 1000)), 10);
+    response.once('close', () => clearInterval(dripping));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scene.origin.blobsUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/-/blobs`;
+  await scene.stopEdge();
+  await scene.startEdge();
+  scene.origin.upload('site/a', content, { cacheControl: 'private' });
+  const leaving = new AbortController();
+  const response = await fetch(scene.url('site/a'), { signal: leaving.signal });
+  await (response.body as ReadableStream<Uint8Array>).getReader().read();
+  leaving.abort();
+  await eventually(async () => expect(await readdir(join(scene.dir, 'blobs', 'incoming'))).toEqual([]));
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  expect(scene.origin.counts.read).toBe(0);
+});

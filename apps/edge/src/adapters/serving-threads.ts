@@ -6,7 +6,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { errorFromWire, errorToWire, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { ServingDesk } from '../services/serving-desk.ts';
-import type { FromServing, ServingSetup, ToServing } from '../services/serving-messages.ts';
+import type { Detached, FromServing, ServingSetup, ToServing } from '../services/serving-messages.ts';
 import { startServing } from '../serving.ts';
 import { ServingCounters } from './serving-counters.ts';
 
@@ -123,6 +123,10 @@ export class ServingThreads {
     const { promise: listening, resolve, reject } = Promise.withResolvers<Ports>();
     const { promise: drained, resolve: settleDrained } = Promise.withResolvers<void>();
     const post = (message: ToServing): void => port.postMessage(message);
+    // Bytes on the disk that wait for visitors of this thread: nobody else lets go of them.
+    const detached = new Set<number>();
+    let hasEnded = false;
+    const release = (id: number): void => desk.hear({ kind: 'released', id });
     this.#threads.set(at, { post, drained });
     for (const message of current()) post(message);
     port.on('message', (message: FromServing) => {
@@ -134,12 +138,17 @@ export class ServingThreads {
         case 'drained':
           return settleDrained();
         case 'asked':
-          return void this.#answer(post, message);
+          return void this.#answer(post, message, (id) => (hasEnded ? release(id) : detached.add(id)));
+        case 'released':
+          detached.delete(message.id);
+          return release(message.id);
         default:
           return desk.hear(message);
       }
     });
     void ended.then(() => {
+      hasEnded = true;
+      detached.forEach(release);
       this.#threads.delete(at);
       settleDrained();
       reject(new SluiceError('THREAD_ENDED', 'a serving thread ended before it listened'));
@@ -158,10 +167,20 @@ export class ServingThreads {
     });
   }
 
-  async #answer(post: (message: ToServing) => void, { id, asked }: FromServing & { kind: 'asked' }): Promise<void> {
+  /** `onDetached` is told of bytes that wait for the one who asked. */
+  async #answer(
+    post: (message: ToServing) => void,
+    { id, asked }: FromServing & { kind: 'asked' },
+    onDetached: (id: number) => void,
+  ): Promise<void> {
     const { desk, log } = this.#options;
     try {
-      post({ kind: 'answered', id, answer: await desk.answer(asked) });
+      const answer = await desk.answer(asked);
+      if (asked.name === 'bringDetached') {
+        const detached = answer as Detached;
+        if (detached.kind === 'file') onDetached(detached.id);
+      }
+      post({ kind: 'answered', id, answer });
     } catch (error) {
       if (!(error instanceof SluiceError)) log.error({ err: error, asked: asked.name }, 'pull failed');
       post({ kind: 'refused', id, error: errorToWire(error) });

@@ -9,7 +9,10 @@ export async function bringDetached(link: ReplicaLink, manifest: Manifest): Prom
   const detached = await link.ask('bringDetached', manifest);
   if (detached.kind === 'bytes') return new BlobReader({ sha256, size }, detached.bytes, undefined);
   const release = (): void => link.tell({ kind: 'released', id: detached.id });
-  const reader = await openFill({ sha256, sizeBytes: size, path: detached.path, growth: detached.growth });
+  const reader = await openFill({ sha256, sizeBytes: size, path: detached.path, growth: detached.growth }).catch((error) => {
+    release();
+    throw error;
+  });
   if (reader === undefined) {
     release();
     throw new BlobMismatchError('the bytes did not come');
