@@ -85,12 +85,21 @@ export class FastLane {
     let at = 0;
     while (at < text.length && socket.writableLength === 0) {
       const request = readPlainRequest(text, at);
-      const answer = request && this.#options.answer(request, socket);
+      const answer = request && this.#answer(request, socket);
       if (request === undefined || answer === undefined) break;
       this.#write(socket, answer);
       at = request.end;
     }
     return at;
+  }
+
+  /** What fails here fails in the other lane too, which tells the visitor and the log; thrown from here it would end the thread. */
+  #answer(request: PlainRequest, socket: Socket): ReadyAnswer | undefined {
+    try {
+      return this.#options.answer(request, socket);
+    } catch {
+      return undefined;
+    }
   }
 
   #write(socket: Socket, { plan, manner, bytes }: ReadyAnswer): void {

@@ -3,7 +3,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
-import { drainHttpServer, type Logger, type OperationsReply } from '@sluice/runtime';
+import { drainHttpServer, isOperationsPath, type Logger, type OperationsReply } from '@sluice/runtime';
 import { type Certificates, isMisdirected } from '../domain/certificates.ts';
 import { fieldSectionBytes } from '../domain/http2-fields.ts';
 import { authorityOf } from '../domain/request-target.ts';
@@ -143,6 +143,8 @@ function openFastLane(
   if (readyAnswer === undefined || accessLog !== undefined || own === undefined) return undefined;
   const lane = new FastLane({
     answer: ({ method, url, fields }, socket) => {
+      // A site may have an object of that name.
+      if (isOperationsPath(url)) return undefined;
       return readyAnswer.call(handler, { method, url, headers: fields, socket }, { isSecure: false, tlsPort: tlsPort() });
     },
     handOver: (socket) => own.call(server, socket),
