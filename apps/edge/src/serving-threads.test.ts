@@ -1,7 +1,9 @@
 /** An edge that serves from threads, as it is run. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { eventually } from '@sluice/testkit';
 import { expect, test } from 'vitest';
@@ -108,3 +110,19 @@ test('a thread that ends lets go of what it alone was sending, and another takes
   await eventually(async () => expect((await fetch(scene.url('readyz'))).status).toBe(200), 60_000);
   expect((await scene.get('site/a')).body.byteLength).toBe(20_000_000);
 }, 90_000);
+test('bytes that are not kept go when the thread that sends them ends', async () => {
+  const workers: Worker[] = [];
+  const note = (worker: Worker): void => void workers.push(worker);
+  process.on('worker', note);
+  await using scene = await Scene.start({ EDGE_SERVING_THREADS: '1' });
+  process.off('worker', note);
+  scene.origin.upload('site/a', randomBytes(30_000_000), { cacheControl: 'private' });
+  const lazy = connect(scene.edge?.port ?? 0, '127.0.0.1').on('error', () => {});
+  lazy.write('GET /site/a HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(lazy, 'readable');
+  const files = () => readdir(join(scene.dir, 'blobs', 'incoming'));
+  expect(await files()).toHaveLength(1);
+  await workers.at(-1)?.terminate();
+  await eventually(async () => expect(await files()).toEqual([]));
+  lazy.destroy();
+});

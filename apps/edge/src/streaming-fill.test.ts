@@ -192,3 +192,53 @@ test('an invalidation that comes inside of a fill is heeded by the next visitor'
   expect((await scene.get('site/a')).body.equals(second)).toBe(true);
   await visitor.all();
 });
+
+test('an object that is large enough to be sent while it comes and small enough for memory is served', async () => {
+  await using scene = await gated(1);
+  const content = randomBytes(1024 * 1024);
+  scene.origin.upload('site/a', content);
+  const visitor = scene.get('site/a');
+  await eventually(async () => expect(await readdir(join(scene.dir, 'blobs', 'incoming'))).toHaveLength(1));
+  scene.open();
+  expect([(await visitor).status, (await visitor).body.equals(content)]).toEqual([200, true]);
+});
+
+test.each([
+  ['pulled', 6_000_000],
+  ['pulled', 100_000],
+  ['pushed', 100_000],
+])('bytes that are purged while they come do not stay: %s, %i bytes', async (how, size) => {
+  await using scene = await gated(0);
+  const manifest = scene.origin.upload('site/a', randomBytes(size));
+  const coming = how === 'pushed' ? scene.pushStore(manifest) : scene.get('site/a');
+  await eventually(() => expect(scene.origin.counts.read).toBeGreaterThan(0));
+  await scene.invalidate({ key: 'site/a', mode: 'purge' });
+  scene.origin.current.delete('site/a');
+  scene.open();
+  await coming;
+  await eventually(async () => expect(await scene.metric('sluice_edge_pending_transfers')).toBe(0));
+  await eventually(async () => expect(await scene.metric('sluice_edge_blobs')).toBe(0));
+});
+
+test('when the only visitor of an object that is not kept leaves, the origin is not read to the end', async () => {
+  await using scene = await Scene.start();
+  const content = randomBytes(SIZE_BYTES);
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-length': content.byteLength });
+    response.write(content.subarray(0, 1_000_000));
+    const dripping = setInterval(() => response.write(content.subarray(0, 1000)), 10);
+    response.once('close', () => clearInterval(dripping));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scene.origin.blobsUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/-/blobs`;
+  await scene.stopEdge();
+  await scene.startEdge();
+  scene.origin.upload('site/a', content, { cacheControl: 'private' });
+  const leaving = new AbortController();
+  const response = await fetch(scene.url('site/a'), { signal: leaving.signal });
+  await (response.body as ReadableStream<Uint8Array>).getReader().read();
+  leaving.abort();
+  await eventually(async () => expect(await readdir(join(scene.dir, 'blobs', 'incoming'))).toEqual([]));
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  expect(scene.origin.counts.read).toBe(0);
+});

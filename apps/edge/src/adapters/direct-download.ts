@@ -25,7 +25,7 @@ export interface DownloadResult {
   readonly id: number;
   readonly problem: Problem | undefined;
 }
-/** `missing`: the origin was reached and has other things to say than the blob. Else it could not be read this way. */
+/** `missing`: the origin was reached and has other things to say than the blob, or nobody wants it any more. Else it could not be read this way. */
 export interface Problem {
   readonly message: string;
   readonly missing: boolean;

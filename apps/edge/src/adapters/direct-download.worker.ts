@@ -17,11 +17,16 @@ const IDLE_MS = 5_000;
 parentPort?.on('message', (job: DownloadJob) => {
   download(job).then(
     () => answer({ id: job.id, problem: undefined }),
-    (error: Error) => answer({ id: job.id, problem: { message: error.message, missing: error instanceof NotFoundError } }),
+    (error: Error) =>
+      answer({
+        id: job.id,
+        problem: { message: error.message, missing: error instanceof NotFoundError || error instanceof UnwantedError },
+      }),
   );
 });
 
 class NotFoundError extends Error {}
+class UnwantedError extends Error {}
 
 function answer(result: DownloadResult): void {
   parentPort?.postMessage(result);
@@ -51,6 +56,7 @@ function download({ url, path, growth: growthBuffer, sha256, sizeBytes }: Downlo
     }
     received += body.byteLength;
     if (received > sizeBytes) throw new Error('the origin sent more than it announced');
+    if (growth.hasFailed) throw new UnwantedError('nobody waits for these bytes any more');
     hash.update(body);
     for (let written = 0; written < body.byteLength; ) written += writeSync(file, body, written);
     growth.advanceTo(received);

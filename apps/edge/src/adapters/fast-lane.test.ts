@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Scene } from '../scene.fixture.ts';
@@ -183,4 +184,23 @@ test('a connection without a request, and one between two, is closed in time', a
     /^HTTP\/1\.1 304 Not Modified\r\nETag: "x"\r\nDate: .*\r\nConnection: keep-alive\r\nKeep-Alive: timeout=0\r\n\r\n$/,
   );
   await eventually(() => expect(it.lane.size).toBe(0));
+});
+
+test('the paths of operations are not the objects of a site, in either lane', async () => {
+  await using dir = await temporaryDirectory();
+  const file = join(dir.path, 'sites.yaml');
+  await writeFile(file, 'sites: [{ name: www, hosts: [x], bucket: site }]');
+  await using own = await Scene.start({ EDGE_SITES_FILE: file });
+  await own.pushStore(own.origin.upload('site/readyz', Buffer.from('content a')));
+  expect(await exchangeWith(own, get('/readyz'), get('/readyz', CLOSE))).not.toContain('content a');
+});
+
+test('an index that cannot be read is told to the visitor, and ends no thread', async () => {
+  await using own = await Scene.start();
+  const index = new DatabaseSync(join(own.dir, 'index.db'));
+  index.exec('ALTER TABLE entries RENAME TO away');
+  expect(await exchangeWith(own, get('/site/z', CLOSE))).toMatch(/^HTTP\/1.1 500 /);
+  expect(await exchangeWith(own, get('/site/z'), get('/site/z', CLOSE))).toMatch(/^HTTP\/1.1 500 /);
+  index.exec('ALTER TABLE away RENAME TO entries');
+  index.close();
 });

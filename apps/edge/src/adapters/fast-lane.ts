@@ -144,13 +144,10 @@ export class FastLane {
     return this.#date;
   }
 
-  /** Ends the connections that are here: none of them is owed anything. */
+  /** Ends the connections that are here, when the system has taken what they are still owed. */
   stop(): void {
-    for (const socket of this.#sockets) {
-      socket.end();
-      // For clients that do not end their side.
-      socket.setTimeout(LINGER_MS);
-    }
+    // Then, for clients that do not end their side.
+    for (const socket of this.#sockets) socket.end(() => socket.setTimeout(LINGER_MS));
   }
 }
 

@@ -101,3 +101,23 @@ describe('connections of visitors', () => {
     await eventually(async () => expect(await server.visit('GET /healthz HTTP/1.0\r\n\r\n').all()).toMatch(OK));
   });
 });
+
+test('stopping waits for what the system has not taken of a response that was written at once', async () => {
+  const content = Buffer.alloc(20_000_000, 'x');
+  const server = await startHttpServer({
+    ...{ host: '127.0.0.1', port: 0, operations: () => undefined, log: createLogger('edge', 'silent') },
+    handler: { handle: (_request, response) => void response.writeHead(200, ['Content-Length', String(content.byteLength)]).end(content) },
+  });
+  const visitor = connect(server.port, '127.0.0.1');
+  visitor.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(visitor, 'readable');
+  const stopped = server.stop();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  let received = 0;
+  visitor.on('data', (piece: Buffer) => {
+    received += piece.byteLength;
+  });
+  await once(visitor, 'close');
+  await stopped;
+  expect(received).toBeGreaterThan(content.byteLength);
+});

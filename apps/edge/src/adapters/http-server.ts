@@ -84,9 +84,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     ...(accessLog === undefined ? {} : { ServerResponse: accessLog.ServerResponse }),
   });
   plain.timeout = limits.idleMs;
+  const sockets = new Set<Socket>();
   const lane = openFastLane(plain, options, limits, () => tlsPort);
   let certificates = options.tls?.certificates;
   const secure = certificates === undefined ? undefined : createTlsServer(certificates, limits, accessLog?.ServerResponse);
+  plain.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   limitConnections(limits.connectionsMax, secure === undefined ? [plain] : [plain, secure.server]);
 
   accessLog?.watch(plain);
@@ -124,7 +129,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     },
     async stop() {
       lane?.stop();
-      const drained = Promise.all([drainHttpServer(plain, limits.drainMs), secure?.drain(limits.drainMs)]);
+      const drained = Promise.all([drainHttpServer(plain, limits.drainMs, sockets), secure?.drain(limits.drainMs)]);
       for (const waiting of proxied) waiting.stop();
       await drained;
     },

@@ -226,9 +226,13 @@ export class VisitorHandler {
   async #open(manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
     const { bringDetached, memory, blobs, fills } = this.#parts;
     if (detached) return bringDetached(manifest, ranges);
-    if (!memory.takes(manifest.size)) return (await fills.open(manifest.sha256, ranges)) ?? blobs.reader(manifest.sha256);
-    const bytes = memory.get(manifest.sha256) ?? (await memory.load(manifest.sha256));
-    return new BlobReader({ sha256: manifest.sha256, size: manifest.size }, bytes, undefined);
+    const { sha256, size } = manifest;
+    const held = memory.get(sha256);
+    // What is coming is not on the disk yet, whatever its size; what is in memory may not be there any more.
+    const coming = held === undefined ? await fills.open(sha256, ranges) : undefined;
+    if (coming !== undefined) return coming;
+    if (held === undefined && !memory.takes(size)) return blobs.reader(sha256);
+    return new BlobReader({ sha256, size }, held ?? (await memory.load(sha256)), undefined);
   }
 
   async #sendBody(response: VisitorResponse, source: ByteSource, body: readonly BodyPiece[]): Promise<void> {

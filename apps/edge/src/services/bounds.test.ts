@@ -3,7 +3,7 @@ import { BlobStore } from '@sluice/blobs';
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import { createLogger } from '@sluice/runtime';
 import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { CatalogIndex } from '../adapters/catalog-index.ts';
 import { IndexStamps } from '../adapters/index-stamps.ts';
 import { manifestOf } from '../domain/history.fixture.ts';
@@ -183,6 +183,24 @@ describe('bounds', () => {
     await using scene = await parts(hangingOrigin());
     for (let number = 0; number < 2 * PENDING_RANKS_MAX; number++) scene.budget.touch(String(number), 100);
     expect(scene.budget.pendingRanks).toBe(PENDING_RANKS_MAX);
+    scene.budget.flushRanks();
+    expect(scene.budget.pendingRanks).toBe(0);
+  });
+
+  test('ranks that cannot be written wait for the next time, as many as may wait', async () => {
+    await using scene = await parts(hangingOrigin());
+    const { sha256 } = await scene.blobs.put(Buffer.from('a'));
+    const setRanks = vi.spyOn(scene.blobs, 'setRanks').mockImplementation(() => {
+      throw new Error('database or disk is full');
+    });
+    scene.budget.demote(sha256);
+    scene.budget.flushRanks();
+    expect(scene.budget.pendingRanks).toBe(1);
+    for (let number = 0; number < 10 * PENDING_RANKS_MAX; number += 1) scene.budget.demote(String(number));
+    expect(scene.budget.pendingRanks).toBeLessThanOrEqual(PENDING_RANKS_MAX);
+    scene.budget.evictTo(0);
+    expect(scene.blobs.has(sha256)).toBe(false);
+    setRanks.mockRestore();
     scene.budget.flushRanks();
     expect(scene.budget.pendingRanks).toBe(0);
   });

@@ -64,7 +64,11 @@ export class DetachedBlobs {
     const id = this.#nextId++;
     const file = this.#blobs.incoming();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
-    this.#releases.set(id, release);
+    this.#releases.set(id, () => {
+      // Changes nothing when all has come; else whoever brings the rest stops.
+      file.growth.fail();
+      release();
+    });
     const told = file.growth.reach(1).then(() => readable({ kind: 'file', id, path: file.path, growth: file.growth.buffer }));
     told.catch(() => {}); // it has failed before there was anything to read
     try {

@@ -34,7 +34,11 @@ export class DetachedSources {
     const detached = await this.#link.ask('bringDetached', manifest);
     if (detached.kind === 'bytes') return new BlobReader({ sha256, size }, detached.bytes, undefined);
     const release = (): void => this.#link.tell({ kind: 'released', id: detached.id });
-    const reader = await openFill({ sha256, sizeBytes: size, path: detached.path, growth: detached.growth }, ranges, blocks, parts);
+    const fill = { sha256, sizeBytes: size, path: detached.path, growth: detached.growth };
+    const reader = await openFill(fill, ranges, blocks, parts).catch((error) => {
+      release();
+      throw error;
+    });
     if (reader === undefined) {
       release();
       throw new BlobMismatchError('the bytes did not come');

@@ -112,10 +112,14 @@ export class DiskBudget {
     this.#pendingRanks.set(sha256, value);
   }
 
-  /** Writes the ranks that changed. Call it now and then. */
+  /** Writes the ranks that changed. Call it now and then. What cannot be written, on a full disk for example, waits for the next time while there is room for it. */
   flushRanks(): void {
     if (this.#pendingRanks.size === 0) return;
-    this.#blobs.setRanks(this.#pendingRanks);
+    try {
+      this.#blobs.setRanks(this.#pendingRanks);
+    } catch {
+      if (this.#pendingRanks.size < PENDING_RANKS_MAX) return;
+    }
     this.#pendingRanks.clear();
   }
 }

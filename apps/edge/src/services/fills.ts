@@ -87,6 +87,7 @@ export async function fillFile(
   { withShortCut = true, isWanted = () => true }: { readonly withShortCut?: boolean; readonly isWanted?: () => boolean } = {},
 ): Promise<void> {
   if (withShortCut && (await origin.download(ref.sha256, ref.size, file))) return file.vouch();
+  if (!isWanted()) throw new BlobMismatchError('nobody waits for these bytes any more');
   for await (const piece of blobRanges(origin, ref, file.growth.availableBytes)) {
     if (!isWanted()) throw new BlobMismatchError('nobody waits for these bytes any more');
     await file.append(piece);

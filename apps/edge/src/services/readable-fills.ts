@@ -10,6 +10,9 @@ interface Readable {
   readonly fill: Fill;
   readonly growth: Growth;
   readonly blocks: BlobBlocks;
+  /** Resolves when the replica says that it is in the store, or will not be. */
+  readonly ended: Promise<void>;
+  readonly end: () => void;
 }
 
 export class ReadableFills {
@@ -22,9 +25,11 @@ export class ReadableFills {
 
   add(fill: Fill): void {
     const blocks = new BlobBlocks({ sha256: fill.sha256, size: fill.sizeBytes }, this.#parts);
-    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth), blocks });
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    this.#fills.set(fill.sha256, { fill, growth: new Growth(fill.growth), blocks, ended, end });
   }
   delete(sha256: string): void {
+    this.#fills.get(sha256)?.end();
     this.#fills.delete(sha256);
   }
 
@@ -37,7 +42,10 @@ export class ReadableFills {
   async open(sha256: string, ranges: readonly ByteRange[]): Promise<ByteSource | undefined> {
     const readable = this.#fills.get(sha256);
     if (readable === undefined || !this.has(sha256)) return undefined;
-    return openFill(readable.fill, ranges, readable.blocks, this.#parts);
+    const reader = await openFill(readable.fill, ranges, readable.blocks, this.#parts);
+    // Its file has its last place, and the store does not say so yet.
+    if (reader === undefined) await readable.ended;
+    return reader;
   }
 }
 

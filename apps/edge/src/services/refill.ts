@@ -57,11 +57,13 @@ export class Refill {
   }
 
   async #fill(missing: Content[]): Promise<void> {
-    const { budget, transfers, index, log } = this.#parts;
+    const { budget, blobs, transfers, index, log } = this.#parts;
     for (let content = missing.shift(); content !== undefined && !this.#stopped; content = missing.shift()) {
       if (!budget.hasRoomToRefill(content.size) || !index.needs(content.sha256)) continue;
       try {
         await transfers.ensure(content, { bases: [] });
+        // Purged, or overtaken by another version, while it came.
+        if (!index.needs(content.sha256)) blobs.delete(content.sha256);
       } catch (err) {
         log.debug({ key: content.key, err }, 'refill of an object failed');
       }

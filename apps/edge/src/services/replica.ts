@@ -94,6 +94,8 @@ export class Replica {
     const transfer = brings ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
+    // Purged, or overtaken by another version, while they came.
+    if (!this.#index.needs(manifest.sha256)) this.#drop(manifest.sha256);
     this.#variants.offer(manifest);
     if (transfer.kind === 'same' && effect.after !== undefined) this.#budget.promote(manifest.sha256, manifest.size);
     const changed = effect.after !== undefined || transfer.bytes > 0;
@@ -147,9 +149,12 @@ export class Replica {
   settle({ before, after, purged }: IndexEffect): void {
     if (after !== undefined) this.#replace(before?.manifest, after.manifest);
     for (const sha256 of purged) {
-      if (this.#index.needs(sha256)) continue;
-      this.#blobs.delete(sha256);
-      this.#memory.forget(sha256);
+      if (!this.#index.needs(sha256)) this.#drop(sha256);
     }
+  }
+
+  #drop(sha256: string): void {
+    this.#blobs.delete(sha256);
+    this.#memory.forget(sha256);
   }
 }
