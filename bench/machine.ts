@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 
 /** What a figure was measured on. */
 export interface Machine {
@@ -40,4 +40,9 @@ export function residentBytes(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** One line that says what a figure was measured on, and how busy the machine was by the end. */
+export function nameMachine({ date, cpu, cores, kernel, node }: Machine): string {
+  return `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; load average at the end ${loadavg()[0]?.toFixed(1)}`;
 }
