@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus, getPriority, loadavg, release, totalmem } from 'node:os';
 
 /** What a figure was measured on. */
 export interface Machine {
@@ -42,7 +42,8 @@ export function residentBytes(pid: number): number {
   }
 }
 
-/** One line that says what a figure was measured on, and how busy the machine was by the end. */
+/** One line that says what a figure was measured on, how busy that was by the end, and whether the bench went before what else ran there. */
 export function nameMachine({ date, cpu, cores, kernel, node }: Machine): string {
-  return `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; load average at the end ${loadavg()[0]?.toFixed(1)}`;
+  const priority = getPriority() === 0 ? '' : ` with nice ${getPriority()}`;
+  return `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; load average at the end ${loadavg()[0]?.toFixed(1)}${priority}`;
 }
