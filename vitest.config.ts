@@ -24,6 +24,7 @@ export default defineConfig({
       ...PROJECTS.map((root) => ({
         test: { name: root.split('/')[1] as string, root, include: ['src/**/*.test.ts'] },
       })),
+      { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'] } },
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
       {
         // A stack and a browser for each file: they take turns on this machine's cores.

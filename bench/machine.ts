@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, getPriority, loadavg, release, totalmem } from 'node:os';
 
 /** What a figure was measured on. */
 export interface Machine {
@@ -40,4 +40,10 @@ export function residentBytes(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** One line that says what a figure was measured on, how busy that was by the end, and whether the bench went before what else ran there. */
+export function nameMachine({ date, cpu, cores, kernel, node }: Machine): string {
+  const priority = getPriority() === 0 ? '' : ` with nice ${getPriority()}`;
+  return `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; load average at the end ${loadavg()[0]?.toFixed(1)}${priority}`;
 }

@@ -1,17 +1,21 @@
-/** `npm run bench -- <suite> [--json]`: measures Sluice beside what people use instead, in one run on one machine. */
-import { edge } from './edge/suite.ts';
+/** `npm run bench -- <suite> [part …] [--json] [--quick]`: measures Sluice beside what people use instead, in one run on one machine. */
+import { EDGE_PARTS, edge } from './edge/suite.ts';
 import { propagation } from './propagation/suite.ts';
+import type { Suite } from './publish.ts';
 
-const SUITES: Readonly<Record<string, (options: { readonly json: boolean; readonly quick: boolean }) => Promise<void>>> = {
-  edge,
-  propagation,
+const SUITES: Readonly<Record<string, Suite>> = {
+  edge: { parts: EDGE_PARTS, run: edge },
+  propagation: { parts: [], run: propagation },
 };
 
-const [name = '', ...flags] = process.argv.slice(2);
+const [name = '', ...rest] = process.argv.slice(2);
 const suite = SUITES[name];
-const unknown = flags.filter((flag) => !['--json', '--quick'].includes(flag));
+const flags = rest.filter((word) => word.startsWith('-'));
+const parts = rest.filter((word) => !word.startsWith('-'));
+const unknown = [...flags.filter((flag) => !['--json', '--quick'].includes(flag)), ...parts.filter((part) => !suite?.parts.includes(part))];
 if (suite === undefined || unknown.length > 0) {
-  process.stderr.write(`usage: npm run bench -- <suite> [--json] [--quick]\nsuites: ${Object.keys(SUITES).join(', ')}\n`);
+  const suites = Object.entries(SUITES).map(([each, { parts }]) => (parts.length === 0 ? each : `${each} [${parts.join(' | ')} …]`));
+  process.stderr.write(`usage: npm run bench -- <suite> [part …] [--json] [--quick]\nsuites: ${suites.join(', ')}\n`);
   process.exit(2);
 }
-await suite({ json: flags.includes('--json'), quick: flags.includes('--quick') });
+await suite.run({ json: flags.includes('--json'), quick: flags.includes('--quick') }, parts);

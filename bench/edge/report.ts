@@ -1,4 +1,3 @@
-import type { Machine } from '../machine.ts';
 import { renderTable } from '../table.ts';
 import type { Load } from './load.ts';
 
@@ -8,18 +7,13 @@ export interface Case {
   readonly targets: Readonly<Record<string, number>>;
 }
 
-export interface Report {
-  readonly suite: string;
-  readonly machine: Machine;
-  readonly versions: readonly string[];
-  readonly connections: number;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly rows: readonly (Case & { readonly servers: Readonly<Record<string, Load>> })[];
+/** What the servers did in one case, by their names. */
+export interface Row extends Case {
+  readonly servers: Readonly<Record<string, Load>>;
 }
 
-/** The table as Markdown, which also reads well on a terminal. */
-export function renderReport({ machine, versions, connections, rounds, seconds, rows }: Report): string {
+/** The servers side by side as a table. */
+export function renderRows(rows: readonly Row[]): string {
   const cells = [['hit of', 'server', 'requests/s', 'MB/s', 'p50 ms', 'p99 ms', 'Sluice is', 'target', 'met']];
   for (const { name, servers, targets } of rows) {
     const own = servers.Sluice?.requestsPerSecond ?? Number.NaN;
@@ -39,7 +33,5 @@ export function renderReport({ machine, versions, connections, rounds, seconds, 
       ]);
     }
   }
-  const head = `One core for each server in turn, wrk on the other with ${connections} connections; medians of ${rounds} rounds of ${seconds} s.`;
-  const place = `${machine.date}, ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, ${versions.join(', ')}`;
-  return `${head}\n${place}\n\n${renderTable(cells)}\n`;
+  return renderTable(cells);
 }

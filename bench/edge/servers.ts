@@ -3,6 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, ManagedProcess, Stack } from '@sluice/stack';
+import { firstLine } from '../machine.ts';
+import { say } from '../publish.ts';
+
+const EDGE_ID = 'us-1';
 
 export interface Server {
   readonly name: string;
@@ -23,26 +27,39 @@ export function isInstalled(command: string, flag: string): boolean {
   }
 }
 
-/** Starts an edge with its stack, and nginx and Varnish where they are installed, all with `objects`. */
-export async function startServers(dir: string, objects: ReadonlyMap<string, Uint8Array>, core: number): Promise<Servers> {
-  const files = join(dir, 'files');
-  await mkdir(join(files, 'bench'), { recursive: true });
-  for (const [name, bytes] of objects) await writeFile(join(files, 'bench', name), bytes);
+export interface ServersOptions {
+  /** A directory that has the directory `bench` with all objects, for nginx. */
+  readonly files: string;
+  /** Brings the same objects into the data directory of an edge that has not been started. */
+  readonly prepareEdge: (dataDir: string) => Promise<void>;
+  /** Where each of them runs. */
+  readonly core: number;
+  /** For content, where a server has such a bound: the edge and Varnish. */
+  readonly memoryBytes: number;
+}
+
+/** Starts an edge with its stack, and nginx and Varnish where they are installed. */
+export async function startServers(dir: string, options: ServersOptions): Promise<Servers> {
   const processes: ManagedProcess[] = [];
-  const stack = await Stack.start({ dataDir: join(dir, 'stack'), edges: [{ id: 'us-1', region: 'US' }] });
-  const all: Server[] = [await sluice(stack, objects, core)];
+  const stack = await startStack(join(dir, 'stack'), options);
+  const edge = stack.edge(EDGE_ID);
+  const all: Server[] = [{ name: 'Sluice', urlOf: (object) => `${edge.url}/bench/${object}` }];
+  const missing = [
+    ['nginx', '-v'],
+    ['varnishd', '-V'],
+  ].filter(([command, flag]) => !isInstalled(command as string, flag as string));
+  for (const [command] of missing) say(`${command} is not installed: it is left out`);
   if (isInstalled('nginx', '-v')) {
-    const nginx = await startNginx(join(dir, 'nginx'), files, core);
+    const nginx = await startNginx(join(dir, 'nginx'), options);
     processes.push(nginx.process);
     all.push(...nginx.servers);
     const [origin] = nginx.servers;
     if (isInstalled('varnishd', '-V') && origin !== undefined) {
-      const varnish = await startVarnish(join(dir, 'varnish'), Number(new URL(origin.urlOf('x')).port), core);
+      const varnish = await startVarnish(join(dir, 'varnish'), Number(new URL(origin.urlOf('x')).port), options);
       processes.push(varnish.process);
       all.push(varnish.server);
     }
   }
-  for (const server of all) for (const object of objects.keys()) await warm(server.urlOf(object));
   return {
     all,
     async [Symbol.asyncDispose]() {
@@ -52,17 +69,30 @@ export async function startServers(dir: string, objects: ReadonlyMap<string, Uin
   };
 }
 
-async function sluice(stack: Stack, objects: ReadonlyMap<string, Uint8Array>, core: number): Promise<Server> {
-  for (const [name, body] of objects) {
-    const { ok, status } = await fetch(`${stack.origin.url}/bench/${name}`, { method: 'PUT', body: new Uint8Array(body) });
-    if (!ok) throw new Error(`upload of ${name}: ${status}`);
-  }
-  const edge = stack.edge('us-1');
-  execFileSync('taskset', ['-a', '-c', '-p', String(core), String(edge.pid)], { stdio: 'ignore' });
-  return { name: 'Sluice', urlOf: (object) => `${edge.url}/bench/${object}` };
+/** Names and versions of those that are installed. */
+export function serverVersions(): string[] {
+  const said = { nginx: firstLine('nginx', '-v'), Varnish: firstLine('varnishd', '-V'), wrk: firstLine('wrk', '-v') };
+  return Object.entries(said).flatMap(([name, line]) => {
+    const version = /\d+(?:\.\d+)+/.exec(line)?.[0];
+    return version === undefined ? [] : [`${name} ${version}`];
+  });
 }
 
-async function startNginx(dir: string, files: string, core: number): Promise<{ process: ManagedProcess; servers: Server[] }> {
+/** One serving thread, and the whole process on one core, as the others have it. */
+async function startStack(dir: string, { prepareEdge, core, memoryBytes }: ServersOptions): Promise<Stack> {
+  await prepareEdge(join(dir, `edge-${EDGE_ID}`));
+  const env = { EDGE_SERVING_THREADS: '1', EDGE_MEMORY_BYTES: String(memoryBytes) };
+  const stack = await Stack.start({ dataDir: dir, edges: [{ id: EDGE_ID, region: 'US', env }] });
+  pinTo(stack.edge(EDGE_ID).pid, String(core));
+  return stack;
+}
+
+/** All threads of a process, and those that they start. `cores` as for taskset: `0`, `0,1`. */
+export function pinTo(pid: number, cores: string): void {
+  execFileSync('taskset', ['-a', '-c', '-p', cores, String(pid)], { stdio: 'ignore' });
+}
+
+async function startNginx(dir: string, { files, core }: ServersOptions): Promise<{ process: ManagedProcess; servers: Server[] }> {
   await mkdir(dir, { recursive: true });
   const [statics, cache] = [await freePort(), await freePort()];
   const config = join(dir, 'nginx.conf');
@@ -94,7 +124,11 @@ http {
   return { process: child, servers };
 }
 
-async function startVarnish(dir: string, backend: number, core: number): Promise<{ process: ManagedProcess; server: Server }> {
+async function startVarnish(
+  dir: string,
+  backend: number,
+  { core, memoryBytes }: ServersOptions,
+): Promise<{ process: ManagedProcess; server: Server }> {
   await mkdir(dir, { recursive: true });
   const port = await freePort();
   const vcl = join(dir, 'bench.vcl');
@@ -117,7 +151,7 @@ async function startVarnish(dir: string, backend: number, core: number): Promise
     '-f',
     vcl,
     '-s',
-    'malloc,256m',
+    `malloc,${memoryBytes}`,
   ];
   const child = new ManagedProcess({ name: 'varnishd', command: 'taskset', args });
   await answering(port, child);
@@ -134,15 +168,4 @@ async function answering(port: number, child: ManagedProcess): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`${child.name} ${await child.ended}\n${child.tail}`);
-}
-
-/** Until it is a hit everywhere; the edge gets its push within moments. */
-async function warm(url: string): Promise<void> {
-  for (let attempt = 1; attempt <= 100; attempt += 1) {
-    const response = await fetch(url);
-    await response.arrayBuffer();
-    if (response.ok && attempt >= 3) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`${url} is not served`);
 }

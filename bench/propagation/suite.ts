@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeMachine, residentBytes } from '../machine.ts';
-import { publish } from '../publish.ts';
+import { type BenchOptions, publish, say } from '../publish.ts';
 import { eachOf, percentile, timed } from '../statistics.ts';
 import { type Row, renderReport } from './report.ts';
 import { RsyncSide } from './rsync-side.ts';
@@ -28,9 +28,8 @@ interface Sizes {
 const FULL: Sizes = { sequential: 300, rsyncSequential: 30, burst: 2_000, large: 5, invalidations: 300, warmUp: 2_000 };
 const QUICK: Sizes = { sequential: 30, rsyncSequential: 3, burst: 200, large: 1, invalidations: 30, warmUp: 100 };
 
-export async function propagation({ json, quick }: { readonly json: boolean; readonly quick: boolean }): Promise<void> {
+export async function propagation({ json, quick }: BenchOptions): Promise<void> {
   const sizes = quick ? QUICK : FULL;
-  const say = (message: string): void => void process.stderr.write(`${message}\n`);
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   try {
     say(`starting a stack with ${EDGES} edges`);

@@ -16,7 +16,7 @@ type Variables = Readonly<Record<string, string>>;
  * large buffers given back at once, spares 30 MB. At the origin,
  * through which all bytes pass, a small young generation spares another 50 MB.
  */
-const RUNTIME_VARIABLES: Variables = {
+export const RUNTIME_VARIABLES: Variables = {
   NODE_COMPILE_CACHE: resolve(import.meta.dirname, '../../../node_modules/.cache/node-compile'),
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '131072',

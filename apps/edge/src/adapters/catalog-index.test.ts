@@ -1,3 +1,4 @@
+import { openDatabase } from '@sluice/sqlite';
 import { temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -26,6 +27,7 @@ describe('catalog index', () => {
         index.close();
         const reopened = new CatalogIndex(options);
         expect(comparable(entriesOf(reopened))).toEqual(expected);
+        expect(reopened.objects).toBe(index.objects);
         const servable = [...modelAfter(original).values()].filter((entry) => !isPurged(entry));
         const needed = new Set(
           servable.flatMap(({ manifest }) => (manifest === undefined ? [] : contentsOf(manifest).map(({ sha256 }) => sha256))),
@@ -36,6 +38,43 @@ describe('catalog index', () => {
       { numRuns: 60 },
     );
   }, 60_000);
+
+  test('the number of objects is kept beside them and not counted at each start, but for a database that has not kept it so far', async () => {
+    await using dir = await temporaryDirectory();
+    const options = { dir: dir.path, region: 'US', nowMs: () => 0 };
+    const index = new CatalogIndex(options);
+    index.applyPage(
+      KEYS.map((key, at) => ({ op: 'store', manifest: manifestOf(key, at + 1), provenance: { kind: 'announced' } })),
+      false,
+    );
+    index.close();
+    const counted = (change: string): number => {
+      const database = openDatabase(index.databasePath, 'relaxed');
+      database.exec(change);
+      database.close();
+      const reopened = new CatalogIndex(options);
+      const { objects } = reopened;
+      reopened.close();
+      return objects;
+    };
+    expect(counted("UPDATE meta SET value = '77' WHERE name = 'objects'")).toBe(77);
+    expect(counted("DELETE FROM meta WHERE name = 'objects'")).toBe(KEYS.length);
+  });
+
+  test('a page that could not be applied leaves the number of objects as it was', async () => {
+    await using dir = await temporaryDirectory();
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    const storing = (key: string) => ({ op: 'store', manifest: manifestOf(key, 1), provenance: { kind: 'announced' } }) as const;
+    index.applyPage([storing('site/a')], false);
+    const broken = { ...storing('site/c'), manifest: manifestOf(Symbol('no key') as never, 1) };
+    expect(() => index.applyPage([storing('site/b'), broken], false)).toThrow();
+    expect(index.objects).toBe(1);
+    index.applyPage([storing('site/b')], false);
+    index.close();
+    const reopened = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
+    expect(reopened.objects).toBe(2);
+    reopened.close();
+  });
 
   test('invalidations kept apart are bounded; what is merged still covers what arrives late', async () => {
     await using dir = await temporaryDirectory();

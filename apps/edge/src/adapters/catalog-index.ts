@@ -80,6 +80,8 @@ export class CatalogIndex {
   #watermark = 0;
   #catalogId: string | undefined;
   #objects = 0;
+  /** As the database has it. */
+  #keptObjects: number | undefined;
   #doubtful: boolean;
 
   constructor(options: CatalogIndexOptions) {
@@ -156,7 +158,8 @@ export class CatalogIndex {
     );
     this.#watermark = Number(meta.watermark ?? 0);
     this.#catalogId = meta.catalogId;
-    this.#objects = (this.#db.prepare('SELECT count(*) AS count FROM entries WHERE manifest IS NOT NULL').get() as { count: number }).count;
+    this.#objects = meta.objects === undefined ? this.#countObjects() : Number(meta.objects);
+    this.#keptObjects = meta.objects === undefined ? undefined : this.#objects;
     const rows = this.#db.prepare('SELECT selector, mode, version FROM invalidations').all() as {
       selector: string;
       mode: 'stale' | 'purge';
@@ -168,6 +171,18 @@ export class CatalogIndex {
         return [nameOf(invalidation), invalidation];
       }),
     );
+  }
+
+  /** Reads an index of all entries: only for a database in which the number is not kept yet. */
+  #countObjects(): number {
+    return (this.#db.prepare('SELECT count(*) AS count FROM entries WHERE sha256 IS NOT NULL').get() as { count: number }).count;
+  }
+
+  /** Inside of each transaction that may change it: a start that had to count would take seconds longer for a million entries. */
+  #keepObjects(): void {
+    if (this.#keptObjects === this.#objects) return;
+    this.#setMeta.run('objects', String(this.#objects));
+    this.#keptObjects = this.#objects;
   }
 
   /** Where the database is, for a checkpointer. */
@@ -254,6 +269,7 @@ export class CatalogIndex {
       try {
         return this.#transactions.run(() => {
           const result = work();
+          this.#keepObjects();
           settle = this.#stamps.change(this.#changed);
           return result;
         });
