@@ -214,5 +214,9 @@ test('a range of a blob too small for digests is given when all of it is verifie
   scene.open();
   await expect(early).rejects.toThrow();
   scene.origin.distort = (bytes) => bytes;
-  expect((await scene.get('site/small', { range: 'bytes=0-999' })).body.equals(content.subarray(0, 1000))).toBe(true);
+  // Who comes before the failed transfer is cleared away shares its end.
+  await eventually(async () => {
+    const { body } = await scene.get('site/small', { range: 'bytes=0-999' });
+    expect(body.equals(content.subarray(0, 1000))).toBe(true);
+  });
 });
