@@ -7,7 +7,7 @@ import { CatalogView } from './catalog-view.ts';
 import { IndexStamps } from './index-stamps.ts';
 
 /** As many as `docs/architecture.md` says. */
-const REMEMBERED = 20_000;
+const REMEMBERED = 10_000;
 const KEYS = ['site/a', 'site/img/b', 'site/img/ü', 'other/c', 'site/never'];
 
 async function scene() {

@@ -6,7 +6,7 @@ import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
 import type { IndexStamps, Stamp } from './index-stamps.ts';
 
 /** Entries kept parsed in memory, also those of keys that there are none of. */
-const REMEMBERED_MAX = 20_000;
+const REMEMBERED_MAX = 10_000;
 
 interface Remembered {
   readonly entry: Entry | undefined;
