@@ -14,7 +14,7 @@ export interface HitsParts {
   readonly edgeId: string;
   readonly memory: MemoryTier;
   readonly blobs: Pick<BlobView, 'has'>;
-  readonly used: UsedBlobs;
+  readonly used: Pick<UsedBlobs, 'count'>;
   /** Brings a variant that a visitor would have got. */
   readonly bringVariant: (variant: Content) => void;
 }
@@ -36,14 +36,14 @@ export class Hits {
   of(request: ReadRequest, answer: Answer & { kind: 'object' }, site: Site | undefined): Hit | undefined {
     if (answer.detached === true || (site !== undefined && answer.manifest.redirectLocation !== undefined)) return undefined;
     const manifest = this.negotiated(request, answer.manifest);
-    const bytes = this.#inMemory(manifest);
     const plan = planResponse(manifest, request, this.ofThisEdge(answer), randomUUID);
     const [piece, another] = plan.body;
-    if (piece === undefined) return { plan, bytes: undefined };
-    if (bytes === undefined || typeof piece === 'string' || another !== undefined) return undefined;
+    if (typeof piece === 'string' || another !== undefined) return undefined;
+    // Looked for only now: a 304 and a HEAD need none.
+    const held = piece && this.#inMemory(manifest);
+    if (piece !== undefined && held === undefined) return undefined;
     this.#parts.used.count(manifest.sha256, manifest.size);
-    const isWhole = piece.start === 0 && piece.end === bytes.byteLength - 1;
-    return { plan, bytes: isWhole ? bytes : bytes.subarray(piece.start, piece.end + 1) };
+    return { plan, bytes: piece && held?.subarray(piece.start, piece.end + 1) };
   }
 
   /** Fields that tell of this edge and this moment. */

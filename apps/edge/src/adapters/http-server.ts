@@ -11,6 +11,7 @@ import { type AccessLog, noteBody } from './access-log.ts';
 import type { Listener, VisitorRequest, VisitorResponse } from './exchange.ts';
 import { FastLane } from './fast-lane.ts';
 import { VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
+import { openSockets } from './open-sockets.ts';
 import { expectProxyHeaders, type ProxyProtocolOptions } from './proxy-protocol.ts';
 import { createTlsServer, FIELDS_MAX_BYTES, limitIdleStream } from './secure-server.ts';
 import type { VisitorHandler } from './visitor-handler.ts';
@@ -84,14 +85,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     ...(accessLog === undefined ? {} : { ServerResponse: accessLog.ServerResponse }),
   });
   plain.timeout = limits.idleMs;
-  const sockets = new Set<Socket>();
   const lane = openFastLane(plain, options, limits, () => tlsPort);
   let certificates = options.tls?.certificates;
   const secure = certificates === undefined ? undefined : createTlsServer(certificates, limits, accessLog?.ServerResponse);
-  plain.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  const sockets = openSockets(plain);
   limitConnections(limits.connectionsMax, secure === undefined ? [plain] : [plain, secure.server]);
 
   accessLog?.watch(plain);

@@ -2,11 +2,11 @@
 import { type Server as HttpServer, ServerResponse } from 'node:http';
 import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { type Certificate, type Certificates, certificateFor } from '../domain/certificates.ts';
 import type { ConnectionLimits } from './http-server.ts';
 import { activityOf, VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
+import { openSockets } from './open-sockets.ts';
 
 /** While draining, how often connections that have become idle are closed. */
 const IDLE_SWEEP_MS = 50;
@@ -70,11 +70,7 @@ export function createTlsServer(
   server.on('timeout', (idle: unknown) => {
     if (idle instanceof Socket) idle.destroy();
   });
-  const sockets = new Set<Duplex>();
-  server.on('connection', (socket: Duplex) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  const sockets = openSockets(server);
   const stopSweeping = watchSessions(server, limits);
   return {
     server,
