@@ -107,7 +107,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const memory = new SharedMemory(
     config.EDGE_MEMORY_BYTES,
     (sha256) => blobs.has(sha256),
-    (change) => serving.publish({ kind: 'memory', changes: [change] }),
+    (changes) => serving.publish({ kind: 'memory', changes }),
   );
   const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
   const replica = new Replica({ index, blobs, memory, budget, transfers, variants });

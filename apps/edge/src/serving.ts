@@ -22,6 +22,7 @@ import { missingVariants } from './services/missing-variants.ts';
 import { ReadableFills } from './services/readable-fills.ts';
 import { ReplicaLink } from './services/replica-link.ts';
 import type { ServingSetup } from './services/serving-messages.ts';
+import { Sharing } from './services/sharing.ts';
 import { UsedBlobs } from './services/used-blobs.ts';
 
 /** Serves until it is told to drain. All that it is told and tells goes through `port`, see `serving-messages.ts`. */
@@ -51,12 +52,13 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const fills = new ReadableFills({ link, clock });
   const detached = new DetachedSources(link, clock);
   const blobs = new BlobView(setup.blobsDir, (sha256) => link.tell({ kind: 'file-missing', sha256 }));
+  const sharing = new Sharing(clock, (blobs) => link.tell({ kind: 'share', blobs }));
   const memory = new MemoryTier({
     blobs,
     trialBytes: setup.trialBytes,
     uses: setup.uses,
     isFull: () => Atomics.load(setup.memoryFull, 0) === 1,
-    share: (sha256, bytes) => link.tell({ kind: 'share', sha256, bytes }),
+    share: (blob) => sharing.add(blob),
   });
   const used = new UsedBlobs(clock, (uses) => {
     counters.set('trialBytes', memory.trialBytes);
@@ -78,7 +80,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const bringVariant = missingVariants((variant) => link.tell({ kind: 'variant-missing', variant }), clock);
   const hits = new Hits({ edgeId: setup.edgeId, memory, blobs, used, bringVariant });
   const handler = new VisitorHandler({
-    ...{ edgeId: setup.edgeId, blobs, memory, fills, used, answers, hits, clock, counters },
+    ...{ edgeId: setup.edgeId, blobs, memory, fills, answers, hits, clock, counters },
     bringDetached: (manifest, ranges) => detached.bring(manifest, ranges),
     forwardedScheme: (request) => forwardedScheme(peers.of(request.socket), request.headers),
     sites: () => sites,

@@ -34,10 +34,11 @@ export interface OperationsReply {
 }
 
 const OPERATIONS_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+const LONGEST_CHARACTERS = '/healthz'.length;
 
 /** Whether {@link answerOperations} answers this path. */
 export function isOperationsPath(path: string): boolean {
-  return OPERATIONS_PATHS.has(path);
+  return path.length <= LONGEST_CHARACTERS && OPERATIONS_PATHS.has(path);
 }
 
 /**

@@ -1,12 +1,15 @@
 /** The index for reading from a thread that serves. What it remembers is what the last commit left, see {@link IndexStamps}. */
 import { openForReading } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
+import { Doorkeeper } from '../domain/doorkeeper.ts';
 import type { Entry } from '../domain/entry.ts';
 import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
 import type { IndexStamps, Stamp } from './index-stamps.ts';
 
 /** Entries kept parsed in memory, also those of keys that there are none of. */
 const REMEMBERED_MAX = 10_000;
+/** Keys among which one that is asked for again is told from one that is not. */
+const ASKED_MAX = 65_536;
 
 interface Remembered {
   readonly entry: Entry | undefined;
@@ -17,6 +20,7 @@ export class CatalogView {
   readonly #stamps: IndexStamps;
   readonly #db;
   readonly #select;
+  readonly #asked = new Doorkeeper(ASKED_MAX);
   readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_MAX });
 
   constructor(databasePath: string, stamps: IndexStamps) {
@@ -31,8 +35,8 @@ export class CatalogView {
     const stamp = this.#stamps.stamp(key);
     const row = this.#select.get(key) as EntryRow | undefined;
     const entry = row === undefined ? undefined : fromRow(row);
-    if (stamp !== undefined) this.#remembered.set(key, { entry, stamp });
-    else this.#remembered.delete(key);
+    if (stamp !== undefined && this.#asked.passes(key)) this.#remembered.set(key, { entry, stamp });
+    else if (remembered !== undefined) this.#remembered.delete(key);
     return entry;
   }
 

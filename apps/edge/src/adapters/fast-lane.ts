@@ -151,8 +151,9 @@ export class FastLane {
   }
 }
 
+/** In one piece: what is kept as a sum of strings would be put together again for each answer. */
 function textOf(fields: readonly string[]): string {
-  let text = '';
-  for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`;
-  return text;
+  const pieces: string[] = [];
+  for (let at = 0; at < fields.length; at += 2) pieces.push(fields[at] as string, ': ', fields[at + 1] as string, '\r\n');
+  return pieces.join('');
 }

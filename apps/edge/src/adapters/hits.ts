@@ -32,17 +32,19 @@ export class Hits {
     this.#parts = parts;
   }
 
-  /** The response for an object whose answer needs no bytes at all, or one piece of bytes that are in memory; else undefined. */
+  /** The response for an object that is held and whose answer needs no bytes at all, or one piece of bytes that are in memory; else undefined. */
   of(request: ReadRequest, answer: Answer & { kind: 'object' }, site: Site | undefined): Hit | undefined {
     if (answer.detached === true || (site !== undefined && answer.manifest.redirectLocation !== undefined)) return undefined;
-    const manifest = this.negotiated(request, answer.manifest);
+    const content = answer.manifest;
+    const manifest = this.negotiated(request, content);
     const plan = planResponse(manifest, request, this.ofThisEdge(answer), randomUUID);
     const [piece, another] = plan.body;
     if (typeof piece === 'string' || another !== undefined) return undefined;
     // Looked for only now: a 304 and a HEAD need none.
     const held = piece && this.#inMemory(manifest);
     if (piece !== undefined && held === undefined) return undefined;
-    this.#parts.used.count(manifest.sha256, manifest.size);
+    if ((held === undefined || manifest !== content) && !this.#isHeld(content.sha256)) return undefined;
+    this.countUse(content, manifest);
     return { plan, bytes: piece && held?.subarray(piece.start, piece.end + 1) };
   }
 
@@ -54,13 +56,22 @@ export class Hits {
   /** The representation that the visitor accepts most, of those that are here. */
   negotiated(request: ReadRequest, manifest: Manifest): Manifest {
     if (!isNegotiated(manifest)) return manifest;
-    const { memory, blobs, used, bringVariant } = this.#parts;
-    const isHeld = (sha256: string): boolean => memory.has(sha256) || blobs.has(sha256);
-    const { representation, missing } = selectRepresentation(manifest, request.fields, isHeld);
+    const { bringVariant } = this.#parts;
+    const { representation, missing } = selectRepresentation(manifest, request.fields, (sha256) => this.#isHeld(sha256));
     if (missing !== undefined) bringVariant(missing);
-    // Without the content itself there is no hit, so it is of use to whoever gets a variant.
-    if (representation !== manifest) used.count(manifest.sha256, manifest.size);
     return representation;
+  }
+
+  /** Counts a use. Without the content itself there is no hit, so it is of use to whoever gets a variant. */
+  countUse(content: Manifest, representation: Manifest): void {
+    const { used } = this.#parts;
+    used.count(representation.sha256, representation.size);
+    if (representation !== content) used.count(content.sha256, content.size);
+  }
+
+  #isHeld(sha256: string): boolean {
+    const { memory, blobs } = this.#parts;
+    return memory.has(sha256) || blobs.has(sha256);
   }
 
   /** Bytes that are in memory, or come there at once. */

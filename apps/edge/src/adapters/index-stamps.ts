@@ -3,6 +3,8 @@
  * for each of many groups of keys, in shared memory. The writer makes the stamps of what it changes odd before the commit and even after it. So what was read under an
  * even stamp that has not moved since is what the last commit left, on every thread at once: no reader goes back behind another one.
  */
+import { fnv1a } from '../domain/fnv.ts';
+
 const GROUPS = 8192;
 /** The group of every key. */
 const ALL = 0;
@@ -46,9 +48,6 @@ export interface Stamp {
   readonly all: number;
 }
 
-/** FNV-1a (https://www.rfc-editor.org/rfc/rfc9923), over UTF-16 units. */
 function groupOf(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-  return 1 + ((hash >>> 0) % GROUPS);
+  return 1 + (fnv1a(key) % GROUPS);
 }

@@ -13,7 +13,6 @@ import type { RequestResult } from '../metrics.ts';
 import { type Answer, type Answers, notFound, type StatusAnswer, unavailable } from '../services/answers.ts';
 import { MEMORY_OBJECT_MAX_BYTES, type MemoryTier } from '../services/memory-tier.ts';
 import type { ReadableFills } from '../services/readable-fills.ts';
-import type { UsedBlobs } from '../services/used-blobs.ts';
 import { noteAnswer, noteBody, noteSite } from './access-log.ts';
 import { endsConnection, type Listener, pieceBytesFor, takesWhole, type VisitorRequest, type VisitorResponse } from './exchange.ts';
 import type { Hit, Hits } from './hits.ts';
@@ -28,7 +27,6 @@ export interface VisitorParts {
   readonly blobs: BlobView;
   readonly memory: MemoryTier;
   readonly fills: ReadableFills;
-  readonly used: UsedBlobs;
   readonly answers: Answers;
   readonly hits: Hits;
   readonly clock: Clock;
@@ -64,7 +62,7 @@ export class VisitorHandler {
     const admission = admit(asks, this.#parts.sites(), this.#nowSeconds);
     if (admission.kind !== 'read') return undefined;
     const { request: read, site, target, manner } = admission;
-    const answer = this.#parts.answers.hit(keyOf(site, target), wishesOf(read));
+    const answer = this.#parts.answers.hitIfHeld(keyOf(site, target), wishesOf(read));
     const hit = answer === undefined ? undefined : this.#parts.hits.of(read, answer, site);
     if (answer === undefined || hit === undefined) return undefined;
     this.#parts.counters.add(answer.result);
@@ -206,14 +204,14 @@ export class VisitorHandler {
   async #sendObject(visit: Reading, answer: Answer & { kind: 'object' }, status: 200 | 404): Promise<void> {
     const { response, manner, request } = visit;
     const { result, detached } = answer;
-    const { hits, used } = this.#parts;
+    const { hits } = this.#parts;
     const manifest = detached === true ? answer.manifest : hits.negotiated(request, answer.manifest);
     const fields = hits.ofThisEdge(answer);
     const plan = status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
     // Opened before the head is sent, so that a failure can still be told.
     const source = plan.body.length === 0 ? undefined : await this.#open(manifest, rangesOf(plan.body), detached === true);
     this.#count(visit, result, manifest.version);
-    used.count(manifest.sha256, manifest.size);
+    hits.countUse(answer.manifest, manifest);
     try {
       response.writeHead(plan.status, fieldsIn(manner, plan.constant, plan.fields));
       if (source === undefined) response.end();

@@ -40,37 +40,63 @@ export function entityTag(manifest: Manifest): string {
   return `"${manifest.sha256}"`;
 }
 
-/** What every response of a manifest has in common. */
-interface Representation {
+/** What every response of a manifest has in common. Most manifests are asked for in one way only, so each list is made when it is needed first. */
+class Representation {
   readonly validators: Validators;
-  /** On every answer: what is selected, and for how long. */
-  readonly selected: readonly string[];
+  readonly #manifest: Manifest;
+  #caching: readonly string[] | undefined;
+  #described: readonly string[] | undefined;
+  #whole: readonly string[] | undefined;
+
+  constructor(manifest: Manifest) {
+    this.#manifest = manifest;
+    this.validators = { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
+  }
+
+  /** On every answer: what is selected. */
+  get selected(): readonly string[] {
+    return ['ETag', this.validators.etag, ...varyOf(this.#manifest), 'X-Sluice-Version', String(uploadedVersion(this.#manifest))];
+  }
+
   /** §15.4.5: what a 304 has to repeat, and nothing else of the representation. */
-  readonly caching: readonly string[];
-  /** On one that says where in it. */
-  readonly located: readonly string[];
+  get caching(): readonly string[] {
+    this.#caching ??= [...this.selected, ...cachingFields(this.#manifest)];
+    return this.#caching;
+  }
+
+  /** On an answer that says where in it. */
+  get located(): readonly string[] {
+    const modified = formatHttpDate(this.validators.lastModifiedMs);
+    return [...this.selected, ...cachingFields(this.#manifest), 'Last-Modified', modified, 'Accept-Ranges', 'bytes'];
+  }
+
   /** On an answer with content or without. */
-  readonly described: readonly string[];
+  get described(): readonly string[] {
+    this.#described ??= this.#description();
+    return this.#described;
+  }
+
   /** On the whole of it. */
-  readonly whole: readonly string[];
+  get whole(): readonly string[] {
+    const { contentType, size } = this.#manifest;
+    this.#whole ??= [...this.#description(), 'Content-Type', contentType, 'Content-Length', String(size)];
+    return this.#whole;
+  }
+
+  #description(): string[] {
+    const { sha256, contentEncoding, contentLanguage, contentDisposition, meta } = this.#manifest;
+    return [
+      ...this.located,
+      // RFC 9530 §3: of the whole representation, also on a part of it.
+      ...['Repr-Digest', `sha-256=:${base64OfHex(sha256)}:`],
+      ...optional('Content-Encoding', contentEncoding),
+      ...optional('Content-Language', contentLanguage),
+      ...optional('Content-Disposition', contentDisposition),
+      ...Object.entries(meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
+    ];
+  }
 }
-const representationOf = perManifest((manifest): Representation => {
-  const validators = { etag: entityTag(manifest), lastModifiedMs: Date.parse(manifest.uploadedAt) };
-  const selected = ['ETag', validators.etag, ...varyOf(manifest), 'X-Sluice-Version', String(uploadedVersion(manifest))];
-  const caching = [...selected, ...cachingFields(manifest)];
-  const located = [...caching, 'Last-Modified', formatHttpDate(validators.lastModifiedMs), 'Accept-Ranges', 'bytes'];
-  const described = [
-    ...located,
-    // RFC 9530 §3: of the whole representation, also on a part of it.
-    ...['Repr-Digest', `sha-256=:${base64OfHex(manifest.sha256)}:`],
-    ...optional('Content-Encoding', manifest.contentEncoding),
-    ...optional('Content-Language', manifest.contentLanguage),
-    ...optional('Content-Disposition', manifest.contentDisposition),
-    ...Object.entries(manifest.meta).flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
-  ];
-  const whole = [...described, 'Content-Type', manifest.contentType, 'Content-Length', String(manifest.size)];
-  return { validators, selected, caching, located, described, whole };
-});
+const representationOf = perManifest((manifest) => new Representation(manifest));
 
 /**
  * Plans the response to GET or HEAD: preconditions in the order of RFC 9110 §13.2.2, then ranges (§14.2).
@@ -82,31 +108,33 @@ export function planResponse(
   ofThisEdge: readonly string[],
   boundary: () => string,
 ): ResponsePlan {
-  const { validators, selected, caching, located, described, whole } = representationOf(manifest);
+  const representation = representationOf(manifest);
+  const { validators } = representation;
   const verdict = evaluatePreconditions(method, request, validators);
-  if (verdict === 'failed') return { status: 412, constant: selected, fields: [...ofThisEdge, 'Content-Length', '0'], body: [] };
-  if (verdict === 'not-modified') return { status: 304, constant: caching, fields: ofThisEdge, body: [] };
+  if (verdict === 'failed')
+    return { status: 412, constant: representation.selected, fields: [...ofThisEdge, 'Content-Length', '0'], body: [] };
+  if (verdict === 'not-modified') return { status: 304, constant: representation.caching, fields: ofThisEdge, body: [] };
 
   const ranges = requestedRanges(manifest, { method, fields: request }, validators);
   const { contentType, size } = manifest;
   if (ranges === 'unsatisfiable') {
     const fields = [...ofThisEdge, 'Content-Range', unsatisfiedRange(size), 'Content-Length', '0'];
-    return { status: 416, constant: located, fields, body: [] };
+    return { status: 416, constant: representation.located, fields, body: [] };
   }
   const [range, second] = ranges ?? [];
   if (ranges === undefined || range === undefined) {
     const body = method === 'HEAD' || size === 0 ? [] : [{ start: 0, end: size - 1 }];
-    return { status: 200, constant: whole, fields: ofThisEdge, body };
+    return { status: 200, constant: representation.whole, fields: ofThisEdge, body };
   }
   if (second === undefined) {
     const length = String(range.end - range.start + 1);
     const fields = [...ofThisEdge, 'Content-Type', contentType, 'Content-Range', contentRange(range, size), 'Content-Length', length];
-    return { status: 206, constant: described, fields, body: [range] };
+    return { status: 206, constant: representation.described, fields, body: [range] };
   }
   const parts = layOutRanges(ranges, size, contentType, boundary());
   return {
     status: 206,
-    constant: described,
+    constant: representation.described,
     fields: [...ofThisEdge, 'Content-Type', parts.contentType, 'Content-Length', String(parts.contentLength)],
     body: [...parts.parts.flatMap(({ head, range: bytes }) => [head, bytes]), parts.tail],
   };

@@ -4,8 +4,8 @@
  * a tenth of the cache at most. What just left the small queue is remembered by name, and goes straight into the main one when it comes back.
  *
  * The two queues are apart, so that every serving thread can have a small one of its own while all share the main one.
- * A Map keeps its order of insertion, so each queue is one.
  */
+import { Fifo } from './fifo.ts';
 
 /** Share of the small queues of all the bytes (§4.2 of the paper). */
 export const SMALL_SHARE = 0.1;
@@ -32,9 +32,9 @@ export interface Promoted<Value> {
 
 export class SmallQueue<Value> {
   readonly #maxBytes: number;
-  readonly #items = new Map<string, SmallItem<Value>>();
-  /** Names that left without having been used, oldest first. */
-  readonly #ghosts = new Set<string>();
+  readonly #items = new Fifo<SmallItem<Value>>();
+  /** Names that left without having been used. */
+  readonly #ghosts = new Fifo<true>();
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -78,9 +78,9 @@ export class SmallQueue<Value> {
     this.#items.set(name, { value, sizeBytes, uses: 0 });
     this.#bytes += sizeBytes + ITEM_OVERHEAD_BYTES;
     const promoted: Promoted<Value>[] = [];
-    for (const [oldest, item] of this.#items) {
-      if (this.#bytes <= this.#maxBytes) break;
-      this.#remove(oldest, item);
+    while (this.#bytes > this.#maxBytes) {
+      const [oldest, item] = this.#items.shift() as [string, SmallItem<Value>];
+      this.#bytes -= item.sizeBytes + ITEM_OVERHEAD_BYTES;
       if (item.uses >= PROMOTED_AT || !main.isFull) promoted.push({ name: oldest, value: item.value, sizeBytes: item.sizeBytes });
       else this.#remember(oldest, main.count);
     }
@@ -88,22 +88,15 @@ export class SmallQueue<Value> {
   }
 
   #remember(name: string, ghostsMax: number): void {
-    this.#ghosts.add(name);
-    for (const ghost of this.#ghosts) {
-      if (this.#ghosts.size <= Math.max(1, ghostsMax)) break;
-      this.#ghosts.delete(ghost);
-    }
+    this.#ghosts.set(name, true);
+    while (this.#ghosts.size > Math.max(1, ghostsMax)) this.#ghosts.shift();
   }
 
   delete(name: string): void {
     const item = this.#items.get(name);
-    if (item !== undefined) this.#remove(name, item);
-    this.#ghosts.delete(name);
-  }
-
-  #remove(name: string, { sizeBytes }: SmallItem<Value>): void {
+    if (item !== undefined) this.#bytes -= item.sizeBytes + ITEM_OVERHEAD_BYTES;
     this.#items.delete(name);
-    this.#bytes -= sizeBytes + ITEM_OVERHEAD_BYTES;
+    this.#ghosts.delete(name);
   }
 }
 
@@ -116,7 +109,7 @@ interface MainItem {
 export class MainQueue {
   readonly #maxBytes: number;
   readonly #uses: Uint8Array;
-  readonly #items = new Map<string, MainItem>();
+  readonly #items = new Fifo<MainItem>();
   readonly #freeSlots: number[] = [];
   #nextSlot = 0;
   #bytes = 0;
@@ -156,14 +149,13 @@ export class MainQueue {
 
   /** The oldest goes when it was not used in its last round, and its name is returned; else it goes round once more for each use. */
   #evict(): string | undefined {
-    const [name, item] = this.#items.entries().next().value as [string, MainItem];
+    const [name, item] = this.#items.shift() as [string, MainItem];
     const uses = this.#uses[item.slot] ?? 0;
     if (uses === 0) {
-      this.delete(name);
+      this.#letGo(item);
       return name;
     }
     this.#uses[item.slot] = uses - 1;
-    this.#items.delete(name);
     this.#items.set(name, item);
     return undefined;
   }
@@ -172,8 +164,12 @@ export class MainQueue {
     const item = this.#items.get(name);
     if (item === undefined) return false;
     this.#items.delete(name);
-    this.#freeSlots.push(item.slot);
-    this.#bytes -= item.sizeBytes + ITEM_OVERHEAD_BYTES;
+    this.#letGo(item);
     return true;
+  }
+
+  #letGo({ slot, sizeBytes }: MainItem): void {
+    this.#freeSlots.push(slot);
+    this.#bytes -= sizeBytes + ITEM_OVERHEAD_BYTES;
   }
 }

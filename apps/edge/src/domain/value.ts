@@ -17,5 +17,13 @@ export function rank(inflation: number, uses: number, sizeBytes: number): number
   return inflation + (uses * refetchCost(sizeBytes)) / Math.max(sizeBytes, 1);
 }
 
+/**
+ * Whether a rank has grown enough to be written again: by half of what its uses are worth by now. So among blobs the order is right to within a factor of two of
+ * their uses, and one that is used over and over is written each time its uses have doubled, or the inflation has overtaken half of them, instead of each time it is used.
+ */
+export function isOutdated(written: number, now: number, inflation: number): boolean {
+  return now - written >= (now - inflation) / 2;
+}
+
 /** The rank of bytes that no manifest needs any more: they go before all others. */
 export const UNNEEDED_RANK = -1;

@@ -75,7 +75,16 @@ export class Answers {
 
   /** What is held where it may be served as it is; else undefined. */
   hit(key: string, wishes: CacheDirectives): (Answer & { kind: 'object' }) | undefined {
-    const lookup = this.#lookUp(key, wishes);
+    return this.#hit(key, wishes, undefined);
+  }
+
+  /** The same for who finds out by itself whether the bytes are here. */
+  hitIfHeld(key: string, wishes: CacheDirectives): (Answer & { kind: 'object' }) | undefined {
+    return this.#hit(key, wishes, () => true);
+  }
+
+  #hit(key: string, wishes: CacheDirectives, has: ((sha256: string) => boolean) | undefined): (Answer & { kind: 'object' }) | undefined {
+    const lookup = this.#lookUp(key, wishes, has);
     if (lookup.kind !== 'hit') return undefined;
     const { manifest, ageSeconds: age, ttlSeconds, revalidate } = lookup;
     if (revalidate) this.#revalidate(key);
@@ -99,10 +108,15 @@ export class Answers {
     return this.#forward(key, lookup, wishes, stamp, attempt);
   }
 
-  #lookUp(key: string, wishes: CacheDirectives): Lookup {
-    const { index, blobs, memory, absentKeys, clock, state } = this.#parts;
+  #has(sha256: string): boolean {
+    const { blobs, memory } = this.#parts;
+    return memory.has(sha256) || blobs.has(sha256);
+  }
+
+  #lookUp(key: string, wishes: CacheDirectives, has = (sha256: string) => this.#has(sha256)): Lookup {
+    const { index, absentKeys, clock, state } = this.#parts;
     return lookUp(key, index.get(key), {
-      has: (sha256) => memory.has(sha256) || blobs.has(sha256),
+      has,
       isKnownAbsent: (absent) => absentKeys.has(absent),
       isDoubtful: state.isDoubtful,
       caughtUpAtMs: state.caughtUpAtMs,

@@ -18,6 +18,7 @@ import type { OriginPort } from './origin-port.ts';
 import { PULLS_MAX, Puller } from './puller.ts';
 import { Replica } from './replica.ts';
 import type { Uses } from './serving-messages.ts';
+import { Sharing, WAITING_MAX_BYTES } from './sharing.ts';
 import { Transfers, WAITING_TRANSFERS_MAX } from './transfers.ts';
 import { COUNTED_MAX as USES_TOLD_MAX, UsedBlobs } from './used-blobs.ts';
 import { VariantFill, WAITING_VARIANTS_MAX } from './variant-fill.ts';
@@ -217,11 +218,36 @@ describe('bounds', () => {
     for (let number = 0; number < COUNTED_MAX - 1; number++) scene.budget.touch(String(number), 100);
     expect(scene.budget.countedBlobs).toBe(COUNTED_MAX);
     scene.budget.flushRanks();
-    await use(kept as string, 1);
+    await use(kept as string, 50);
     await use(forgotten as string, 1);
     const ranks = new Map(scene.blobs.lowest(2).map(({ sha256, rank }) => [sha256, rank]));
-    expect(ranks.get(kept as string)).toBe(rank(0, 51, 1_000));
+    expect(ranks.get(kept as string)).toBe(rank(0, 64, 1_000));
     expect(ranks.get(forgotten as string)).toBe(rank(0, 1, 1_000));
+  });
+});
+
+describe('sharing', () => {
+  function sharing() {
+    const clock = new FakeClock();
+    const told: number[] = [];
+    const share = new Sharing(clock, (blobs) => told.push(blobs.length));
+    const add = (bytes: number) => share.add({ sha256: 'a', bytes: new Uint8Array(new SharedArrayBuffer(bytes)) });
+    return { clock, told, add };
+  }
+
+  test('what has proved itself is told several at a time', async () => {
+    const { clock, told, add } = sharing();
+    for (let round = 0; round < 2; round += 1) {
+      for (let count = 0; count < 10; count += 1) add(1_000);
+      await clock.advance(1_000);
+    }
+    expect(told).toEqual([10, 10]);
+  });
+
+  test('bytes that wait to be told are bounded', () => {
+    const { told, add } = sharing();
+    for (let count = 0; count < 33; count += 1) add(WAITING_MAX_BYTES / 10);
+    expect(told).toEqual([11, 11, 11]);
   });
 });
 

@@ -1,7 +1,7 @@
 /** Keeps the bytes on disk within the edge's capacity, dropping the least valuable first. */
 import type { BlobStore } from '@sluice/blobs';
 import { LRUCache } from 'lru-cache';
-import { rank, UNNEEDED_RANK } from '../domain/value.ts';
+import { isOutdated, rank, UNNEEDED_RANK } from '../domain/value.ts';
 
 /** Blobs whose use is counted in memory. */
 export const COUNTED_MAX = 100_000;
@@ -12,10 +12,17 @@ export const PENDING_RANKS_MAX = 10_000;
 /** Background refills stop at this share of the capacity, so that they never push out what visitors use. */
 const REFILL_SHARE = 0.9;
 
+/** Of a blob. */
+interface Used {
+  uses: number;
+  /** The last one that was written, or waits to be. */
+  rank: number;
+}
+
 export class DiskBudget {
   readonly #blobs: BlobStore;
   readonly #capacityBytes: number;
-  readonly #uses = new LRUCache<string, number>({ max: COUNTED_MAX });
+  readonly #used = new LRUCache<string, Used>({ max: COUNTED_MAX });
   readonly #pendingRanks = new Map<string, number>();
   #reservedBytes = 0;
   #inflation: number;
@@ -36,7 +43,7 @@ export class DiskBudget {
   }
   /** Blobs whose use is counted. */
   get countedBlobs(): number {
-    return this.#uses.size;
+    return this.#used.size;
   }
   /** Ranks waiting to be written. */
   get pendingRanks(): number {
@@ -88,16 +95,22 @@ export class DiskBudget {
 
   /** Counts uses of a blob. */
   touch(sha256: string, sizeBytes: number, times = 1): void {
-    const uses = (this.#uses.get(sha256) ?? 0) + times;
-    this.#uses.set(sha256, uses);
-    if (this.#pendingRanks.size < PENDING_RANKS_MAX || this.#pendingRanks.has(sha256)) {
-      this.#pendingRanks.set(sha256, rank(this.#inflation, uses, sizeBytes));
+    let used = this.#used.get(sha256);
+    if (used === undefined) {
+      used = { uses: 0, rank: Number.NEGATIVE_INFINITY };
+      this.#used.set(sha256, used);
     }
+    used.uses += times;
+    const now = rank(this.#inflation, used.uses, sizeBytes);
+    if (!isOutdated(used.rank, now, this.#inflation)) return;
+    if (this.#pendingRanks.size >= PENDING_RANKS_MAX && !this.#pendingRanks.has(sha256)) return;
+    used.rank = now;
+    this.#pendingRanks.set(sha256, now);
   }
 
   /** Lets bytes that nothing needs go first. */
   demote(sha256: string): void {
-    this.#uses.delete(sha256);
+    this.#used.delete(sha256);
     this.#setRank(sha256, UNNEEDED_RANK);
   }
 

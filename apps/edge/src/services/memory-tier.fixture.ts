@@ -1,20 +1,24 @@
-/** The memory tier of several threads in one, over blobs that are made up. */
+/** The memory tier of several threads in one, over blobs that are made up. `held`: the only ones there are. */
+import { BlobMissingError } from '@sluice/blobs';
 import { MemoryTier } from './memory-tier.ts';
 import { SharedMemory } from './shared-memory.ts';
 
-export function memoryOf(threads: number, maxBytes: number, sizeOf: (name: string) => number) {
+export function memoryOf(threads: number, maxBytes: number, sizeOf: (name: string) => number, held?: readonly string[]) {
   const gone = new Set<string>();
   const tiers: MemoryTier[] = [];
   const shared: SharedMemory = new SharedMemory(
     maxBytes,
     (name) => !gone.has(name),
-    (change) => {
-      for (const tier of tiers) tier.follow(change);
+    (changes) => {
+      for (const change of changes) for (const tier of tiers) tier.follow(change);
     },
   );
   const blobs = {
     has: (name: string) => !gone.has(name),
-    readNow: (name: string) => new Uint8Array(sizeOf(name)),
+    readNow: (name: string) => {
+      if (held?.includes(name) === false) throw new BlobMissingError(name);
+      return new Uint8Array(sizeOf(name));
+    },
     readAll: async (name: string) => new Uint8Array(sizeOf(name)),
   };
   for (let thread = 0; thread < threads; thread += 1) {
@@ -24,7 +28,7 @@ export function memoryOf(threads: number, maxBytes: number, sizeOf: (name: strin
         trialBytes: shared.trialBytes / threads,
         uses: shared.uses,
         isFull: () => Atomics.load(shared.full, 0) === 1,
-        share: (name, bytes) => shared.take(name, bytes),
+        share: (blob) => shared.take([blob]),
       }),
     );
   }

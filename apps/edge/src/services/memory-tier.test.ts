@@ -70,8 +70,8 @@ describe('what is kept', () => {
   test('two threads that share the same at the same time hold one of them', () => {
     const memory = memoryOf(2, 100 * ITEM_BYTES, () => 100);
     const [first, second] = [new Uint8Array(new SharedArrayBuffer(100)), new Uint8Array(new SharedArrayBuffer(100))];
-    memory.shared.take('x', first);
-    memory.shared.take('x', second);
+    memory.shared.take([{ sha256: 'x', bytes: first }]);
+    memory.shared.take([{ sha256: 'x', bytes: second }]);
     expect(memory.tiers.map((tier) => tier.get('x') === first)).toEqual([true, true]);
     expect(memory.shared.count).toBe(1);
   });

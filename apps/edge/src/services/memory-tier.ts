@@ -4,6 +4,7 @@
  */
 import type { BlobView } from '@sluice/blobs';
 import { FREQUENCY_MAX, SmallQueue } from '../domain/s3-fifo.ts';
+import type { SharedBlob } from './sharing.ts';
 
 /** Larger ones are sent from the disk in pieces. One of this size goes into a socket's buffer whole, so however slowly it is read, no memory of this process waits for that. */
 export const MEMORY_OBJECT_MAX_BYTES = 1024 * 1024;
@@ -24,7 +25,7 @@ export interface MemoryTierOptions {
   /** Whether the shared part has no room left without letting something go. */
   readonly isFull: () => boolean;
   /** Brings bytes that have proved themselves to all threads; they come back as {@link MemoryChange}. */
-  readonly share: (sha256: string, bytes: Uint8Array<SharedArrayBuffer>) => void;
+  readonly share: (blob: SharedBlob) => void;
 }
 
 interface Shared {
@@ -105,7 +106,7 @@ export class MemoryTier {
       const copy = new Uint8Array(new SharedArrayBuffer(value.byteLength));
       copy.set(value);
       this.#shared.set(name, { bytes: copy, slot: undefined });
-      this.#options.share(name, copy);
+      this.#options.share({ sha256: name, bytes: copy });
     }
   }
 

@@ -52,7 +52,7 @@ export class ServingDesk {
     const { budget, memory, detached, variants } = this.#parts;
     switch (message.kind) {
       case 'share':
-        memory.take(message.sha256, message.bytes);
+        memory.take(message.blobs);
         break;
       case 'used':
         for (const [sha256, sizeBytes, uses] of message.uses) budget.touch(sha256, sizeBytes, uses);

@@ -13,6 +13,7 @@ import type { Content } from '../domain/content-coding.ts';
 import type { AddressRange } from '../domain/trusted-ranges.ts';
 import type { MemoryChange } from './memory-tier.ts';
 import type { Pulled } from './puller.ts';
+import type { SharedBlob } from './sharing.ts';
 
 /** What a serving thread asks, by name: the question and its answer. */
 export interface Questions {
@@ -70,7 +71,7 @@ export type FromServing =
   | { readonly kind: 'drained' }
   | { readonly kind: 'asked'; readonly id: number; readonly asked: Asked }
   | { readonly kind: 'released'; readonly id: number }
-  | { readonly kind: 'share'; readonly sha256: string; readonly bytes: Uint8Array<SharedArrayBuffer> }
+  | { readonly kind: 'share'; readonly blobs: readonly SharedBlob[] }
   | { readonly kind: 'variant-missing'; readonly variant: Content }
   | { readonly kind: 'used'; readonly uses: Uses }
   | { readonly kind: 'file-missing'; readonly sha256: string };
