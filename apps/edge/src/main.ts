@@ -1,5 +1,6 @@
 /** An edge: holds a region's catalog, caches its bytes, serves them over HTTP. */
 import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
+import { comeAfterOtherThreads } from './adapters/thread-priority.ts';
 import { startEdge } from './app.ts';
 import { edgeVariables } from './config.ts';
 
@@ -8,6 +9,7 @@ const log = createLogger('edge', config.LOG_LEVEL, { edge: config.EDGE_ID });
 try {
   const { lifecycle } = await startEdge(config, log);
   lifecycle.handleSignals();
+  if (config.EDGE_SERVING_THREADS > 0) comeAfterOtherThreads();
 } catch (err) {
   if (err instanceof ConfigError) {
     process.stderr.write(`${err.message}\n`);
