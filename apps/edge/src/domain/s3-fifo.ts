@@ -13,8 +13,11 @@ export const SMALL_SHARE = 0.1;
 const PROMOTED_AT = 1;
 /** The main queue counts uses up to this. */
 export const FREQUENCY_MAX = 3;
-/** Bytes that an item takes besides its own: names, maps and the allocation. */
-export const ITEM_OVERHEAD_BYTES = 512;
+/**
+ * Bytes that an item takes besides its own, in names, maps and what describes memory that threads share: measured with one serving thread, and 600 more for each further
+ * one.
+ */
+export const ITEM_OVERHEAD_BYTES = 1536;
 
 interface SmallItem<Value> {
   readonly value: Value;
