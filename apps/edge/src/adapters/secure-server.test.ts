@@ -494,6 +494,21 @@ describe('the end of an edge', () => {
     await server[Symbol.asyncDispose]();
   });
 
+  test('over HTTP/1.1 it waits for what the system has not taken of a response that was written at once', async () => {
+    const content = Buffer.alloc(20_000_000, 'x');
+    const server = await serve({}, (_request, response) => void response.writeHead(200, ['Content-Length', '20000000']).end(content));
+    const visitor = await server.tls('http/1.1');
+    visitor.write('GET /site/a HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await once(visitor, 'readable');
+    const idle = await server.tls('http/1.1');
+    const stopped = server.server.stop();
+    // The time in which an idle connection would have been closed.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await buffer(visitor)).byteLength).toBeGreaterThan(content.byteLength);
+    await closed(idle.resume());
+    await stopped;
+  });
+
   test('what does not end in time is cut off', async () => {
     const server = await serve({ drainMs: 50 }, (_request, response) => pipeline(endless(), response).catch(() => {}));
     const stream = server.session().request();
