@@ -50,7 +50,10 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   });
   const fills = new ReadableFills({ link, clock });
   const detached = new DetachedSources(link, clock);
-  const blobs = new BlobView(setup.blobsDir, (sha256) => link.tell({ kind: 'file-missing', sha256 }));
+  let filesLookedFor: Promise<unknown> = Promise.resolve();
+  const blobs = new BlobView(setup.blobsDir, (sha256) => {
+    filesLookedFor = Promise.all([filesLookedFor, link.ask('lookFor', sha256)]);
+  });
   const memory = new MemoryTier({
     blobs,
     trialBytes: setup.trialBytes,
@@ -82,6 +85,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
     bringDetached: (manifest, ranges) => detached.bring(manifest, ranges),
     forwardedScheme: (request) => forwardedScheme(peers.of(request.socket), request.headers),
     sites: () => sites,
+    filesLookedFor: () => filesLookedFor,
   });
 
   const opened = openAccessLog(setup, { peers, counters, clock, log });

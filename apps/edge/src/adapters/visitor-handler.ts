@@ -20,7 +20,7 @@ import type { Hit, Hits } from './hits.ts';
 import type { ServingCounters } from './serving-counters.ts';
 
 const NO_WISHES: CacheDirectives = new Map();
-/** How often a request is looked up again when its bytes were evicted between look-up and reading. */
+/** How often a request is looked up when its bytes are gone between look-up and reading. */
 const LOOKUP_ATTEMPTS = 3;
 
 export interface VisitorParts {
@@ -39,6 +39,8 @@ export interface VisitorParts {
   readonly forwardedScheme: (request: PlainVisitorRequest) => 'http' | 'https' | undefined;
   /** The sites as they are configured now. */
   readonly sites: () => Sites;
+  /** Resolves when the replica knows of each file that was found missing so far. */
+  readonly filesLookedFor: () => Promise<unknown>;
 }
 
 /** What is needed of a request that has no content. */
@@ -187,7 +189,7 @@ export class VisitorHandler {
     visit.response.writeHead(status, fieldsIn(visit.manner, [], fields)).end();
   }
 
-  /** Sends an object; looks it up again when its bytes were evicted since it was looked up, a few times. */
+  /** Sends an object; looks it up again when its bytes have gone since it was looked up, a few times. */
   async #send(visit: Reading, key: string, found: Answer & { kind: 'object' }, wishes: CacheDirectives, status: 200 | 404): Promise<void> {
     let answer: Answer = found;
     for (let attempt = 1; ; attempt++) {
@@ -199,6 +201,7 @@ export class VisitorHandler {
         const goneMeanwhile = error instanceof BlobMissingError && attempt < LOOKUP_ATTEMPTS;
         if (!goneMeanwhile) return this.#sendAnswer(visit, unavailable(error, answer.handling));
       }
+      await this.#parts.filesLookedFor();
       answer = await this.#parts.answers.of(key, wishes);
     }
   }

@@ -43,12 +43,14 @@ export class ServingDesk {
         return blockReads.digests(asked.question);
       case 'readBlock':
         return blockReads.read(asked.question);
+      case 'lookFor':
+        return this.#lookFor(asked.question);
       case 'operations':
         return operations(asked.question);
     }
   }
 
-  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' | 'file-missing' }>): void {
+  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' }>): void {
     const { budget, memory, detached, variants } = this.#parts;
     switch (message.kind) {
       case 'share':
@@ -63,9 +65,6 @@ export class ServingDesk {
       case 'variant-missing':
         variants.bring(message.variant);
         break;
-      case 'file-missing':
-        void this.#lookFor(message.sha256);
-        break;
     }
   }
 
@@ -74,7 +73,7 @@ export class ServingDesk {
     try {
       await (await this.#parts.blobs.reader(sha256)).close();
     } catch {
-      // Nobody waits for this.
+      // What is gone is brought again.
     }
   }
 }

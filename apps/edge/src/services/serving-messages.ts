@@ -24,6 +24,8 @@ export interface Questions {
   blockDigests: { readonly question: BlobRef; readonly answer: KnownBlocks };
   /** One block, verified. */
   readBlock: { readonly question: BlockQuestion; readonly answer: Uint8Array };
+  /** Has the file of a blob looked for, which is listed and was not found; answered when the list is right. */
+  lookFor: { readonly question: string; readonly answer: undefined };
   /** What an operator's path answers. */
   operations: { readonly question: string; readonly answer: OperationsReply };
 }
@@ -72,8 +74,7 @@ export type FromServing =
   | { readonly kind: 'released'; readonly id: number }
   | { readonly kind: 'share'; readonly sha256: string; readonly bytes: Uint8Array<SharedArrayBuffer> }
   | { readonly kind: 'variant-missing'; readonly variant: Content }
-  | { readonly kind: 'used'; readonly uses: Uses }
-  | { readonly kind: 'file-missing'; readonly sha256: string };
+  | { readonly kind: 'used'; readonly uses: Uses };
 
 export type ToServing =
   | { readonly kind: 'answered'; readonly id: number; readonly answer: unknown }
