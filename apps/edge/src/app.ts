@@ -103,7 +103,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   });
   const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
   const blockReads = new BlockReads({ origin, observer });
-  const detached = new DetachedBlobs({ blobs, origin, observer });
+  const detached = new DetachedBlobs({ blobs, origin, observer, clock, capacityBytes: config.EDGE_CAPACITY_BYTES });
   const memory = new SharedMemory(
     config.EDGE_MEMORY_BYTES,
     (sha256) => blobs.has(sha256),

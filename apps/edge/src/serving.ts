@@ -82,7 +82,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const hits = new Hits({ edgeId: setup.edgeId, memory, blobs, used, bringVariant });
   const handler = new VisitorHandler({
     ...{ edgeId: setup.edgeId, blobs, memory, fills, used, answers, hits, clock, counters },
-    bringDetached: (manifest, ranges) => detached.bring(manifest, ranges),
+    bringDetached: (manifest, ranges, withdrawn) => detached.bring(manifest, ranges, withdrawn),
     forwardedScheme: (request) => forwardedScheme(peers.of(request.socket), request.headers),
     sites: () => sites,
     filesLookedFor: () => filesLookedFor,

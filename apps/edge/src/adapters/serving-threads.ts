@@ -126,6 +126,7 @@ export class ServingThreads {
     this.#threads.set(at, { post, drained });
     // Files that this thread alone reads: should it end, nobody else can say that they are needed no more.
     const detached = new Set<number>();
+    const withdrawals = new Map<number, AbortController>();
     let hasEnded = false;
     const answered = (answer: unknown, { name }: Asked): void => {
       if (name !== 'bringDetached' || (answer as Detached).kind !== 'file') return;
@@ -142,8 +143,13 @@ export class ServingThreads {
           return reject(errorFromWire(message.error));
         case 'drained':
           return settleDrained();
-        case 'asked':
-          return void this.#answer(post, message, answered);
+        case 'asked': {
+          const withdrawal = new AbortController();
+          withdrawals.set(message.id, withdrawal);
+          return void this.#answer(post, message, answered, withdrawal.signal).finally(() => withdrawals.delete(message.id));
+        }
+        case 'withdrawn':
+          return withdrawals.get(message.id)?.abort();
         case 'released':
           detached.delete(message.id);
           return desk.hear(message);
@@ -154,6 +160,7 @@ export class ServingThreads {
     void ended.then(() => {
       this.#threads.delete(at);
       hasEnded = true;
+      for (const withdrawal of withdrawals.values()) withdrawal.abort();
       for (const id of detached) desk.hear({ kind: 'released', id });
       settleDrained();
       reject(new SluiceError('THREAD_ENDED', 'a serving thread ended before it listened'));
@@ -176,10 +183,11 @@ export class ServingThreads {
     post: (message: ToServing) => void,
     { id, asked }: FromServing & { kind: 'asked' },
     answered: (answer: unknown, asked: Asked) => void,
+    withdrawn: AbortSignal,
   ): Promise<void> {
     const { desk, log } = this.#options;
     try {
-      const answer = await desk.answer(asked);
+      const answer = await desk.answer(asked, withdrawn);
       answered(answer, asked);
       post({ kind: 'answered', id, answer });
     } catch (error) {

@@ -34,7 +34,7 @@ export interface VisitorParts {
   readonly clock: Clock;
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
-  readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[]) => Promise<ByteSource>;
+  readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[], withdrawn: AbortSignal) => Promise<ByteSource>;
   /** The scheme by which the visitor came, as a trusted proxy tells it. */
   readonly forwardedScheme: (request: PlainVisitorRequest) => 'http' | 'https' | undefined;
   /** The sites as they are configured now. */
@@ -197,7 +197,7 @@ export class VisitorHandler {
       try {
         return await this.#sendObject(visit, answer, status);
       } catch (error) {
-        if (visit.response.headersSent || !(error instanceof SluiceError)) throw error;
+        if (visit.response.headersSent || visit.response.destroyed || !(error instanceof SluiceError)) throw error;
         const goneMeanwhile = error instanceof BlobMissingError && attempt < LOOKUP_ATTEMPTS;
         if (!goneMeanwhile) return this.#sendAnswer(visit, unavailable(error, answer.handling));
       }
@@ -214,7 +214,7 @@ export class VisitorHandler {
     const fields = hits.ofThisEdge(answer);
     const plan = status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
     // Opened before the head is sent, so that a failure can still be told.
-    const source = plan.body.length === 0 ? undefined : await this.#open(manifest, rangesOf(plan.body), detached === true);
+    const source = plan.body.length === 0 ? undefined : await this.#open(response, manifest, rangesOf(plan.body), detached === true);
     this.#count(visit, result, manifest.version);
     used.count(manifest.sha256, manifest.size);
     try {
@@ -226,9 +226,9 @@ export class VisitorHandler {
     }
   }
 
-  async #open(manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
+  async #open(response: VisitorResponse, manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
     const { bringDetached, memory, blobs, fills } = this.#parts;
-    if (detached) return bringDetached(manifest, ranges);
+    if (detached) return bringDetached(manifest, ranges, closing(response));
     const { sha256, size } = manifest;
     const held = memory.get(sha256);
     // What is coming is not on the disk yet, whatever its size; what is in memory may not be there any more.
@@ -310,6 +310,14 @@ interface Visit {
 }
 interface Reading extends Visit {
   readonly request: ReadRequest;
+}
+
+/** Aborted when nobody waits for a response any more. */
+function closing(response: VisitorResponse): AbortSignal {
+  if (response.destroyed) return AbortSignal.abort();
+  const closed = new AbortController();
+  response.once('close', () => closed.abort());
+  return closed.signal;
 }
 
 /** The parts of a body that are bytes of the representation. */

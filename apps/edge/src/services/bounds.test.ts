@@ -35,6 +35,7 @@ function hangingOrigin(): OriginPort & { readonly asked: string[] } {
   };
 }
 
+const WANTED = new AbortController().signal;
 const manifestNumber = (number: number): Manifest =>
   manifestOf(`site/${number}`, number + 1, { sha256: sha256Of(Buffer.from(String(number))) });
 
@@ -95,7 +96,7 @@ describe('bounds', () => {
     await using scene = await replicaParts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 200; number++) {
-      scene.detached.bring({ ...manifestNumber(number), size: 100_000 }).catch((error: unknown) => refusals.push(error));
+      scene.detached.bring({ ...manifestNumber(number), size: 100_000 }, WANTED).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(200 - 4 - 64);
@@ -106,7 +107,7 @@ describe('bounds', () => {
     await using scene = await replicaParts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
-      scene.detached.bring(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
+      scene.detached.bring(manifestNumber(number), WANTED).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(2 * WAITING_TRANSFERS_MAX - WAITING_TRANSFERS_MAX - 24);

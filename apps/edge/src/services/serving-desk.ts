@@ -29,8 +29,8 @@ export class ServingDesk {
     this.#parts = parts;
   }
 
-  /** @throws {SluiceError} */
-  async answer(asked: Asked): Promise<unknown> {
+  /** `withdrawn`: nobody waits for the answer any more. @throws {SluiceError} */
+  async answer(asked: Asked, withdrawn: AbortSignal): Promise<unknown> {
     const { stamps, puller, detached, blockReads, operations } = this.#parts;
     switch (asked.name) {
       case 'pull': {
@@ -38,7 +38,7 @@ export class ServingDesk {
         return stamp === undefined || stamps.holds(stamp) ? puller.pull(key, impatient) : { kind: 'moved' };
       }
       case 'bringDetached':
-        return detached.bring(asked.question);
+        return detached.bring(asked.question, withdrawn);
       case 'blockDigests':
         return blockReads.digests(asked.question);
       case 'readBlock':

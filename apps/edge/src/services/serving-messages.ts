@@ -71,6 +71,8 @@ export type FromServing =
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'drained' }
   | { readonly kind: 'asked'; readonly id: number; readonly asked: Asked }
+  /** Nobody waits for the answer any more. It is awaited all the same, because it may be under way. */
+  | { readonly kind: 'withdrawn'; readonly id: number }
   | { readonly kind: 'released'; readonly id: number }
   | { readonly kind: 'share'; readonly sha256: string; readonly bytes: Uint8Array<SharedArrayBuffer> }
   | { readonly kind: 'variant-missing'; readonly variant: Content }
