@@ -246,6 +246,24 @@ describe('edge', () => {
     expect((await scene.get('site/a')).body.equals(first)).toBe(true);
   });
 
+  test.each(['no-store', 'private'])(
+    'bytes that were kept go when they may not be any more (%s), but not from under another key',
+    async (cacheControl) => {
+      await using scene = await Scene.start();
+      for (const key of ['site/a', 'site/b']) await scene.pushStore(scene.origin.upload(key, first));
+      const unkept = (key: string) => scene.pushStore(scene.origin.upload(key, first, { cacheControl }), { kind: 'same' });
+      await unkept('site/a');
+      expect([await scene.metric('sluice_edge_blobs'), (await scene.get('site/b')).cache]).toEqual([1, 'us-1;hit']);
+      await unkept('site/b');
+      expect(await scene.metric('sluice_edge_blobs')).toBe(0);
+      expect((await scene.get('site/b')).body.equals(first)).toBe(true);
+      // And they stay when they may be kept again.
+      await scene.pushStore(scene.origin.upload('site/a', first));
+      await unkept('site/b');
+      expect((await scene.get('site/a')).cache).toBe('us-1;hit');
+    },
+  );
+
   test('a 404 is remembered for a moment, and forgotten when an upload of the key arrives', async () => {
     await using scene = await Scene.start({ EDGE_NEGATIVE_TTL_MS: '60000' });
     expect((await scene.get('site/a')).status).toBe(404);

@@ -152,10 +152,11 @@ export class Replica {
     for (const sha256 of checksums) if (!this.#index.needs(sha256)) this.#budget.demote(sha256);
   }
 
-  /** What follows from a change to the index: bytes let go that no entry needs, bytes of purged entries deleted. */
+  /** What follows from a change to the index: bytes let go that no entry needs, those of purged entries and those that may not be kept deleted. */
   settle({ before, after, purged }: IndexEffect): void {
     if (after !== undefined) this.#replace(before?.manifest, after.manifest);
-    for (const sha256 of purged) {
+    const unkept = after?.manifest === undefined || freshnessPolicy(after.manifest).storable ? [] : contentsOf(after.manifest);
+    for (const sha256 of [...purged, ...unkept.map((content) => content.sha256)]) {
       if (!this.#index.needs(sha256)) this.#drop(sha256);
     }
   }
