@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { BlobView } from '@sluice/blobs';
 import { errorToWire } from '@sluice/contracts';
-import { type Clock, isOperationsPath, type Logger } from '@sluice/runtime';
+import type { Clock, Logger } from '@sluice/runtime';
 import { openAccessLog } from './adapters/access-log-file.ts';
 import { CatalogView } from './adapters/catalog-view.ts';
 import { Hits } from './adapters/hits.ts';
@@ -95,7 +95,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
       ...{ handler, log, proxyProtocol, accessLog: opened?.log },
       ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
       tls: setup.tlsPort === undefined ? undefined : { port: setup.tlsPort, certificates: setup.files.certificates },
-      operations: (path) => (isOperationsPath(path) ? link.ask('operations', path) : undefined),
+      operations: (path) => link.ask('operations', path),
     }),
   );
   server.then(

@@ -63,7 +63,7 @@ export interface HttpServerOptions {
   readonly handler: Pick<VisitorHandler, 'handle'> & Partial<Pick<VisitorHandler, 'readyAnswer'>>;
   /** Other servers of this process listen on the same port. */
   readonly reusePort?: boolean;
-  /** What a path of the operator's answers; undefined for any other. */
+  /** What a path of the operator's answers; undefined: what it would if it were like any other. */
   readonly operations: (path: string) => Promise<OperationsReply> | undefined;
   readonly log: Logger;
   readonly accessLog?: AccessLog | undefined;
@@ -232,7 +232,7 @@ async function answer(
     // Nobody reads the content of a request here, but it has to end as it should: else what follows is no request.
     if (response instanceof ServerResponse && hasContent(request)) await finished(request.resume());
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const operations = isRead ? operationsOf(request.url ?? '') : undefined;
+    const operations = isRead && isOperationsPath(request.url ?? '') ? operationsOf(request.url ?? '') : undefined;
     // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
     if (operations === undefined) return await handler.handle(request, response, listener);
     const { status, contentType, body } = await operations;

@@ -7,7 +7,7 @@ import type { Clock } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import { blobRanges } from './blob-ranges.ts';
 import { DetachedPlaces, type Place } from './detached-places.ts';
-import { fillFile } from './fills.ts';
+import { fillFile, whenReadable } from './fills.ts';
 import type { OriginPort } from './origin-port.ts';
 import type { Detached } from './serving-messages.ts';
 import { type TransferObserver, TransfersBusyError } from './transfers.ts';
@@ -84,8 +84,7 @@ export class DetachedBlobs {
       file.growth.fail();
       release();
     });
-    const told = file.growth.reach(1).then(() => readable({ kind: 'file', id, path: file.path, growth: file.growth.buffer }));
-    told.catch(() => {}); // it has failed before there was anything to read
+    whenReadable(file, () => readable({ kind: 'file', id, path: file.path, growth: file.growth.buffer }));
     const giveUp = (): void => this.release(id);
     withdrawn.addEventListener('abort', giveUp);
     try {
