@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
 import { type EdgeReport, type Manifest, SluiceError } from '@sluice/contracts';
 import { eventually } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
@@ -244,6 +246,24 @@ describe('edge', () => {
     expect((await scene.get('site/a')).body.equals(first)).toBe(true);
   });
 
+  test.each(['no-store', 'private'])(
+    'bytes that were kept go when they may not be any more (%s), but not from under another key',
+    async (cacheControl) => {
+      await using scene = await Scene.start();
+      for (const key of ['site/a', 'site/b']) await scene.pushStore(scene.origin.upload(key, first));
+      const unkept = (key: string) => scene.pushStore(scene.origin.upload(key, first, { cacheControl }), { kind: 'same' });
+      await unkept('site/a');
+      expect([await scene.metric('sluice_edge_blobs'), (await scene.get('site/b')).cache]).toEqual([1, 'us-1;hit']);
+      await unkept('site/b');
+      expect(await scene.metric('sluice_edge_blobs')).toBe(0);
+      expect((await scene.get('site/b')).body.equals(first)).toBe(true);
+      // And they stay when they may be kept again.
+      await scene.pushStore(scene.origin.upload('site/a', first));
+      await unkept('site/b');
+      expect((await scene.get('site/a')).cache).toBe('us-1;hit');
+    },
+  );
+
   test('a 404 is remembered for a moment, and forgotten when an upload of the key arrives', async () => {
     await using scene = await Scene.start({ EDGE_NEGATIVE_TTL_MS: '60000' });
     expect((await scene.get('site/a')).status).toBe(404);
@@ -380,6 +400,23 @@ describe('edge', () => {
     expect(most).toBeLessThanOrEqual(4);
     expect((await scene.get('site/a')).body.equals(bytes)).toBe(true);
   });
+
+  test.each([
+    [100_000, '0'],
+    [100_000, '2'],
+    [2_000_000, '2'],
+  ])(
+    'a file that was taken away behind the edge’s back is brought again for its first visitor: %i bytes, %s threads',
+    async (size, threads) => {
+      await using scene = await Scene.start({ EDGE_SERVING_THREADS: threads });
+      const bytes = randomBytes(size);
+      const { sha256 } = scene.origin.upload('site/a', bytes);
+      await scene.pushStore(scene.origin.current.get('site/a') as Manifest);
+      await rm(join(scene.dir, 'blobs', 'files', sha256.slice(0, 2), sha256));
+      const response = await scene.get('site/a');
+      expect([response.status, response.body.equals(bytes), response.cache]).toEqual([200, true, 'us-1;fwd=miss;fwd-status=200;stored']);
+    },
+  );
 
   test('bytes that vanish at the origin again and again are asked for three times, not for ever', async () => {
     await using scene = await Scene.start();

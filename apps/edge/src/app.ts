@@ -103,7 +103,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   });
   const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
   const blockReads = new BlockReads({ origin, observer });
-  const detached = new DetachedBlobs({ blobs, origin, observer });
+  const detached = new DetachedBlobs({ blobs, origin, observer, clock, capacityBytes: config.EDGE_CAPACITY_BYTES });
   const memory = new SharedMemory(
     config.EDGE_MEMORY_BYTES,
     (sha256) => blobs.has(sha256),
@@ -158,7 +158,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
       ...fills.readable.map((fill) => ({ kind: 'fill', fill }) as const),
     ],
   });
-  readiness.require('serving', () => (serving.missing === 0 ? undefined : `${serving.missing} serving threads have ended`));
+  readiness.require('serving', () => (serving.missing === 0 ? undefined : `${serving.missing} serving threads do not listen`));
   files.onChange((current) => serving.publish({ kind: 'files', files: current }));
   const logFile = await holdLogFile(config.EDGE_ACCESS_LOG_FILE);
   await serving.start().finally(() => logFile?.close());

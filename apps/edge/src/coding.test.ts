@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
-import type { Manifest } from '@sluice/contracts';
+import { type Manifest, SluiceError } from '@sluice/contracts';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { Scene } from './scene.fixture.ts';
@@ -247,6 +247,32 @@ describe('variants', () => {
     // By hand it is pushed again with all that it has.
     await scene.invalidate({ key: 'site/a.txt', mode: 'purge' });
     expect(await scene.pushStore(announced, { kind: 'same' })).toMatchObject({ outcome: 'stored', bytes: announced.size });
+  });
+
+  test.each([['full'], ['same']])('announced (%s) for content that is known and has not come yet bring it', async (kind) => {
+    await using scene = await Scene.start();
+    scene.origin.interfere = (what) => {
+      if (what === 'read') throw new SluiceError('BLOB_MISSING', 'not now');
+    };
+    const { version } = scene.origin.upload('site/a.txt', Buffer.from(TEXT));
+    await scene.stopEdge();
+    await scene.startEdge();
+    // Catch-up knows it, and the refill has tried.
+    await eventually(async () => expect(await scene.metric('sluice_edge_transfer_failures_total')).toBe(1));
+    scene.origin.interfere = () => {};
+    const announced = scene.origin.uploadCoded('site/a.txt', TEXT, { contentVersion: version });
+    expect(await scene.pushStore(announced, { kind })).toEqual({ ok: true, outcome: 'stored', transfer: 'full', bytes: announced.size });
+    await coded(scene, 'site/a.txt');
+  });
+
+  test('announced for content that was evicted bring it back only where the controller knows that it was never here', async () => {
+    await using scene = await Scene.start({ EDGE_CAPACITY_BYTES: '30000' });
+    const { version } = scene.origin.upload('site/a.txt', Buffer.from(TEXT));
+    await scene.pushStore(scene.origin.current.get('site/a.txt') as Manifest);
+    await scene.pushStore(scene.origin.upload('site/b', randomBytes(28_000)));
+    const announce = () => scene.origin.uploadCoded('site/a.txt', TEXT, { contentVersion: version });
+    expect(await scene.pushStore(announce(), { kind: 'same' })).toEqual({ ok: true, outcome: 'metadata', bytes: 0 });
+    expect(await scene.pushStore(announce(), { kind: 'full' })).toMatchObject({ outcome: 'stored', transfer: 'full' });
   });
 
   test('that a confirmation tells of are no change: it is a 304, and they follow', async () => {

@@ -118,12 +118,16 @@ describe('targets and hosts (RFC 9112 §3.2)', () => {
     ['an upgrade that is not offered', get('/site/a', 'Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'), 200],
     ['an expectation that is not known (RFC 9110 §10.1.1)', get('/site/a', 'Host: x\r\nExpect: a-miracle\r\n'), 417],
     ['a header of 20 kB', get('/site/a', `Host: x\r\nX-A: ${'a'.repeat(20_000)}\r\n`), 431],
-    ['the operations paths are for GET and HEAD', 'POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n', 405],
     ['a target of 20 kB', get(`/site/${'a'.repeat(20_000)}`), 431],
     ['a key that is too long', get(`/site/${'a'.repeat(1_020)}`), 400],
     ['what is no HTTP at all', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
   ])('%s', async (_what, bytes, status) => {
     expect(statuses(await exchange(bytes, LAST))[0]).toBe(status);
+  });
+
+  test.each(['/healthz', '/readyz', '/metrics'])('%s is for GET and HEAD alone', async (path) => {
+    const received = await exchange(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`, LAST);
+    expect(received).toMatch(/^HTTP\/1\.1 405 .*\r\nAllow: GET, HEAD, OPTIONS\r\n/s);
   });
 
   test('HTTP/1.0 needs no Host, and its connection ends with the answer', async () => {

@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { eventually } from '@sluice/testkit';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { ServingThreads } from './adapters/serving-threads.ts';
 import { Scene } from './scene.fixture.ts';
 
 const THREADS = { EDGE_SERVING_THREADS: '3' };
@@ -126,3 +127,44 @@ test('bytes that are not kept go when the thread that sends them ends', async ()
   await eventually(async () => expect(await files()).toEqual([]));
   lazy.destroy();
 });
+
+/** A scene with one thread that serves, what starts it, and all threads that this process has begun since. */
+async function startOne() {
+  const workers: Worker[] = [];
+  const note = (worker: Worker): unknown => workers.push(worker);
+  process.on('worker', note);
+  const start = vi.spyOn(ServingThreads.prototype, 'start');
+  const scene = await Scene.start({ EDGE_SERVING_THREADS: '1' });
+  const serving = start.mock.contexts[0] as ServingThreads;
+  start.mockRestore();
+  return {
+    ...{ scene, serving, workers },
+    async [Symbol.asyncDispose]() {
+      process.off('worker', note);
+      await scene[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('a thread that is started again is missing until it listens', async () => {
+  await using edge = await startOne();
+  expect(edge.serving.missing).toBe(0);
+  const again = once(process, 'worker');
+  await edge.workers.at(-1)?.terminate();
+  await again;
+  expect(edge.serving.missing).toBe(1);
+  await eventually(() => expect(edge.serving.missing).toBe(0), 60_000);
+  expect((await fetch(edge.scene.url('readyz'))).status).toBe(200);
+}, 90_000);
+
+test('a thread that cannot listen when it is started again is missing, and is tried again until it can', async () => {
+  await using edge = await startOne();
+  const other = createServer();
+  await edge.workers.at(-1)?.terminate();
+  await new Promise<void>((resolve) => other.listen(edge.serving.port, '127.0.0.1', resolve));
+  const first = edge.workers.length;
+  await eventually(() => expect(edge.workers.length).toBeGreaterThan(first + 1), 60_000);
+  expect(edge.serving.missing).toBe(1);
+  await new Promise((resolve) => other.close(resolve));
+  await eventually(() => expect(edge.serving.missing).toBe(0), 60_000);
+}, 180_000);

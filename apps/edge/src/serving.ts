@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { BlobView } from '@sluice/blobs';
 import { errorToWire } from '@sluice/contracts';
-import { type Clock, isOperationsPath, type Logger } from '@sluice/runtime';
+import type { Clock, Logger } from '@sluice/runtime';
 import { openAccessLog } from './adapters/access-log-file.ts';
 import { CatalogView } from './adapters/catalog-view.ts';
 import { Hits } from './adapters/hits.ts';
@@ -51,7 +51,10 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   });
   const fills = new ReadableFills({ link, clock });
   const detached = new DetachedSources(link, clock);
-  const blobs = new BlobView(setup.blobsDir, (sha256) => link.tell({ kind: 'file-missing', sha256 }));
+  let filesLookedFor: Promise<void> = Promise.resolve();
+  const blobs = new BlobView(setup.blobsDir, (sha256) => {
+    filesLookedFor = Promise.all([filesLookedFor, link.ask('lookFor', sha256)]).then(() => {});
+  });
   const sharing = new Sharing(clock, (blobs) => link.tell({ kind: 'share', blobs }));
   const memory = new MemoryTier({
     blobs,
@@ -81,9 +84,10 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const hits = new Hits({ edgeId: setup.edgeId, memory, blobs, used, bringVariant });
   const handler = new VisitorHandler({
     ...{ edgeId: setup.edgeId, blobs, memory, fills, answers, hits, clock, counters },
-    bringDetached: (manifest, ranges) => detached.bring(manifest, ranges),
+    bringDetached: (manifest, ranges, withdrawn) => detached.bring(manifest, ranges, withdrawn),
     forwardedScheme: (request) => forwardedScheme(peers.of(request.socket), request.headers),
     sites: () => sites,
+    filesLookedFor: () => filesLookedFor,
   });
 
   const opened = openAccessLog(setup, { peers, counters, clock, log });
@@ -93,7 +97,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
       ...{ handler, log, proxyProtocol, accessLog: opened?.log },
       ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
       tls: setup.tlsPort === undefined ? undefined : { port: setup.tlsPort, certificates: setup.files.certificates },
-      operations: (path) => (isOperationsPath(path) ? link.ask('operations', path) : undefined),
+      operations: (path) => link.ask('operations', path),
     }),
   );
   server.then(

@@ -79,6 +79,7 @@ sites:
   - name: b
     hosts: [a.org]
     bucket: site
+    index: x/
     cors: { origins: [a.org], maxAgeSeconds: -1 }
     signedUrls: { keys: { k1: c2hvcnQ=, k2: '' , k3: '' } }
 `;
@@ -91,6 +92,7 @@ sites:
     'sites[0].headers.ETag: is a field that the edge sets itself',
     'sites[0].headers.a b: must be the name of a header field',
     'sites[0].headers.X-Ok: must be at most 1024 characters',
+    'sites[1].index: must be a path without a slash at its beginning or end',
     'sites[1].cors.origins',
     'sites[1].cors.maxAgeSeconds',
     'sites[1].signedUrls.keys.k1: must be at least 32 bytes in base64',

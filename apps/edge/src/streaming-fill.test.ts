@@ -1,12 +1,14 @@
 /** Large objects that are sent to visitors while they come from the origin. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from '@sluice/testkit';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Scene } from './scene.fixture.ts';
+import { DetachedBlobs } from './services/detached-blobs.ts';
 
 const SIZE_BYTES = 6_000_000;
 
@@ -241,4 +243,39 @@ test('when the only visitor of an object that is not kept leaves, the origin is 
   await eventually(async () => expect(await readdir(join(scene.dir, 'blobs', 'incoming'))).toEqual([]));
   await new Promise<void>((resolve) => server.close(() => resolve()));
   expect(scene.origin.counts.read).toBe(0);
+});
+
+test('visitors who read slowly what is not kept keep nobody from getting it', async () => {
+  await using scene = await Scene.start();
+  const content = randomBytes(8_000_000);
+  scene.origin.upload('site/a', content, { cacheControl: 'private' });
+  const lazy = Array.from({ length: 6 }, () => connect(scene.edge?.port ?? 0, '127.0.0.1').on('error', () => {}));
+  for (const socket of lazy) {
+    socket.write('GET /site/a HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(socket, 'readable');
+  }
+  expect((await scene.get('site/a')).body.equals(content)).toBe(true);
+  for (const socket of lazy) socket.destroy();
+});
+
+test.each([['0'], ['1']])('a visitor who leaves before what is not kept has come lets go of it (%s threads)', async (threads) => {
+  const bring = vi.spyOn(DetachedBlobs.prototype, 'bring');
+  using _ = { [Symbol.dispose]: () => bring.mockRestore() };
+  await using scene = await gated(0, { EDGE_SERVING_THREADS: threads });
+  scene.origin.upload('site/a', randomBytes(100_000), { cacheControl: 'private' });
+  const leaving = new AbortController();
+  const visits = Array.from({ length: 6 }, () => scene.get('site/a').catch(() => {}));
+  await eventually(() => expect(bring).toHaveBeenCalledTimes(6));
+  visits.push(
+    fetch(scene.url('site/a'), { signal: leaving.signal }).then(
+      () => {},
+      () => {},
+    ),
+  );
+  await eventually(() => expect(bring).toHaveBeenCalledTimes(7));
+  leaving.abort();
+  await expect(bring.mock.results[6]?.value).rejects.toMatchObject({ code: 'EDGE_BUSY' });
+  scene.open();
+  await Promise.all(visits);
+  expect(scene.origin.counts.read).toBe(6);
 });

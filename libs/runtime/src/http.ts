@@ -1,5 +1,5 @@
-import type { Server } from 'node:http';
-import { Server as NetServer, type Socket } from 'node:net';
+import { type Server as HttpServer, ServerResponse } from 'node:http';
+import { Server, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 
 /** While draining, how often connections that have become idle are closed. */
@@ -11,14 +11,31 @@ export function httpUrl(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/** The connections of a server that are open, from now on; those of TLS and what each of them is carried by. */
+export function openSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  const add = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  };
+  server.on('connection', add);
+  server.on('secureConnection', add);
+  return sockets;
+}
+
 /**
- * Takes no more connections, lets running responses end, and closes what is left after `drainMs`. Keep that below the lifecycle's deadline. `sockets`: the connections
- * that are open. To Node a connection is idle when its response has been written, also while the system has not taken all of it; so none is closed while one of them waits for that.
+ * Takes no more connections, lets running responses end, and closes what is left after `drainMs`. Keep that below the lifecycle's deadline. `server`: of `node:http`, or
+ * of `node:http2` with HTTP/1.1 beside it, whose sessions the caller tells to go away. `sockets`: see {@link openSockets}. To Node a connection is idle when its response has been
+ * written, also while the system has not taken all of it; so none is closed while one of them waits for that.
  */
-export async function drainHttpServer(server: Server, drainMs: number, sockets: ReadonlySet<Socket> = new Set()): Promise<void> {
+export async function drainHttpServer(
+  server: Server & Pick<HttpServer, 'closeIdleConnections'>,
+  drainMs: number,
+  sockets: ReadonlySet<Socket>,
+): Promise<void> {
   // A connection whose last response ends from now on would stay open for the next request: close it then.
-  server.prependListener('request', (_request, response) => {
-    response.shouldKeepAlive = false;
+  server.prependListener('request', (_request: unknown, response: unknown) => {
+    if (response instanceof ServerResponse) response.shouldKeepAlive = false;
   });
   const closeIdle = (): void => {
     for (const { writableLength } of sockets) if (writableLength > 0) return;
@@ -26,11 +43,10 @@ export async function drainHttpServer(server: Server, drainMs: number, sockets: 
   };
   const sweep = setInterval(closeIdle, IDLE_SWEEP_MS);
   const deadline = setTimeout(() => {
-    server.closeAllConnections();
     for (const socket of sockets) socket.destroy();
   }, drainMs);
-  // That of `node:http` would close idle connections itself.
-  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+  // Those of `node:http` and `node:http2` would close idle connections themselves.
+  const closed = new Promise<void>((resolve) => Server.prototype.close.call(server, () => resolve()));
   closeIdle();
   await closed;
   clearInterval(sweep);

@@ -14,7 +14,7 @@ export {
 } from './config.ts';
 export type { OperationsReply } from './health.ts';
 export { answerOperations, isOperationsPath, Readiness } from './health.ts';
-export { drainHttpServer, httpUrl } from './http.ts';
+export { drainHttpServer, httpUrl, openSockets } from './http.ts';
 export type { LifecycleState } from './lifecycle.ts';
 export { Lifecycle } from './lifecycle.ts';
 export type { Logger } from './logger.ts';

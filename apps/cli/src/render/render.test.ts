@@ -6,6 +6,7 @@ import { outcome, state } from '../domain/states.fixture.ts';
 import { distributionSummary, distributionTable, outcomeText } from './distribution.ts';
 import { eventLine } from './event-line.ts';
 import { distributionProgress, uploadProgress } from './progress.ts';
+import { stackSummary } from './stack.ts';
 import { renderTable } from './table.ts';
 import { Terminal } from './terminal.ts';
 
@@ -155,4 +156,15 @@ describe('terminal', () => {
     expect(io.stdout.text).toBe('plain\n{"a":1}\n');
     expect(io.stderr.text).toBe('warning: careful\nerror: bad\n');
   });
+});
+
+test.each([
+  [false, 'curl -i http://127.0.0.1:8081/demo/hello.json'],
+  [true, 'curl -i http://127.0.0.1:8081/readyz'],
+])('what to try with an edge works whether it has a sites file (%s) or not', (withSites, command) => {
+  const at = (name: string, port: number) => ({ name, url: `http://127.0.0.1:${port}` });
+  const [origin, controller, edge] = [at('origin', 9000), at('controller', 9100), at('edge us-1', 8081)];
+  const parts = { members: [origin, controller, edge], origin, controller, edges: new Map([['us-1', edge]]) };
+  const stack = { natsUrl: 'nats://127.0.0.1:4222', dataDir: 'data', ...parts };
+  expect(stackSummary(stack, plain, withSites)).toContain(`  ${command}`);
 });

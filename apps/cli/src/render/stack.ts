@@ -4,9 +4,14 @@ import { DEFAULT_CONTROLLER, DEFAULT_ORIGIN } from '../config.ts';
 import { renderTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
-type Running = Pick<Stack, 'natsUrl' | 'dataDir' | 'edges' | 'members'> & {
-  readonly origin: { readonly url: string };
-  readonly controller: { readonly url: string };
+interface Located {
+  readonly url: string;
+}
+type Running = Pick<Stack, 'natsUrl' | 'dataDir'> & {
+  readonly edges: ReadonlyMap<string, Located>;
+  readonly members: readonly (Located & { readonly name: string })[];
+  readonly origin: Located;
+  readonly controller: Located;
 };
 
 /** For programs. */
@@ -22,8 +27,8 @@ export function stackDocument(stack: Stack) {
   };
 }
 
-/** A table of URLs and three commands that work as they stand. */
-export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>): string[] {
+/** A table of URLs and three commands that work as they stand. `withSites`: the edges have a sites file, so they need not serve a bucket by its name. */
+export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, withSites: boolean): string[] {
   const rows = [['broker', stack.natsUrl], ...stack.members.map(({ name, url }) => [name, url]), ['data, logs', stack.dataDir]];
   const where = [
     ...(stack.origin.url === DEFAULT_ORIGIN ? [] : [`--origin ${stack.origin.url}`]),
@@ -32,7 +37,7 @@ export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>):
   const [edge] = stack.edges.values();
   const commands = [
     ['npx sluice put package.json demo/hello.json --wait', ...where].join(' '),
-    ...(edge === undefined ? [] : [`curl -i ${edge.url}/demo/hello.json`]),
+    ...(edge === undefined ? [] : [`curl -i ${edge.url}/${withSites ? 'readyz' : 'demo/hello.json'}`]),
     `npx sluice watch --nats ${stack.natsUrl}`,
   ];
   return [

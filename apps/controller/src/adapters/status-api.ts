@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { eventId } from '@sluice/contracts';
-import { answerOperations, drainHttpServer, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, openSockets, type Readiness, type Registry } from '@sluice/runtime';
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
@@ -55,12 +55,13 @@ export async function serveStatusApi(
   { host, port }: { readonly host: string; readonly port: number },
 ): Promise<{ readonly port: number; stop(): Promise<void> }> {
   const server = createAdaptorServer({ fetch: api.fetch }) as Server;
+  const sockets = openSockets(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => resolve());
   });
   return {
     port: (server.address() as AddressInfo).port,
-    stop: () => drainHttpServer(server, DRAIN_MS),
+    stop: () => drainHttpServer(server, DRAIN_MS, sockets),
   };
 }

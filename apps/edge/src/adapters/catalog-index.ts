@@ -14,6 +14,7 @@ import { openDatabase, Transactions } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
 import { contentsOf } from '../domain/content-coding.ts';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
+import { freshnessPolicy } from '../domain/freshness.ts';
 import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
 import { IndexStamps } from './index-stamps.ts';
 
@@ -97,7 +98,7 @@ export class CatalogIndex {
         key TEXT PRIMARY KEY,
         version INTEGER NOT NULL,
         placement TEXT NOT NULL,
-        sha256 TEXT,
+        sha256 TEXT,                       -- NULL: no manifest, or one whose content may not be kept
         confirmed_at INTEGER NOT NULL,
         stale_at INTEGER NOT NULL,
         purged_at INTEGER NOT NULL,
@@ -309,12 +310,13 @@ export class CatalogIndex {
 
   #write(before: Entry | undefined, after: Entry): void {
     const { key, manifest } = after;
+    const kept = manifest === undefined || !freshnessPolicy(manifest).storable ? undefined : manifest;
     const text = manifest === undefined ? null : JSON.stringify(manifest);
     this.#upsert.run(
       key,
       after.version,
       after.placement,
-      manifest?.sha256 ?? null,
+      kept?.sha256 ?? null,
       after.confirmedAt,
       after.staleAt,
       after.purgedAt,
@@ -325,7 +327,7 @@ export class CatalogIndex {
     if (oldTags.length > 0) this.#deleteTags.run(key);
     for (const tag of newTags) this.#insertTag.run(tag, key);
     if (before?.manifest?.variants !== undefined) this.#deleteVariants.run(key);
-    for (const { sha256 } of manifest?.variants ?? []) this.#insertVariant.run(sha256, key);
+    for (const { sha256 } of kept?.variants ?? []) this.#insertVariant.run(sha256, key);
     this.#objects += (manifest === undefined ? 0 : 1) - (before?.manifest === undefined ? 0 : 1);
     this.#cache.set(key, after);
     this.#noteChanged(key);
@@ -336,7 +338,7 @@ export class CatalogIndex {
     this.#remember(invalidation);
     const { selector, version, mode } = invalidation;
     const { where, value } = coverage(selector);
-    const changed = this.#marking(where).all({ version, mode, ...value }) as { sha256: string }[];
+    const changed = this.#marking(where).all({ version, mode, ...value }) as { sha256: string | null }[];
     if ('key' in selector) {
       this.#cache.delete(selector.key);
       this.#noteChanged(selector.key);
@@ -346,7 +348,7 @@ export class CatalogIndex {
     }
     if (mode === 'stale') return { before: undefined, after: undefined, purged: [] };
     const variants = this.#purgedVariants(where, { version, ...value });
-    return { before: undefined, after: undefined, purged: [...changed, ...variants].map(({ sha256 }) => sha256) };
+    return { before: undefined, after: undefined, purged: [...changed, ...variants].flatMap(({ sha256 }) => sha256 ?? []) };
   }
 
   /** The variants of what an invalidation has just purged. */

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { makeCertificate, replaceFile, type TestCertificate, writeCertificate } from '../certificates.fixture.ts';
 import { edgeVariables } from '../config.ts';
 import { certificateFor } from '../domain/certificates.ts';
-import { followConfigFiles } from './config-files.ts';
+import { followConfigFiles, TICKET_KEYS_MS } from './config-files.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -69,4 +69,23 @@ test('a change that no watcher reports is noticed by looking again', async () =>
   await eventually(() => expect(changes).toHaveLength(1));
   expect(changes[0]).toBe(it.files.current);
   expect(it.files.current.certificates.fallback?.chain).toBe(next.certificate);
+});
+
+test('the keys of session tickets are others after an hour, and the same after a renewal of a certificate', async () => {
+  const clock = new FakeClock();
+  await using it = await follow(await makeCertificate(), 'sites: []', clock);
+  const told: Uint8Array[] = [];
+  it.files.onChange(({ certificates }) => told.push(certificates.ticketKeys));
+  const first = it.files.current.certificates.ticketKeys;
+  clock.advance(TICKET_KEYS_MS - 1);
+  expect(told).toEqual([]);
+  clock.advance(1);
+  const second = it.files.current.certificates.ticketKeys;
+  expect([told.length, told[0] === second, second.byteLength, Buffer.compare(first, second) === 0]).toEqual([1, true, 48, false]);
+  await writeCertificate(it.dir, 'own', await makeCertificate());
+  clock.advance(10_000);
+  await eventually(() => expect(told).toHaveLength(2));
+  expect(told[1]).toBe(second);
+  clock.advance(TICKET_KEYS_MS);
+  expect(told).toHaveLength(3);
 });

@@ -17,6 +17,8 @@ import { watchFiles } from './file-watch.ts';
 const VALIDITY_CHECK_MS = 24 * 3_600_000;
 /** Of the three keys that Node derives from them: a name, an HMAC key and an AES key of 16 bytes each. */
 const TICKET_KEYS_BYTES = 48;
+/** Whoever gets hold of them can read sessions of TLS 1.2 that they were used for: of no longer than this. Node knows one at a time, so older sessions are not resumed. */
+export const TICKET_KEYS_MS = 3_600_000;
 /** Certificates of which the files are read at once. */
 const READS_AT_ONCE = 32;
 
@@ -59,7 +61,7 @@ interface Snapshot {
 export async function followConfigFiles(variables: FileVariables, clock: Clock, log: Logger): Promise<ConfigFiles> {
   const first = await readAll(variables, undefined);
   if ('problems' in first) throw first.sitesFileOnly ? new SitesConfigError(first.problems) : new ConfigError(first.problems);
-  let current = first.value;
+  let current: Snapshot = first.value;
   const listeners: ((current: FileConfig) => void)[] = [];
   let complaint = '';
 
@@ -83,7 +85,7 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
     const renewed = [...value.loaded].filter(([paths, { certificate }]) => current.loaded.get(paths)?.certificate !== certificate);
     const hasOtherSites = value.sitesText !== current.sitesText;
     if (!hasOtherSites && renewed.length === 0) return;
-    current = value;
+    current = withTicketKeys(value, current.config.certificates.ticketKeys);
     watch.follow(pathsOf(variables, current.config));
     if (hasOtherSites) log.info({ path: variables.EDGE_SITES_FILE, hosts: current.config.sites.byHost.size }, 'sites reloaded');
     for (const [, { certificate }] of renewed) log.info(describe(certificate), 'certificate renewed');
@@ -118,6 +120,15 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
     });
   };
   checkDaily();
+  let cancelRotation: () => void = () => {};
+  const rotateTicketKeys = (): void => {
+    cancelRotation = clock.after(TICKET_KEYS_MS, () => {
+      current = withTicketKeys(current, randomBytes(TICKET_KEYS_BYTES));
+      for (const listener of listeners) listener(current.config);
+      rotateTicketKeys();
+    });
+  };
+  if (variables.EDGE_TLS_PORT !== undefined) rotateTicketKeys();
   return {
     get current() {
       return current.config;
@@ -126,6 +137,7 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
     stop() {
       watch.stop();
       cancelCheck();
+      cancelRotation();
     },
   };
 }
@@ -165,7 +177,7 @@ async function readAll(variables: FileVariables, before: Snapshot | undefined, s
     };
   }
   const { sites, text } = sitesFile.value;
-  const config = { sites, certificates: certificatesOf(variables, sites, loaded, before?.config.certificates) };
+  const config = { sites, certificates: certificatesOf(variables, sites, loaded) };
   return { value: { config, sitesText: text, loaded, refused } };
 }
 
@@ -258,12 +270,7 @@ async function load(source: CertificateSource, old: Loaded | undefined): Promise
   return 'problems' in parsed ? parsed : { value: { texts: texts.value, certificate: parsed.value } };
 }
 
-function certificatesOf(
-  variables: FileVariables,
-  sites: Sites,
-  loaded: LoadedCertificates,
-  before: Certificates | undefined,
-): Certificates {
+function certificatesOf(variables: FileVariables, sites: Sites, loaded: LoadedCertificates): Certificates {
   const of = (source: CertificateSource | undefined) => (source === undefined ? undefined : loaded.get(pathsKey(source))?.certificate);
   const fallback = of(ownSource(variables)) ?? (sites.fallback === undefined ? undefined : of(siteSource(variables, sites.fallback)));
   const byHost = new Map<string, Certificate>();
@@ -272,7 +279,11 @@ function certificatesOf(
     const certificate = of(siteSource(variables, site)) ?? fallback;
     if (certificate !== undefined) byHost.set(host, certificate);
   }
-  return { byHost, fallback, ticketKeys: before?.ticketKeys ?? randomBytes(TICKET_KEYS_BYTES) };
+  return { byHost, fallback, ticketKeys: randomBytes(TICKET_KEYS_BYTES) };
+}
+
+function withTicketKeys({ config, ...rest }: Snapshot, ticketKeys: Uint8Array): Snapshot {
+  return { ...rest, config: { ...config, certificates: { ...config.certificates, ticketKeys } } };
 }
 
 function pathsOf(variables: FileVariables, { sites }: FileConfig): string[] {

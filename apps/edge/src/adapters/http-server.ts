@@ -3,7 +3,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
-import { drainHttpServer, isOperationsPath, type Logger, type OperationsReply } from '@sluice/runtime';
+import { drainHttpServer, isOperationsPath, type Logger, type OperationsReply, openSockets } from '@sluice/runtime';
 import { type Certificates, isMisdirected } from '../domain/certificates.ts';
 import { fieldSectionBytes } from '../domain/http2-fields.ts';
 import { authorityOf } from '../domain/request-target.ts';
@@ -11,7 +11,6 @@ import { type AccessLog, noteBody } from './access-log.ts';
 import type { Listener, VisitorRequest, VisitorResponse } from './exchange.ts';
 import { FastLane } from './fast-lane.ts';
 import { VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
-import { openSockets } from './open-sockets.ts';
 import { expectProxyHeaders, type ProxyProtocolOptions } from './proxy-protocol.ts';
 import { createTlsServer, FIELDS_MAX_BYTES, limitIdleStream } from './secure-server.ts';
 import type { VisitorHandler } from './visitor-handler.ts';
@@ -64,7 +63,7 @@ export interface HttpServerOptions {
   readonly handler: Pick<VisitorHandler, 'handle'> & Partial<Pick<VisitorHandler, 'readyAnswer'>>;
   /** Other servers of this process listen on the same port. */
   readonly reusePort?: boolean;
-  /** What a path of the operator's answers; undefined for any other. */
+  /** What a path of the operator's answers; undefined: what it would if it were like any other. */
   readonly operations: (path: string) => Promise<OperationsReply> | undefined;
   readonly log: Logger;
   readonly accessLog?: AccessLog | undefined;
@@ -233,7 +232,7 @@ async function answer(
     // Nobody reads the content of a request here, but it has to end as it should: else what follows is no request.
     if (response instanceof ServerResponse && hasContent(request)) await finished(request.resume());
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const operations = isRead ? operationsOf(request.url ?? '') : undefined;
+    const operations = isRead && isOperationsPath(request.url ?? '') ? operationsOf(request.url ?? '') : undefined;
     // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
     if (operations === undefined) return await handler.handle(request, response, listener);
     const { status, contentType, body } = await operations;

@@ -5,7 +5,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { createLogger } from '@sluice/runtime';
 import { eventually } from '@sluice/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -35,6 +35,7 @@ function frame(type: number, flags: number, stream: number, payload = Buffer.all
 }
 /** GET https://localhost/ in HPACK: three fields of the static table and one literal (RFC 7541 appendix A, §6.2.2). */
 const GET = Buffer.concat([Buffer.from([0x82, 0x87, 0x84, 0x01, 9]), Buffer.from('localhost')]);
+const REQUEST = 'GET /site/a HTTP/1.1\r\nHost: localhost\r\n\r\n';
 const OPENING = Buffer.concat([PREFACE, frame(FRAMES.settings, 0, 0)]);
 
 /** The types of all whole frames in what came. */
@@ -47,10 +48,11 @@ function frameTypes(bytes: Buffer): number[] {
 /** A server with some limits of the test's own; the others are so long that they are not reached. */
 async function serve(limits: Partial<ConnectionLimits> = {}, handle: Handle = async (_request, response) => void response.end()) {
   const certificate = { name: 'own', chain: own.certificate, key: own.key, dnsNames: ['localhost'], notBeforeMs: 0, notAfterMs: 0 };
+  const certificates = { byHost: new Map(), fallback: certificate, ticketKeys: Buffer.alloc(48) };
   let handled = 0;
   const server = await startHttpServer({
     ...{ host: '127.0.0.1', port: 0, limits, operations: () => undefined, log: createLogger('edge', 'silent') },
-    tls: { port: 0, certificates: { byHost: new Map(), fallback: certificate, ticketKeys: Buffer.alloc(48) } },
+    tls: { port: 0, certificates },
     handler: {
       handle(request, response, listener) {
         handled += 1;
@@ -66,12 +68,14 @@ async function serve(limits: Partial<ConnectionLimits> = {}, handle: Handle = as
     return client;
   };
   return {
-    ...{ server, port },
+    ...{ server, port, certificates },
     handled: () => handled,
     plain: () => keep(connectTcp(server.port, '127.0.0.1')),
     tcp: () => keep(connectTcp(port, '127.0.0.1')),
-    async tls(protocol: 'h2' | 'http/1.1'): Promise<TLSSocket> {
-      const socket = keep(connectTls({ host: '127.0.0.1', port, servername: 'localhost', ca: own.certificate, ALPNProtocols: [protocol] }));
+    async tls(protocol: 'h2' | 'http/1.1', options: ConnectionOptions = {}): Promise<TLSSocket> {
+      const socket = keep(
+        connectTls({ host: '127.0.0.1', port, servername: 'localhost', ca: own.certificate, ALPNProtocols: [protocol], ...options }),
+      );
       await once(socket, 'secureConnect');
       return socket;
     },
@@ -200,6 +204,30 @@ describe('connections', () => {
     });
   });
 });
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'with other ticket keys no older session of %s is resumed, and what is open goes on',
+  async (version) => {
+    await using server = await serve();
+    /** A connection that was answered, whether it has resumed `session`, and the session to resume next. */
+    const visit = async (session?: Buffer) => {
+      const socket = await server.tls('http/1.1', { minVersion: version, maxVersion: version, ...(session && { session }) });
+      const reused = socket.isSessionReused();
+      socket.write(REQUEST);
+      await once(socket, 'data');
+      // With TLS 1.3 tickets come after the handshake, but before the answer.
+      return { socket, reused, session: socket.getSession() };
+    };
+    const first = await visit();
+    expect((await visit(first.session)).reused).toBe(true);
+    server.server.use({ ...server.certificates, ticketKeys: Buffer.alloc(48, 1) });
+    const later = await visit(first.session);
+    expect(later.reused).toBe(false);
+    expect((await visit(later.session)).reused).toBe(true);
+    first.socket.write(REQUEST);
+    expect(String((await once(first.socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 200 /);
+  },
+);
 
 describe('streams of HTTP/2', () => {
   test('a visitor that does not read is cut off, and its session goes on', async () => {
@@ -492,6 +520,21 @@ describe('the end of an edge', () => {
     expect(one.toString()).toMatch(/^HTTP.*last\r\n0\r\n\r\nHTTP.*\r\nConnection: close\r\n.*last\r\n0\r\n\r\n$/s);
     await stopped;
     await server[Symbol.asyncDispose]();
+  });
+
+  test('over HTTP/1.1 it waits for what the system has not taken of a response that was written at once', async () => {
+    const content = Buffer.alloc(20_000_000, 'x');
+    const server = await serve({}, (_request, response) => void response.writeHead(200, ['Content-Length', '20000000']).end(content));
+    const visitor = await server.tls('http/1.1');
+    visitor.write('GET /site/a HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await once(visitor, 'readable');
+    const idleClosed = closed((await server.tls('http/1.1')).resume());
+    const stopped = server.server.stop();
+    // The time in which an idle connection would have been closed.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await buffer(visitor)).byteLength).toBeGreaterThan(content.byteLength);
+    await idleClosed;
+    await stopped;
   });
 
   test('what does not end in time is cut off', async () => {

@@ -3,13 +3,11 @@ import { type Server as HttpServer, ServerResponse } from 'node:http';
 import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { Socket } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { drainHttpServer, openSockets } from '@sluice/runtime';
 import { type Certificate, type Certificates, certificateFor } from '../domain/certificates.ts';
 import type { ConnectionLimits } from './http-server.ts';
 import { activityOf, VisitorHttp2Request, VisitorHttp2Response } from './http2-exchange.ts';
-import { openSockets } from './open-sockets.ts';
 
-/** While draining, how often connections that have become idle are closed. */
-const IDLE_SWEEP_MS = 50;
 /** Of the fields of a request, as Node's HTTP/1.1 takes them. Node tells the visitor and leaves it at that. */
 export const FIELDS_MAX_BYTES = 16 * 1024;
 /** RFC 9113 §6.5.2. Streams beyond are refused. */
@@ -71,7 +69,7 @@ export function createTlsServer(
     if (idle instanceof Socket) idle.destroy();
   });
   const sockets = openSockets(server);
-  const stopSweeping = watchSessions(server, limits);
+  const sessions = watchSessions(server, limits);
   return {
     server,
     use(renewed) {
@@ -80,18 +78,10 @@ export function createTlsServer(
       server.setSecureContext({ ...pemOf(renewed.fallback), ticketKeys: Buffer.from(renewed.ticketKeys) });
     },
     async drain(drainMs) {
-      server.prependListener('request', (_request, response) => {
-        if (response instanceof ServerResponse) response.shouldKeepAlive = false;
-      });
-      const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
-      const deadline = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, drainMs);
-      // Node tells each session to go away (RFC 9113 §6.8); it ends with its last stream.
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-      clearInterval(sweep);
-      clearTimeout(deadline);
-      stopSweeping();
+      const drained = drainHttpServer(server, drainMs, sockets);
+      sessions.sendAway();
+      await drained;
+      sessions.stop();
     },
   };
 }
@@ -110,13 +100,18 @@ function httpOptions(limits: ConnectionLimits): object {
   };
 }
 
+interface SessionWatch {
+  /** Tells each session to go away (RFC 9113 §6.8); it ends with its last stream. */
+  sendAway(): void;
+  stop(): void;
+}
 interface Watched {
   readonly startedAtMs: number;
   controlFrames: number;
 }
 
 /** Ends sessions in which no request is under way for too long (Node's own time-out counts a PING as life), and ones that keep the edge busy with nothing. */
-function watchSessions(server: Http2SecureServer, limits: ConnectionLimits): () => void {
+function watchSessions(server: Http2SecureServer, limits: ConnectionLimits): SessionWatch {
   const sessions = new Map<ServerHttp2Session, Watched>();
   server.on('session', (session: ServerHttp2Session) => {
     const watched: Watched = { startedAtMs: performance.now(), controlFrames: 0 };
@@ -140,7 +135,12 @@ function watchSessions(server: Http2SecureServer, limits: ConnectionLimits): () 
     }
   }, limits.checkMs);
   sweep.unref();
-  return () => clearInterval(sweep);
+  return {
+    sendAway() {
+      for (const session of sessions.keys()) session.close();
+    },
+    stop: () => clearInterval(sweep),
+  };
 }
 
 function isIdle(session: ServerHttp2Session, { startedAtMs }: Watched, nowMs: number, limits: ConnectionLimits): boolean {

@@ -42,6 +42,7 @@ interface Port {
 interface Thread {
   readonly post: (message: ToServing) => void;
   readonly drained: Promise<void>;
+  listens: boolean;
 }
 
 export class ServingThreads {
@@ -60,9 +61,11 @@ export class ServingThreads {
   get counters(): readonly ServingCounters[] {
     return this.#counters;
   }
-  /** Threads that should run and do not. */
+  /** Threads that should listen and do not. */
   get missing(): number {
-    return this.#counters.length - this.#threads.size;
+    let listening = 0;
+    for (const { listens } of this.#threads.values()) if (listens) listening += 1;
+    return this.#counters.length - listening;
   }
   get port(): number {
     return this.#ports.port;
@@ -79,7 +82,12 @@ export class ServingThreads {
     const claim = async (port: number): Promise<number> => (this.#counters.length > 1 ? freePort(setup.host, port) : port);
     const { port, tlsPort } = setup;
     this.#ports = { port: await claim(port), tlsPort: tlsPort === undefined ? undefined : await claim(tlsPort) };
-    for (let at = 0; at < this.#counters.length; at += 1) this.#ports = await this.#startThread(at);
+    try {
+      for (let at = 0; at < this.#counters.length; at += 1) this.#ports = await this.#startThread(at);
+    } catch (error) {
+      this.#draining = true; // nothing is started again
+      throw error;
+    }
   }
 
   /** Tells all threads. */
@@ -108,24 +116,26 @@ export class ServingThreads {
       const { port1: here, port2: there } = new MessageChannel();
       startServing(own, there, clock, log);
       const closed = new Promise<void>((resolve) => here.once('close', () => resolve()));
-      return this.#follow(at, here, closed);
+      return this.#follow(at, here, closed, () => here.close());
     }
     const worker = new Worker(new URL('../serving.worker.ts', import.meta.url), { workerData: own, execArgv: [] });
     const ended = new Promise<void>((resolve) => {
       worker.once('error', (err) => log.error({ err, thread: at }, 'serving thread failed'));
       worker.once('exit', () => resolve());
     });
-    return this.#follow(at, worker, ended);
+    return this.#follow(at, worker, ended, () => void worker.terminate());
   }
 
-  #follow(at: number, port: Port, ended: Promise<void>): Promise<Ports> {
+  #follow(at: number, port: Port, ended: Promise<void>, end: () => void): Promise<Ports> {
     const { current, desk } = this.#options;
     const { promise: listening, resolve, reject } = Promise.withResolvers<Ports>();
     const { promise: drained, resolve: settleDrained } = Promise.withResolvers<void>();
     const post = (message: ToServing): void => port.postMessage(message);
-    this.#threads.set(at, { post, drained });
+    const thread: Thread = { post, drained, listens: false };
+    this.#threads.set(at, thread);
     // Files that this thread alone reads: should it end, nobody else can say that they are needed no more.
     const detached = new Set<number>();
+    const withdrawals = new Map<number, AbortController>();
     let hasEnded = false;
     const answered = (answer: unknown, { name }: Asked): void => {
       if (name !== 'bringDetached' || (answer as Detached).kind !== 'file') return;
@@ -137,13 +147,20 @@ export class ServingThreads {
     port.on('message', (message: FromServing) => {
       switch (message.kind) {
         case 'listening':
+          thread.listens = true;
           return resolve({ port: message.port, tlsPort: message.tlsPort });
         case 'failed':
-          return reject(errorFromWire(message.error));
+          reject(errorFromWire(message.error));
+          return end();
         case 'drained':
           return settleDrained();
-        case 'asked':
-          return void this.#answer(post, message, answered);
+        case 'asked': {
+          const withdrawal = new AbortController();
+          withdrawals.set(message.id, withdrawal);
+          return void this.#answer(post, message, answered, withdrawal.signal).finally(() => withdrawals.delete(message.id));
+        }
+        case 'withdrawn':
+          return withdrawals.get(message.id)?.abort();
         case 'released':
           detached.delete(message.id);
           return desk.hear(message);
@@ -154,6 +171,7 @@ export class ServingThreads {
     void ended.then(() => {
       this.#threads.delete(at);
       hasEnded = true;
+      for (const withdrawal of withdrawals.values()) withdrawal.abort();
       for (const id of detached) desk.hear({ kind: 'released', id });
       settleDrained();
       reject(new SluiceError('THREAD_ENDED', 'a serving thread ended before it listened'));
@@ -176,10 +194,11 @@ export class ServingThreads {
     post: (message: ToServing) => void,
     { id, asked }: FromServing & { kind: 'asked' },
     answered: (answer: unknown, asked: Asked) => void,
+    withdrawn: AbortSignal,
   ): Promise<void> {
     const { desk, log } = this.#options;
     try {
-      const answer = await desk.answer(asked);
+      const answer = await desk.answer(asked, withdrawn);
       answered(answer, asked);
       post({ kind: 'answered', id, answer });
     } catch (error) {

@@ -19,7 +19,7 @@ import type { Hit, Hits } from './hits.ts';
 import type { ServingCounters } from './serving-counters.ts';
 
 const NO_WISHES: CacheDirectives = new Map();
-/** How often a request is looked up again when its bytes were evicted between look-up and reading. */
+/** How often a request is looked up when its bytes are gone between look-up and reading. */
 const LOOKUP_ATTEMPTS = 3;
 
 export interface VisitorParts {
@@ -32,11 +32,13 @@ export interface VisitorParts {
   readonly clock: Clock;
   readonly counters: ServingCounters;
   /** Bytes that this edge does not keep. */
-  readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[]) => Promise<ByteSource>;
+  readonly bringDetached: (manifest: Manifest, ranges: readonly ByteRange[], withdrawn: AbortSignal) => Promise<ByteSource>;
   /** The scheme by which the visitor came, as a trusted proxy tells it. */
   readonly forwardedScheme: (request: PlainVisitorRequest) => 'http' | 'https' | undefined;
   /** The sites as they are configured now. */
   readonly sites: () => Sites;
+  /** Resolves when the replica knows of each file that was found missing so far. */
+  readonly filesLookedFor: () => Promise<unknown>;
 }
 
 /** What is needed of a request that has no content. */
@@ -185,7 +187,7 @@ export class VisitorHandler {
     visit.response.writeHead(status, fieldsIn(visit.manner, [], fields)).end();
   }
 
-  /** Sends an object; looks it up again when its bytes were evicted since it was looked up, a few times. */
+  /** Sends an object; looks it up again when its bytes have gone since it was looked up, a few times. */
   async #send(visit: Reading, key: string, found: Answer & { kind: 'object' }, wishes: CacheDirectives, status: 200 | 404): Promise<void> {
     let answer: Answer = found;
     for (let attempt = 1; ; attempt++) {
@@ -193,10 +195,11 @@ export class VisitorHandler {
       try {
         return await this.#sendObject(visit, answer, status);
       } catch (error) {
-        if (visit.response.headersSent || !(error instanceof SluiceError)) throw error;
+        if (visit.response.headersSent || visit.response.destroyed || !(error instanceof SluiceError)) throw error;
         const goneMeanwhile = error instanceof BlobMissingError && attempt < LOOKUP_ATTEMPTS;
         if (!goneMeanwhile) return this.#sendAnswer(visit, unavailable(error, answer.handling));
       }
+      await this.#parts.filesLookedFor();
       answer = await this.#parts.answers.of(key, wishes);
     }
   }
@@ -209,7 +212,7 @@ export class VisitorHandler {
     const fields = hits.ofThisEdge(answer);
     const plan = status === 200 ? planResponse(manifest, request, fields, randomUUID) : planErrorDocument(manifest, request.method, fields);
     // Opened before the head is sent, so that a failure can still be told.
-    const source = plan.body.length === 0 ? undefined : await this.#open(manifest, rangesOf(plan.body), detached === true);
+    const source = plan.body.length === 0 ? undefined : await this.#open(response, manifest, rangesOf(plan.body), detached === true);
     this.#count(visit, result, manifest.version);
     hits.countUse(answer.manifest, manifest);
     try {
@@ -221,9 +224,9 @@ export class VisitorHandler {
     }
   }
 
-  async #open(manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
+  async #open(response: VisitorResponse, manifest: Manifest, ranges: readonly ByteRange[], detached: boolean): Promise<ByteSource> {
     const { bringDetached, memory, blobs, fills } = this.#parts;
-    if (detached) return bringDetached(manifest, ranges);
+    if (detached) return bringDetached(manifest, ranges, closing(response));
     const { sha256, size } = manifest;
     const held = memory.get(sha256);
     // What is coming is not on the disk yet, whatever its size; what is in memory may not be there any more.
@@ -305,6 +308,14 @@ interface Visit {
 }
 interface Reading extends Visit {
   readonly request: ReadRequest;
+}
+
+/** Aborted when nobody waits for a response any more. */
+function closing(response: VisitorResponse): AbortSignal {
+  if (response.destroyed) return AbortSignal.abort();
+  const closed = new AbortController();
+  response.once('close', () => closed.abort());
+  return closed.signal;
 }
 
 /** The parts of a body that are bytes of the representation. */

@@ -19,7 +19,7 @@ export interface Certificates {
   readonly byHost: ReadonlyMap<string, Certificate>;
   /** For all other host names, and for clients that name none. */
   readonly fallback: Certificate | undefined;
-  /** What session tickets are sealed with: the same on every thread and after every reload, or sessions could not be resumed there. 48 bytes. */
+  /** What session tickets are sealed with: the same on every thread, or sessions could not be resumed there. 48 bytes. */
   readonly ticketKeys: Uint8Array;
 }
 

@@ -1,30 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { BlobStore } from '@sluice/blobs';
 import { type Manifest, SluiceError } from '@sluice/contracts';
-import { createLogger } from '@sluice/runtime';
-import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
+import { eventually, FakeClock } from '@sluice/testkit';
 import { describe, expect, test, vi } from 'vitest';
-import { CatalogIndex } from '../adapters/catalog-index.ts';
 import { IndexStamps } from '../adapters/index-stamps.ts';
 import { manifestOf } from '../domain/history.fixture.ts';
 import { rank, refetchCost } from '../domain/value.ts';
 import { sha256Of } from '../scripted-origin.fixture.ts';
 import { ABSENT_KEYS_MAX, AbsentKeys } from './absent-keys.ts';
-import { DetachedBlobs } from './detached-blobs.ts';
-import { COUNTED_MAX, DiskBudget, PENDING_RANKS_MAX } from './disk-budget.ts';
-import { Fills } from './fills.ts';
+import { COUNTED_MAX, PENDING_RANKS_MAX } from './disk-budget.ts';
 import { missingVariants } from './missing-variants.ts';
 import type { OriginPort } from './origin-port.ts';
-import { PULLS_MAX, Puller } from './puller.ts';
-import { Replica } from './replica.ts';
+import { PULLS_MAX } from './puller.ts';
+import { replicaParts } from './replica.fixture.ts';
 import type { Uses } from './serving-messages.ts';
 import { Sharing, WAITING_MAX_BYTES } from './sharing.ts';
-import { Transfers, WAITING_TRANSFERS_MAX } from './transfers.ts';
+import { WAITING_TRANSFERS_MAX } from './transfers.ts';
 import { COUNTED_MAX as USES_TOLD_MAX, UsedBlobs } from './used-blobs.ts';
-import { VariantFill, WAITING_VARIANTS_MAX } from './variant-fill.ts';
-
-const log = createLogger('edge', 'silent');
-const observer = { transferred() {}, failed() {} };
+import { WAITING_VARIANTS_MAX } from './variant-fill.ts';
 
 /** An origin whose answers wait until they are let go. */
 function hangingOrigin(): OriginPort & { readonly asked: string[] } {
@@ -44,31 +36,9 @@ function hangingOrigin(): OriginPort & { readonly asked: string[] } {
   };
 }
 
+const WANTED = new AbortController().signal;
 const manifestNumber = (number: number): Manifest =>
   manifestOf(`site/${number}`, number + 1, { sha256: sha256Of(Buffer.from(String(number))) });
-
-async function parts(origin: OriginPort, capacityBytes = 1_000_000) {
-  const dir = await temporaryDirectory();
-  const blobs = await BlobStore.open({ dir: `${dir.path}/blobs`, durability: 'relaxed' });
-  const clock = new FakeClock();
-  const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0 });
-  const budget = new DiskBudget(blobs, capacityBytes);
-  const fills = new Fills({ blobs, origin, began() {}, ended() {} });
-  const transfers = new Transfers({ blobs, budget, origin, fills, log, observer });
-  const detached = new DetachedBlobs({ blobs, origin, observer });
-  const memory = { forget() {} };
-  const variants = new VariantFill({ index, blobs, memory, budget, transfers, clock, log });
-  const replica = new Replica({ index, blobs, memory, budget, transfers, variants });
-  const puller = new Puller({ index, replica, origin, fills, clock });
-  return {
-    ...{ blobs, clock, index, budget, transfers, detached, variants, replica, puller },
-    async [Symbol.asyncDispose]() {
-      index.close();
-      blobs.close();
-      await dir[Symbol.asyncDispose]();
-    },
-  };
-}
 
 describe('bounds', () => {
   test('absent keys: ten times as many as remembered leave the newest, and each is forgotten in time', () => {
@@ -85,7 +55,7 @@ describe('bounds', () => {
 
   test('variants: ten times as many as may wait leave as many, two of them under way, and the rest is dropped', async () => {
     const origin = hangingOrigin();
-    await using scene = await parts(origin);
+    await using scene = await replicaParts(origin);
     const stored = Array.from({ length: 10 * WAITING_VARIANTS_MAX }, (_, number) => {
       const variants = [{ coding: 'br', sha256: sha256Of(Buffer.from(`br ${number}`)), size: 5 }];
       const manifest = manifestOf(`site/${number}`, number + 1, { variants });
@@ -99,7 +69,7 @@ describe('bounds', () => {
 
   test('transfers: more than may wait are refused as busy, and one checksum is brought once', async () => {
     const origin = hangingOrigin();
-    await using scene = await parts(origin);
+    await using scene = await replicaParts(origin);
     const refusals: unknown[] = [];
     for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
       scene.transfers.ensure(manifestNumber(number), { bases: [] }).catch((error: unknown) => refusals.push(error));
@@ -114,7 +84,7 @@ describe('bounds', () => {
 
   test('pulls: more keys than may be asked for at once are refused as busy, and one key is asked for once', async () => {
     const origin = hangingOrigin();
-    await using scene = await parts(origin);
+    await using scene = await replicaParts(origin);
     const refusals: unknown[] = [];
     for (let number = 0; number < 2 * PULLS_MAX; number++)
       scene.puller.pull(`site/${number}`, false).catch((error: unknown) => refusals.push(error));
@@ -124,10 +94,10 @@ describe('bounds', () => {
   });
 
   test('objects too large to keep: more visitors than may wait for one are refused as busy', async () => {
-    await using scene = await parts(hangingOrigin());
+    await using scene = await replicaParts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 200; number++) {
-      scene.detached.bring({ ...manifestNumber(number), size: 100_000 }).catch((error: unknown) => refusals.push(error));
+      scene.detached.bring({ ...manifestNumber(number), size: 100_000 }, WANTED).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(200 - 4 - 64);
@@ -135,10 +105,10 @@ describe('bounds', () => {
   });
 
   test('small objects that are not kept: more than may wait with all other transfers are refused as busy', async () => {
-    await using scene = await parts(hangingOrigin());
+    await using scene = await replicaParts(hangingOrigin());
     const refusals: unknown[] = [];
     for (let number = 0; number < 2 * WAITING_TRANSFERS_MAX; number++) {
-      scene.detached.bring(manifestNumber(number)).catch((error: unknown) => refusals.push(error));
+      scene.detached.bring(manifestNumber(number), WANTED).catch((error: unknown) => refusals.push(error));
     }
     await new Promise((resolve) => setImmediate(resolve));
     expect(refusals).toHaveLength(2 * WAITING_TRANSFERS_MAX - WAITING_TRANSFERS_MAX - 24);
@@ -181,7 +151,7 @@ describe('bounds', () => {
   });
 
   test('ranks that wait to be written are bounded', async () => {
-    await using scene = await parts(hangingOrigin());
+    await using scene = await replicaParts(hangingOrigin());
     for (let number = 0; number < 2 * PENDING_RANKS_MAX; number++) scene.budget.touch(String(number), 100);
     expect(scene.budget.pendingRanks).toBe(PENDING_RANKS_MAX);
     scene.budget.flushRanks();
@@ -189,7 +159,7 @@ describe('bounds', () => {
   });
 
   test('ranks that cannot be written wait for the next time, as many as may wait', async () => {
-    await using scene = await parts(hangingOrigin());
+    await using scene = await replicaParts(hangingOrigin());
     const { sha256 } = await scene.blobs.put(Buffer.from('a'));
     const setRanks = vi.spyOn(scene.blobs, 'setRanks').mockImplementation(() => {
       throw new Error('database or disk is full');
@@ -207,7 +177,7 @@ describe('bounds', () => {
   });
 
   test('use counts: more blobs than are counted make the least recently used one begin anew', async () => {
-    await using scene = await parts(hangingOrigin());
+    await using scene = await replicaParts(hangingOrigin());
     const use = async (sha256: string, times: number) => {
       for (let count = 0; count < times; count++) scene.budget.touch(sha256, 1_000);
       scene.budget.flushRanks();
@@ -253,7 +223,7 @@ describe('sharing', () => {
 
 describe('disk budget', () => {
   test('room that is being written into counts, so that two large transfers at once do not overfill the disk', async () => {
-    await using scene = await parts(hangingOrigin(), 1_000);
+    await using scene = await replicaParts(hangingOrigin(), 1_000);
     const first = scene.budget.reserve(600);
     expect(first).toBeDefined();
     expect(scene.budget.reserve(600)).toBeUndefined();
@@ -263,7 +233,7 @@ describe('disk budget', () => {
   });
 
   test('the least valuable bytes go first: what nothing needs, then what is seldom used for its size', async () => {
-    await using scene = await parts(hangingOrigin(), 100_000);
+    await using scene = await replicaParts(hangingOrigin(), 100_000);
     const put = async (size: number) => (await scene.blobs.put(randomBytes(size), undefined, scene.budget.initialRank(size))).sha256;
     const [popular, large, small, unneeded] = [await put(20_000), await put(30_000), await put(1_000), await put(10_000)];
     for (let count = 0; count < 50; count++) scene.budget.touch(popular, 20_000);
@@ -277,7 +247,7 @@ describe('disk budget', () => {
   });
 
   test('old popularity fades: what was used often long ago goes when enough else has come since', async () => {
-    await using scene = await parts(hangingOrigin(), 100_000);
+    await using scene = await replicaParts(hangingOrigin(), 100_000);
     const put = async () => (await scene.blobs.put(randomBytes(10_000), undefined, scene.budget.initialRank(10_000))).sha256;
     const once = await put();
     for (let count = 0; count < 20; count++) scene.budget.touch(once, 10_000);

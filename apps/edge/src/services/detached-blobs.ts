@@ -3,9 +3,11 @@
 import { createHash } from 'node:crypto';
 import { BlobMismatchError, type BlobRef, type BlobStore, INLINE_MAX_BYTES } from '@sluice/blobs';
 import type { Manifest } from '@sluice/contracts';
+import type { Clock } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import { blobRanges } from './blob-ranges.ts';
-import { fillFile } from './fills.ts';
+import { DetachedPlaces, type Place } from './detached-places.ts';
+import { fillFile, whenReadable } from './fills.ts';
 import type { OriginPort } from './origin-port.ts';
 import type { Detached } from './serving-messages.ts';
 import { type TransferObserver, TransfersBusyError } from './transfers.ts';
@@ -13,30 +15,40 @@ import { type TransferObserver, TransfersBusyError } from './transfers.ts';
 /** Small ones are over as soon as they have come, however slowly they are read: they stay in memory. How many are brought at the same time, and how many visitors may wait. */
 const CONCURRENT_SMALL = 24;
 export const WAITING_SMALL_MAX = 2_000;
-/** Large ones that are on the disk at the same time, each until its visitor has it, and how many visitors may wait, and for how long. */
-const CONCURRENT_LARGE = 4;
-export const WAITING_LARGE_MAX = 64;
+/** Of the capacity for what is kept: what large ones may take beside it until their visitors have them. */
+const DISK_SHARE = 0.1;
+
+export interface DetachedBlobsParts {
+  readonly blobs: Pick<BlobStore, 'incoming'>;
+  readonly origin: OriginPort;
+  readonly observer: Pick<TransferObserver, 'transferred'>;
+  /** Of this edge for content that is kept. */
+  readonly capacityBytes: number;
+  readonly clock: Clock;
+}
 
 export class DetachedBlobs {
   readonly #blobs: Pick<BlobStore, 'incoming'>;
   readonly #origin: OriginPort;
   readonly #observer: Pick<TransferObserver, 'transferred'>;
   readonly #small = new PQueue({ concurrency: CONCURRENT_SMALL });
-  readonly #large = new PQueue({ concurrency: CONCURRENT_LARGE });
+  readonly #places: DetachedPlaces;
   readonly #releases = new Map<number, () => void>();
   #nextId = 1;
 
-  constructor(parts: { blobs: Pick<BlobStore, 'incoming'>; origin: OriginPort; observer: Pick<TransferObserver, 'transferred'> }) {
+  constructor(parts: DetachedBlobsParts) {
     this.#blobs = parts.blobs;
     this.#origin = parts.origin;
     this.#observer = parts.observer;
+    this.#places = new DetachedPlaces(parts.capacityBytes * DISK_SHARE, parts.clock);
   }
 
   /**
-   * Resolves when small bytes are here, or when the first of large ones can be read; {@link release} those.
+   * Resolves when small bytes are here, or when the first of large ones can be read; {@link release} those. `withdrawn`: nobody waits
+   * for them any more.
    * @throws {SluiceError} EDGE_BUSY, DISK_FULL, or what the origin answered
    */
-  async bring(manifest: Manifest): Promise<Detached> {
+  async bring(manifest: Manifest, withdrawn: AbortSignal): Promise<Detached> {
     const ref = { sha256: manifest.sha256, size: manifest.size };
     const transferred = (): void => this.#observer.transferred({ kind: 'full', bytes: ref.size }, manifest);
     if (ref.size <= INLINE_MAX_BYTES) {
@@ -47,10 +59,13 @@ export class DetachedBlobs {
         return { kind: 'bytes', bytes } as const;
       });
     }
-    if (this.#large.size >= WAITING_LARGE_MAX) throw new TransfersBusyError();
+    const place = await this.#places.take(ref.size, withdrawn);
     return new Promise((resolve, reject) => {
-      // Its place is free when its bytes are off the disk.
-      void this.#large.add(() => this.#hold(ref, resolve).then(transferred, reject));
+      this.#hold(ref, place, withdrawn, resolve).then(() => {
+        transferred();
+        // Only when it was withdrawn before there was anything to read.
+        reject(new BlobMismatchError('nobody waits for these bytes any more'));
+      }, reject);
     });
   }
 
@@ -60,7 +75,7 @@ export class DetachedBlobs {
     return bytes;
   }
 
-  async #hold(ref: BlobRef, readable: (detached: Detached) => void): Promise<void> {
+  async #hold(ref: BlobRef, place: Place, withdrawn: AbortSignal, readable: (detached: Detached) => void): Promise<void> {
     const id = this.#nextId++;
     const file = this.#blobs.incoming();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
@@ -69,14 +84,18 @@ export class DetachedBlobs {
       file.growth.fail();
       release();
     });
-    const told = file.growth.reach(1).then(() => readable({ kind: 'file', id, path: file.path, growth: file.growth.buffer }));
-    told.catch(() => {}); // it has failed before there was anything to read
+    whenReadable(file, () => readable({ kind: 'file', id, path: file.path, growth: file.growth.buffer }));
+    const giveUp = (): void => this.release(id);
+    withdrawn.addEventListener('abort', giveUp);
     try {
       await fillFile(this.#origin, ref, file, { isWanted: (): boolean => this.#releases.has(id) });
+      place.complete();
       await released;
     } finally {
+      withdrawn.removeEventListener('abort', giveUp);
       this.#releases.delete(id);
       await file.discard();
+      place.leave();
     }
   }
 

@@ -22,8 +22,8 @@ export class DetachedSources {
     this.#clock = clock;
   }
 
-  /** For an answer of these ranges. Lets go of the bytes when it is closed. @throws {SluiceError} */
-  async bring(manifest: Manifest, ranges: readonly ByteRange[]): Promise<ByteSource> {
+  /** For an answer of these ranges. Lets go of the bytes when it is closed. `withdrawn`: the visitor has left. @throws {SluiceError} */
+  async bring(manifest: Manifest, ranges: readonly ByteRange[], withdrawn: AbortSignal): Promise<ByteSource> {
     const { sha256, size } = manifest;
     const parts = { link: this.#link, clock: this.#clock };
     const blocks = new BlobBlocks({ sha256, size }, parts);
@@ -31,7 +31,8 @@ export class DetachedSources {
       const reader = new RangeReader({ ...parts, blocks, ranges, file: undefined });
       return this.#counted(reader);
     }
-    const detached = await this.#link.ask('bringDetached', manifest);
+    withdrawn.throwIfAborted();
+    const detached = await this.#link.ask('bringDetached', manifest, withdrawn);
     if (detached.kind === 'bytes') return new BlobReader({ sha256, size }, detached.bytes, undefined);
     const release = (): void => this.#link.tell({ kind: 'released', id: detached.id });
     const fill = { sha256, sizeBytes: size, path: detached.path, growth: detached.growth };

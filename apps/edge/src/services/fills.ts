@@ -36,8 +36,7 @@ export class Fills {
   /** False: other bytes came by the short cut. */
   async #attempt(ref: BlobRef, rank: number, withShortCut: boolean): Promise<boolean> {
     const file = this.#parts.blobs.incoming();
-    const told = file.growth.reach(1).then(() => this.#began(ref, file));
-    told.catch(() => {}); // it has failed before there was anything to read
+    whenReadable(file, () => this.#began(ref, file));
     try {
       await fillFile(this.#parts.origin, ref, file, { withShortCut });
       await file.adopt(ref, rank);
@@ -77,6 +76,11 @@ export class Fills {
       },
     };
   }
+}
+
+/** Calls back when the first bytes of a file can be read; never when it fails before. */
+export function whenReadable({ growth }: IncomingFile, readable: () => void): void {
+  growth.reach(1).then(readable, () => {});
 }
 
 /** Fills a file with the bytes of a blob and verifies them, by the short cut as far as that goes. `isWanted`: asked now and then. @throws {SluiceError} */

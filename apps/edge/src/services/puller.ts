@@ -6,6 +6,7 @@ import { isSameUpload, isStale } from '../domain/entry.ts';
 import type { Fills } from './fills.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
+import { mayComeNextTime } from './transfers.ts';
 
 /** Keys that may be asked for at the same time. */
 export const PULLS_MAX = 1_000;
@@ -39,6 +40,8 @@ const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BRO
 
 /** What is worth asking again for: the bytes went, or something newer was heard of while they came. */
 const OUTPACED_CODES: ReadonlySet<string> = new Set(['BLOB_MISSING', 'ORIGIN_BEHIND']);
+/** How often somebody joins a pull of others that fails: it may have been failing already. */
+const JOIN_ATTEMPTS = 2;
 /** Who comes later than this after the origin's answer does not join: the answer may have grown old while the bytes come. */
 const JOIN_MS = 1_000;
 
@@ -78,22 +81,27 @@ export class Puller {
    * @throws {SluiceError} when it was asked and bytes could not be brought
    */
   async pull(key: string, impatient: boolean): Promise<Pulled> {
-    const joined = this.#joinable(key);
-    if (joined !== undefined) return { ...(await this.#told(joined.pulled)), collapsed: true };
+    for (let attempt = 1; attempt <= JOIN_ATTEMPTS; attempt++) {
+      const joined = this.#joinable(key);
+      if (joined === undefined) break;
+      try {
+        return { ...(await this.#told(joined.pulled)), collapsed: true };
+      } catch (error) {
+        if (attempt === JOIN_ATTEMPTS || !mayComeNextTime(error)) throw error;
+      }
+    }
     if (impatient && this.#clock.monotonicMs() < this.#awayUntilMs) throw new OriginAwayError(undefined);
     if (this.#running.size >= PULLS_MAX)
       throw new SluiceError('EDGE_BUSY', 'too many pulls are under way on this edge', { retryable: true });
     const running: Running = {
       pulled: this.#pull(key, () => {
         running.answeredAtMs = this.#clock.monotonicMs();
+      }).finally(() => {
+        if (this.#running.get(key) === running) this.#running.delete(key);
       }),
     };
     this.#running.set(key, running);
-    try {
-      return await this.#told(running.pulled);
-    } finally {
-      if (this.#running.get(key) === running) this.#running.delete(key);
-    }
+    return this.#told(running.pulled);
   }
 
   #joinable(key: string): Running | undefined {

@@ -191,7 +191,7 @@ test('of what is not kept, more visitors than may have blocks brought have the w
     tell() {},
   } as unknown as Pick<ReplicaLink, 'ask' | 'tell'>;
   const sources = new DetachedSources(link, new FakeClock());
-  const bring = () => sources.bring(ref as Manifest, [{ start: 5, end: 10 }]);
+  const bring = () => sources.bring(ref as Manifest, [{ start: 5, end: 10 }], new AbortController().signal);
   const readers = [];
   for (let count = 0; count < BLOCKWISE_MAX; count += 1) readers.push(await bring());
   expect(asked).not.toContain('bringDetached');

@@ -24,10 +24,17 @@ export class ReplicaLink {
     this.#port.postMessage(message);
   }
 
-  /** As many questions are open as visitors wait. @throws {SluiceError} */
-  ask<Name extends keyof Questions>(name: Name, question: Questions[Name]['question']): Promise<Questions[Name]['answer']> {
+  /** As many questions are open as visitors wait. `withdrawn`: the replica need not bring anything for the answer any more. @throws {SluiceError} */
+  ask<Name extends keyof Questions>(
+    name: Name,
+    question: Questions[Name]['question'],
+    withdrawn?: AbortSignal,
+  ): Promise<Questions[Name]['answer']> {
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
+      withdrawn?.addEventListener('abort', () => {
+        if (this.#waiting.has(id)) this.tell({ kind: 'withdrawn', id });
+      });
       this.#waiting.set(id, { resolve, reject });
       this.tell({ kind: 'asked', id, asked: { name, question } as Asked });
     });

@@ -11,7 +11,7 @@ import {
 } from '@sluice/contracts';
 import type { CatalogIndex, IndexChange, IndexEffect } from '../adapters/catalog-index.ts';
 import { contentsOf } from '../domain/content-coding.ts';
-import { isSameUpload, type Provenance } from '../domain/entry.ts';
+import { type Entry, isPurged, isSameUpload, type Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { SharedMemory } from './shared-memory.ts';
@@ -26,6 +26,11 @@ export interface Stored {
   readonly transfer: TransferKind | undefined;
   /** Content bytes that moved. */
   readonly bytes: number;
+}
+
+export interface Hints extends Sources {
+  /** The controller takes it that the bytes are here. */
+  readonly assumed?: boolean;
 }
 
 export class Replica {
@@ -72,6 +77,7 @@ export class Replica {
     const sources = {
       bases: transfer.kind === 'delta' ? [transfer.base] : [],
       content: transfer.kind === 'full' ? transfer.content : undefined,
+      assumed: transfer.kind === 'same',
     };
     const stored = await this.store(manifest, { kind: 'announced' }, sources);
     return {
@@ -86,11 +92,11 @@ export class Replica {
    * Makes this edge hold a version: its bytes (as far as they fit and may be kept), then its manifest. A version older than the one known is `current`,
    * and so is the one known when its bytes are here.
    */
-  async store(manifest: Manifest, provenance: Provenance, hinted: Sources): Promise<Stored> {
+  async store(manifest: Manifest, provenance: Provenance, hinted: Hints): Promise<Stored> {
     const known = this.#index.get(manifest.key);
     if (known !== undefined && known.version > manifest.version) return { outcome: 'current', transfer: undefined, bytes: 0 };
     const bases = [...new Set([...(known?.manifest === undefined ? [] : [known.manifest.sha256]), ...hinted.bases])];
-    const brings = freshnessPolicy(manifest).storable && !this.#wasLetGo(known?.manifest, manifest, provenance);
+    const brings = freshnessPolicy(manifest).storable && !(hinted.assumed === true && this.#wasLetGo(known, manifest));
     const transfer = brings ? await this.#bring(manifest, { bases, content: hinted.content }) : undefined;
     const effect = await this.#apply({ op: 'store', manifest, provenance });
     if (transfer === undefined) return { outcome: 'metadata', transfer: undefined, bytes: 0 };
@@ -107,10 +113,11 @@ export class Replica {
     await this.#apply({ op: 'store', manifest, provenance });
   }
 
-  /** Content that was evicted, or purged, is not brought back only because the origin has more to say about it. */
-  #wasLetGo(known: Manifest | undefined, manifest: Manifest, provenance: Provenance): boolean {
-    if (provenance.kind === 'resolved' || known?.version === manifest.version) return false;
-    return isSameUpload(known, manifest) && !this.#blobs.has(manifest.sha256);
+  /** Content that was evicted, or purged, is not brought back only because the origin has more to say about it. What a refill would bring has not come yet. */
+  #wasLetGo(known: Entry | undefined, manifest: Manifest): boolean {
+    if (known === undefined || known.version === manifest.version) return false;
+    if (!isSameUpload(known.manifest, manifest) || this.#blobs.has(manifest.sha256)) return false;
+    return isPurged(known) || !this.#budget.hasRoomToRefill(manifest.size);
   }
 
   /** Undefined when the bytes do not fit. */
@@ -145,10 +152,11 @@ export class Replica {
     for (const sha256 of checksums) if (!this.#index.needs(sha256)) this.#budget.demote(sha256);
   }
 
-  /** What follows from a change to the index: bytes let go that no entry needs, bytes of purged entries deleted. */
+  /** What follows from a change to the index: bytes let go that no entry needs, those of purged entries and those that may not be kept deleted. */
   settle({ before, after, purged }: IndexEffect): void {
     if (after !== undefined) this.#replace(before?.manifest, after.manifest);
-    for (const sha256 of purged) {
+    const unkept = after?.manifest === undefined || freshnessPolicy(after.manifest).storable ? [] : contentsOf(after.manifest);
+    for (const sha256 of [...purged, ...unkept.map((content) => content.sha256)]) {
       if (!this.#index.needs(sha256)) this.#drop(sha256);
     }
   }

@@ -29,8 +29,8 @@ export class ServingDesk {
     this.#parts = parts;
   }
 
-  /** @throws {SluiceError} */
-  async answer(asked: Asked): Promise<unknown> {
+  /** `withdrawn`: nobody waits for the answer any more. @throws {SluiceError} */
+  async answer(asked: Asked, withdrawn: AbortSignal): Promise<unknown> {
     const { stamps, puller, detached, blockReads, operations } = this.#parts;
     switch (asked.name) {
       case 'pull': {
@@ -38,17 +38,19 @@ export class ServingDesk {
         return stamp === undefined || stamps.holds(stamp) ? puller.pull(key, impatient) : { kind: 'moved' };
       }
       case 'bringDetached':
-        return detached.bring(asked.question);
+        return detached.bring(asked.question, withdrawn);
       case 'blockDigests':
         return blockReads.digests(asked.question);
       case 'readBlock':
         return blockReads.read(asked.question);
+      case 'lookFor':
+        return this.#lookFor(asked.question);
       case 'operations':
         return operations(asked.question);
     }
   }
 
-  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' | 'file-missing' }>): void {
+  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' }>): void {
     const { budget, memory, detached, variants } = this.#parts;
     switch (message.kind) {
       case 'share':
@@ -63,9 +65,6 @@ export class ServingDesk {
       case 'variant-missing':
         variants.bring(message.variant);
         break;
-      case 'file-missing':
-        void this.#lookFor(message.sha256);
-        break;
     }
   }
 
@@ -74,7 +73,7 @@ export class ServingDesk {
     try {
       await (await this.#parts.blobs.reader(sha256)).close();
     } catch {
-      // Nobody waits for this.
+      // What is gone is brought again.
     }
   }
 }

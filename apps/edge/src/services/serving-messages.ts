@@ -25,6 +25,8 @@ export interface Questions {
   blockDigests: { readonly question: BlobRef; readonly answer: KnownBlocks };
   /** One block, verified. */
   readBlock: { readonly question: BlockQuestion; readonly answer: Uint8Array };
+  /** Has the file of a blob looked for, which is listed and was not found; answered when the list is right. */
+  lookFor: { readonly question: string; readonly answer: undefined };
   /** What an operator's path answers. */
   operations: { readonly question: string; readonly answer: OperationsReply };
 }
@@ -70,11 +72,12 @@ export type FromServing =
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'drained' }
   | { readonly kind: 'asked'; readonly id: number; readonly asked: Asked }
+  /** Nobody waits for the answer any more. It is awaited all the same, because it may be under way. */
+  | { readonly kind: 'withdrawn'; readonly id: number }
   | { readonly kind: 'released'; readonly id: number }
   | { readonly kind: 'share'; readonly blobs: readonly SharedBlob[] }
   | { readonly kind: 'variant-missing'; readonly variant: Content }
-  | { readonly kind: 'used'; readonly uses: Uses }
-  | { readonly kind: 'file-missing'; readonly sha256: string };
+  | { readonly kind: 'used'; readonly uses: Uses };
 
 export type ToServing =
   | { readonly kind: 'answered'; readonly id: number; readonly answer: unknown }

@@ -20,6 +20,15 @@ const CONCURRENT_TRANSFERS = 24;
 /** Blobs that may wait for their turn. */
 export const WAITING_TRANSFERS_MAX = 2_000;
 
+/** How often somebody joins a transfer of others that fails: it may have been failing already. */
+const JOIN_ATTEMPTS = 2;
+const OTHERWISE_NEXT_TIME: ReadonlySet<string> = new Set(['BLOB_MISMATCH', 'DISK_FULL']);
+
+/** Whether bytes that did not come may come with another transfer: unlike those of an origin that is silent. */
+export function mayComeNextTime(error: unknown): boolean {
+  return error instanceof SluiceError && OTHERWISE_NEXT_TIME.has(error.code);
+}
+
 /** Where the bytes may come from, besides the origin as a whole. */
 export interface Sources {
   /** Checksums of versions that may be held and patched, best first. */
@@ -88,24 +97,25 @@ export class Transfers {
   }
 
   /**
-   * Returns when the bytes of `manifest` are on this edge. Who joins a transfer that is under way moves no bytes of its own.
+   * Returns when the bytes of `manifest` are on this edge. Who joins a transfer that is under way moves no bytes of its own, and has another one begun when it fails.
    * @throws {SluiceError} TOO_LARGE, EDGE_BUSY, DISK_FULL, or what the origin answered
    */
   async ensure(manifest: Content, sources: Sources): Promise<Transfer> {
     // What came along has moved already; storing it again changes nothing.
     if (sources.content === undefined && this.#blobs.has(manifest.sha256)) return { kind: 'same', bytes: 0 };
-    const running = this.#running.get(manifest.sha256);
-    if (running !== undefined) {
-      await running;
-      return { kind: 'same', bytes: 0 };
+    for (let attempt = 1; attempt <= JOIN_ATTEMPTS; attempt++) {
+      const running = this.#running.get(manifest.sha256);
+      if (running === undefined) break;
+      try {
+        await running;
+        return { kind: 'same', bytes: 0 };
+      } catch (error) {
+        if (attempt === JOIN_ATTEMPTS || !mayComeNextTime(error)) throw error;
+      }
     }
-    const transfer = this.#transfer(manifest, sources);
+    const transfer = this.#transfer(manifest, sources).finally(() => this.#running.delete(manifest.sha256));
     this.#running.set(manifest.sha256, transfer);
-    try {
-      return await transfer;
-    } finally {
-      this.#running.delete(manifest.sha256);
-    }
+    return transfer;
   }
 
   /** What came along needs no turn; what has to be fetched waits for one. */

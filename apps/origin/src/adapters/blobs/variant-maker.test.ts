@@ -58,6 +58,7 @@ async function stage(options: { encode?: CodingThreads['encode']; concurrency?: 
   return {
     clock,
     blobs,
+    path: join(dir.path, 'catalog.db'),
     /** The sizes of the contents that threads were asked to code. */
     coded,
     get catalog() {
@@ -291,6 +292,53 @@ test('what was waiting or being coded when the origin ended is made after the ne
   });
   await origin.settled();
   for (const name of ['a', 'b']) expect(origin.manifest(`site/${name}.txt`)?.variants).toHaveLength(1);
+});
+
+test('content over which the origin dies again and again is left alone, whatever keys have it, and others are not', async () => {
+  await using origin = await stage({ encode: ({ bytes }) => Promise.resolve([{ coding: 'br', bytes: bytes.subarray(0, 20) }]) });
+  const deadly = text('deadly');
+  const begin = (catalog: Catalog) => catalog.beginCoding(createHash('sha256').update(deadly).digest('hex'));
+  // As a process that is killed while it codes leaves it.
+  for (let death = 1; death <= ATTEMPTS_MAX; death += 1) {
+    expect(await begin(origin.catalog)).toBe(true);
+    await origin.restart();
+  }
+  for (const key of ['site/a.txt', 'site/b.txt']) await origin.put(key, deadly);
+  await origin.put('site/c.txt', text('harmless'));
+  await origin.settled();
+  expect(origin.coded).toEqual([text('harmless').byteLength]);
+  expect(origin.manifest('site/a.txt')).not.toHaveProperty('variants');
+  expect(origin.manifest('site/c.txt')?.variants).toHaveLength(1);
+  // Nobody has it any more: then it is content like any other again.
+  for (const key of ['site/a.txt', 'site/b.txt']) await origin.catalog.remove(key);
+  expect(await begin(origin.catalog)).toBe(true);
+});
+
+test('that a content is being coded is on the disk before it is, and no more when it has been or has failed', async () => {
+  const begun: unknown[] = [];
+  let path = '';
+  const timesBegun = (): unknown => {
+    const db = new DatabaseSync(path, { readOnly: true });
+    try {
+      return db.prepare('SELECT times FROM coding_begun').get()?.times;
+    } finally {
+      db.close();
+    }
+  };
+  await using origin = await stage({
+    encode: async () => {
+      begun.push(timesBegun());
+      if (begun.length === 1) throw new Error('the coding thread ended');
+      return [];
+    },
+  });
+  path = origin.path;
+  await origin.put('site/a.txt', text('a'));
+  await origin.maker.idle();
+  begun.push(timesBegun());
+  origin.clock.advance(10_000);
+  await origin.settled();
+  expect([...begun, timesBegun()]).toEqual([1, undefined, 1, undefined]);
 });
 
 test('the objects of a catalog from before there were variants get theirs', async () => {

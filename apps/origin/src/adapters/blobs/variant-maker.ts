@@ -120,7 +120,11 @@ export class VariantMaker {
   }
 
   async #make({ sha256, size }: BlobRef): Promise<void> {
-    const { catalog, blobs, garbage, threads } = this.#options;
+    const { catalog, blobs, garbage, threads, log } = this.#options;
+    if (!(await catalog.beginCoding(sha256))) {
+      log.warn({ sha256, size }, 'content is left as it is: the origin ended each time that it was coded');
+      return;
+    }
     const pinned = new Map([[sha256, garbage.pin(sha256)]]);
     try {
       const efforts = codingEfforts(size);
@@ -129,6 +133,9 @@ export class VariantMaker {
       for (const { coding, bytes } of coded) variants.push({ coding, ...(await this.#store(bytes, pinned)) });
       const codings = efforts.map(({ coding }) => coding);
       if (await catalog.recordVariants(sha256, codings, variants)) this.#count(codings.length, coded);
+    } catch (error) {
+      await catalog.endCoding(sha256);
+      throw error;
     } finally {
       for (const unpin of pinned.values()) unpin();
       // What was overwritten meanwhile, or came to nothing, is needed by nobody.

@@ -173,6 +173,15 @@ export class Catalog {
     return announced;
   }
 
+  /** Notes that a content is about to be coded. False: it is to be left alone. */
+  async beginCoding(content: string): Promise<boolean> {
+    return this.#commit.write(() => this.variants.begin(content));
+  }
+  /** Its coding has failed, or was given up. */
+  async endCoding(content: string): Promise<void> {
+    await this.#commit.write(() => this.variants.end(content));
+  }
+
   /** Remembers what came of making the variants of a content. False when no object has it any more. */
   async recordVariants(content: string, codings: readonly string[], made: readonly Variant[]): Promise<boolean> {
     return this.#commit.write(() => this.variants.record(content, codings, made));

@@ -56,6 +56,10 @@ const SCHEMA = `
     PRIMARY KEY (target, base)
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS patches_patch ON patches (patch_sha256) WHERE patch_sha256 IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS coding_begun ( -- contents whose coding was begun and has not ended
+    content TEXT PRIMARY KEY,
+    times INTEGER NOT NULL
+  ) WITHOUT ROWID;
 `;
 
 const VARIANTS_SCHEMA = `

@@ -8,7 +8,7 @@ export interface WaitingKey {
   readonly key: string;
 }
 
-/** After so many failures a key is left alone until the next start. */
+/** After so many failures a key is left alone until the next start; content over which the process ended as many times is left alone for good. */
 export const ATTEMPTS_MAX = 3;
 
 /**
@@ -25,6 +25,8 @@ export class VariantTable {
   readonly #selectWaiting: StatementSync;
   readonly #deleteWaiting: StatementSync;
   readonly #countWaiting: StatementSync;
+  readonly #insertBegun: StatementSync;
+  readonly #deleteBegun: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#select = db.prepare(
@@ -39,6 +41,10 @@ export class VariantTable {
     this.#selectWaiting = db.prepare(`SELECT seq, key FROM variant_work WHERE seq > ? AND attempts < ${ATTEMPTS_MAX} ORDER BY seq LIMIT ?`);
     this.#deleteWaiting = db.prepare('DELETE FROM variant_work WHERE seq = ? RETURNING key, attempts');
     this.#countWaiting = db.prepare('SELECT count(*) AS count FROM variant_work');
+    this.#insertBegun = db.prepare(`
+      INSERT INTO coding_begun (content, times) VALUES (?, 1)
+      ON CONFLICT DO UPDATE SET times = times + 1 WHERE times < ${ATTEMPTS_MAX} RETURNING times`);
+    this.#deleteBegun = db.prepare('DELETE FROM coding_begun WHERE content = ?');
   }
 
   /** The variants of a content, smallest first; undefined when none were tried. */
@@ -48,8 +54,19 @@ export class VariantTable {
     return rows.flatMap(({ coding, sha256, size }) => (sha256 === null || size === null ? [] : [{ coding, sha256, size }]));
   }
 
+  /** Before a content is coded, because that may end the process. False: it has too often; leave the content as it is. */
+  begin(content: string): boolean {
+    return this.#insertBegun.get(content) !== undefined;
+  }
+
+  /** The process has outlived the coding of a content. */
+  end(content: string): void {
+    this.#deleteBegun.run(content);
+  }
+
   /** Remembers the outcome of each coding tried, unless no object has the content any more. Returns whether it did. */
   record(content: string, codings: readonly string[], made: readonly Variant[]): boolean {
+    this.end(content);
     if (this.#selectObject.get(content) === undefined) return false;
     for (const coding of codings) {
       const variant = made.find((candidate) => candidate.coding === coding);
@@ -61,6 +78,7 @@ export class VariantTable {
   /** After an object has left a content: forgets its variants if no object has it now or before. Returns bytes that may be garbage. */
   release(content: string): string[] {
     if ((this.#selectContent.get(content) as { held: number }).held === 1) return [];
+    this.end(content);
     const rows = this.#delete.all(content) as { sha256: string | null }[];
     return rows.flatMap(({ sha256 }) => (sha256 === null ? [] : [sha256]));
   }

@@ -1,8 +1,8 @@
 /** The origin's HTTP side: objects as in path-style S3, invalidations, and the operations paths. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answerOperations, drainHttpServer, type Logger, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
 import { objectKey, targetPath } from '../../domain/object-key.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -46,6 +46,7 @@ export interface OriginServerOptions extends GetOptions, GetBlobOptions {
 export class OriginServer {
   readonly #options: OriginServerOptions;
   readonly #server: Server;
+  readonly #sockets: ReadonlySet<Socket>;
 
   private constructor(options: OriginServerOptions) {
     this.#options = options;
@@ -56,6 +57,7 @@ export class OriginServer {
       connectionsCheckingInterval: limits.checkMs,
       keepAliveTimeout: limits.idleMs,
     });
+    this.#sockets = openSockets(this.#server);
     this.#server.timeout = limits.idleMs;
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('request', (request, response) => void this.#serve(request, response, false));
@@ -78,7 +80,7 @@ export class OriginServer {
 
   /** Takes no more connections, lets running requests end, then closes what is left. */
   stop(): Promise<void> {
-    return drainHttpServer(this.#server, DRAIN_MS);
+    return drainHttpServer(this.#server, DRAIN_MS, this.#sockets);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
