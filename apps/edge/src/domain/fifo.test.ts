@@ -1,6 +1,11 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Fifo } from './fifo.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 test('whatever is put in, deleted and taken out: what comes out is what is there longest', () => {
   const step = fc.record({ what: fc.constantFrom('set', 'set', 'delete', 'shift'), name: fc.nat(20).map(String) });
@@ -30,3 +35,25 @@ test('whatever is put in, deleted and taken out: what comes out is what is there
     }),
   );
 });
+
+test.each([0, 1])(
+  'what is deleted by its name is kept by nothing, however long nothing is taken out (%i taken out before)',
+  async (taken) => {
+    const fifo = new Fifo<object>();
+    for (let at = 0; at < 100; at += 1) fifo.set(String(at), {});
+    for (let at = 0; at < taken; at += 1) fifo.shift();
+    const deleted: WeakRef<object>[] = [];
+    for (let at = 100; at < 5_000; at += 1) {
+      fifo.delete(String(at - 100));
+      const value = {};
+      deleted.push(new WeakRef(value));
+      fifo.set(String(at), value);
+    }
+    for (let at = 4_900; at < 5_000; at += 1) fifo.delete(String(at));
+    // What a WeakRef was made of in this turn lives until its end.
+    await new Promise((resolve) => setImmediate(resolve));
+    collectGarbage();
+    expect(deleted.filter((reference) => reference.deref() !== undefined)).toHaveLength(0);
+    expect(fifo.size).toBe(0);
+  },
+);
