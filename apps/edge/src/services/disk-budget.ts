@@ -117,6 +117,13 @@ export class DiskBudget {
   /** Bytes that were there already are needed (again). */
   promote(sha256: string, sizeBytes: number): void {
     this.#setRank(sha256, this.initialRank(sizeBytes));
+    this.arrived(sha256);
+  }
+
+  /** Bytes have come with an {@link initialRank}: what was written of their uses before is not theirs any more, so their next use is written. */
+  arrived(sha256: string): void {
+    const used = this.#used.peek(sha256);
+    if (used !== undefined) used.rank = Number.NEGATIVE_INFINITY;
   }
 
   /** One that finds no place among the waiting ones is written at once: it says what is needed, not only how much. */

@@ -134,7 +134,10 @@ export class Transfers {
     if (room === undefined) throw new TooLargeError(manifest.size);
     try {
       const transfer = await way();
-      if (transfer !== undefined) this.#observer.transferred(transfer, manifest);
+      if (transfer !== undefined) {
+        this.#budget.arrived(manifest.sha256);
+        this.#observer.transferred(transfer, manifest);
+      }
       return transfer;
     } catch (error) {
       this.#observer.failed(error);
