@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { BlobStore } from '@sluice/blobs';
 import { Registry } from '@sluice/runtime';
 import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { UploadFields } from '../../domain/upload-headers.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { Catalog } from '../catalog/catalog.ts';
@@ -353,4 +353,19 @@ test('the objects of a catalog from before there were variants get theirs', asyn
     db.close();
   });
   expect(origin.catalog.variants.waiting(0, 10).map(({ key }) => key)).toEqual(['site/a.txt']);
+});
+
+test('content that is overwritten while its coding is noted is no failure', async () => {
+  await using origin = await stage();
+  const { catalog } = origin;
+  const begin = catalog.beginCoding.bind(catalog);
+  vi.spyOn(catalog, 'beginCoding').mockImplementationOnce(async (sha256) => {
+    for (const name of ['previous', 'current']) await origin.put('site/a.txt', text(name));
+    await origin.garbage.idle();
+    return begin(sha256);
+  });
+  await origin.put('site/a.txt', text('overwritten'));
+  await origin.settled();
+  await eventually(() => expect(origin.manifest('site/a.txt')?.variants).toBeDefined());
+  expect(await origin.outcome('failed')).toBe(0);
 });

@@ -121,12 +121,13 @@ export class VariantMaker {
 
   async #make({ sha256, size }: BlobRef): Promise<void> {
     const { catalog, blobs, garbage, threads, log } = this.#options;
-    if (!(await catalog.beginCoding(sha256))) {
-      log.warn({ sha256, size }, 'content is left as it is: the origin ended each time that it was coded');
-      return;
-    }
+    // In the turn in which an object has it: from now on it may be overwritten.
     const pinned = new Map([[sha256, garbage.pin(sha256)]]);
     try {
+      if (!(await catalog.beginCoding(sha256))) {
+        log.warn({ sha256, size }, 'content is left as it is: the origin ended each time that it was coded');
+        return;
+      }
       const efforts = codingEfforts(size);
       const coded = await threads.encode({ bytes: await blobs.readAll(sha256), efforts, maxBytes: worthwhileBytes(size) });
       const variants: Variant[] = [];
