@@ -104,6 +104,17 @@ describe('bounds', () => {
     expect(refusals.every((error) => error instanceof SluiceError && error.code === 'EDGE_BUSY')).toBe(true);
   });
 
+  test('objects too large to keep hold no place when their files cannot be removed', async () => {
+    await using scene = await replicaParts({ ...hangingOrigin(), read: () => Promise.reject(new SluiceError('BLOB_MISSING', 'gone')) });
+    const incoming = scene.blobs.incoming.bind(scene.blobs);
+    const discard = vi.fn(() => Promise.reject(new Error('EIO')));
+    vi.spyOn(scene.blobs, 'incoming').mockImplementation(() => Object.assign(incoming(), { discard }));
+    for (let number = 0; number < 10; number++) {
+      await expect(scene.detached.bring({ ...manifestNumber(number), size: 100_000 }, WANTED)).rejects.toThrow();
+    }
+    expect(discard).toHaveBeenCalledTimes(10);
+  });
+
   test('small objects that are not kept: more than may wait with all other transfers are refused as busy', async () => {
     await using scene = await replicaParts(hangingOrigin());
     const refusals: unknown[] = [];

@@ -94,8 +94,8 @@ export class DetachedBlobs {
     } finally {
       withdrawn.removeEventListener('abort', giveUp);
       this.#releases.delete(id);
-      await file.discard();
-      place.leave();
+      // Also when the file cannot be removed: the next start does that.
+      await file.discard().finally(() => place.leave());
     }
   }
 
