@@ -24,6 +24,8 @@ export class DiskBudget {
   readonly #capacityBytes: number;
   readonly #used = new LRUCache<string, Used>({ max: COUNTED_MAX });
   readonly #pendingRanks = new Map<string, number>();
+  /** Blobs that were let go a while ago: threads tell of uses when those are over. */
+  readonly #unneeded = new LRUCache<string, true>({ max: COUNTED_MAX });
   #reservedBytes = 0;
   #inflation: number;
   #evictedBytes = 0;
@@ -93,8 +95,9 @@ export class DiskBudget {
     return rank(this.#inflation, 1, sizeBytes);
   }
 
-  /** Counts uses of a blob. */
+  /** Counts uses of a blob, unless nothing needs it any more. */
   touch(sha256: string, sizeBytes: number, times = 1): void {
+    if (this.#unneeded.has(sha256)) return;
     let used = this.#used.get(sha256);
     if (used === undefined) {
       used = { uses: 0, rank: Number.NEGATIVE_INFINITY };
@@ -111,7 +114,13 @@ export class DiskBudget {
   /** Lets bytes that nothing needs go first. */
   demote(sha256: string): void {
     this.#used.delete(sha256);
+    this.#unneeded.set(sha256, true);
     this.#setRank(sha256, UNNEEDED_RANK);
+  }
+
+  /** Something needs these bytes, whether they are here or not: their uses count. */
+  needed(sha256: string): void {
+    this.#unneeded.delete(sha256);
   }
 
   /** Bytes that were there already are needed (again). */

@@ -155,6 +155,7 @@ export class Replica {
   /** What follows from a change to the index: bytes let go that no entry needs, those of purged entries and those that may not be kept deleted. */
   settle({ before, after, purged }: IndexEffect): void {
     if (after !== undefined) this.#replace(before?.manifest, after.manifest);
+    if (after?.manifest !== undefined) for (const { sha256 } of contentsOf(after.manifest)) this.#budget.needed(sha256);
     const unkept = after?.manifest === undefined || freshnessPolicy(after.manifest).storable ? [] : contentsOf(after.manifest);
     for (const sha256 of [...purged, ...unkept.map((content) => content.sha256)]) {
       if (!this.#index.needs(sha256)) this.#drop(sha256);
