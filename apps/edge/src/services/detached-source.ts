@@ -61,8 +61,11 @@ function closing(reader: ByteSource, closed: () => void): ByteSource {
     read: (offset, length) => reader.read(offset, length),
     readInto: (buffer, offset) => reader.readInto(buffer, offset),
     close: async () => {
-      await reader.close();
-      closed();
+      try {
+        await reader.close();
+      } finally {
+        closed();
+      }
     },
   };
 }

@@ -5,6 +5,8 @@ import { isOutdated, rank, UNNEEDED_RANK } from '../domain/value.ts';
 
 /** Blobs whose use is counted in memory. */
 export const COUNTED_MAX = 100_000;
+/** Blobs remembered as let go: far more than are in the second after which the last uses of one are told. */
+const UNNEEDED_MAX = 10_000;
 /** Candidates looked at together when room is needed. */
 const EVICTION_BATCH = 64;
 /** Rank changes that wait to be written; more are dropped, which only makes the ranks a little older. */
@@ -25,7 +27,7 @@ export class DiskBudget {
   readonly #used = new LRUCache<string, Used>({ max: COUNTED_MAX });
   readonly #pendingRanks = new Map<string, number>();
   /** Blobs that were let go a while ago: threads tell of uses when those are over. */
-  readonly #unneeded = new LRUCache<string, true>({ max: COUNTED_MAX });
+  readonly #unneeded = new LRUCache<string, true>({ max: UNNEEDED_MAX });
   #reservedBytes = 0;
   #inflation: number;
   #evictedBytes = 0;
@@ -148,6 +150,7 @@ export class DiskBudget {
       this.#blobs.setRanks(this.#pendingRanks);
     } catch {
       if (this.#pendingRanks.size < PENDING_RANKS_MAX) return;
+      for (const sha256 of this.#pendingRanks.keys()) this.arrived(sha256); // as if they had come now: their next use is written
     }
     this.#pendingRanks.clear();
   }
