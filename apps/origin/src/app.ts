@@ -4,6 +4,7 @@ import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, 
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
 import { type ConnectionLimits, OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
+import { s3Handlers } from './adapters/http/s3-handlers.ts';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { BrokerSide } from './broker-side.ts';
 import type { OriginConfig } from './config.ts';
@@ -55,7 +56,8 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads });
-  const server = await OriginServer.listen({ host, port, blobs, catalog, uploads, readiness, registry, metrics, log, limits });
+  const handlers = s3Handlers({ blobs, catalog, uploads, metrics });
+  const server = await OriginServer.listen({ host, port, blobs, catalog, handlers, readiness, registry, metrics, log, limits });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');
   const blobsUrl = `${(config.ORIGIN_URL ?? httpUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;

@@ -7,6 +7,7 @@ const STATUS_BY_CODE = {
   EntityTooLarge: 400,
   IncompleteBody: 400,
   InvalidArgument: 400,
+  InvalidBucketName: 400,
   InvalidDigest: 400,
   InvalidURI: 400,
   KeyTooLongError: 400,

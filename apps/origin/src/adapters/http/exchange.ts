@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobReader, sendRange } from '@sluice/blobs';
 import { XMLBuilder } from 'fast-xml-parser';
-import { targetPath } from '../../domain/object-key.ts';
 import type { S3Error } from '../../domain/s3-error.ts';
+import { targetPath } from '../../domain/s3-resource.ts';
 
 /** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
 const LINGER_MS = 10_000;

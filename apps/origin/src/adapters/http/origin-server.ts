@@ -1,17 +1,17 @@
-/** The origin's HTTP side: objects as in path-style S3, invalidations, and the operations paths. */
+/** The origin's HTTP side: the S3 API in its path style, invalidations, and the operations paths. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
-import { objectKey, targetPath } from '../../domain/object-key.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
+import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
+import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
-import { type GetOptions, getObject } from './get-object.ts';
 import { postInvalidation } from './invalidations.ts';
-import type { Uploads } from './put-object.ts';
+import type { S3Handler, S3Handlers } from './s3-handler.ts';
 
 export interface ConnectionLimits {
   /** Time for a request's header. Bodies may take as long as they keep moving. */
@@ -28,13 +28,12 @@ const LIMITS: ConnectionLimits = { headersMs: 30_000, checkMs: 1_000, idleMs: 60
 /** Time for running requests after the end was announced; below the lifecycle's own deadline. */
 const DRAIN_MS = 8_000;
 const INVALIDATIONS_PATH = '/-/invalidations';
-const OBJECT_METHODS = 'GET, HEAD, PUT, DELETE';
 
-export interface OriginServerOptions extends GetOptions, GetBlobOptions {
+export interface OriginServerOptions extends GetBlobOptions {
   readonly host: string;
   readonly port: number;
   readonly catalog: Catalog;
-  readonly uploads: Uploads;
+  readonly handlers: S3Handlers;
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
@@ -97,13 +96,14 @@ export class OriginServer {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
       if (targetPath(exchange.target) === INVALIDATIONS_PATH) {
-        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, allowed(refusal, 'POST'));
-      } else exchange.refuse(refusal, allowed(refusal, OBJECT_METHODS));
+        const headers: HeaderList = refusal.status === 405 ? [['allow', 'POST']] : [];
+        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
+      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', methodsFor(resourceOf(exchange.target))]] : []);
     }
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, uploads } = this.#options;
+    const { catalog, readiness, registry, metrics, handlers } = this.#options;
     const { method } = exchange.request;
     const path = targetPath(exchange.target);
     if (method === 'GET' || method === 'HEAD') {
@@ -115,35 +115,13 @@ export class OriginServer {
       return postInvalidation(exchange, catalog, metrics);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
-    const key = objectKey(exchange.target);
-    switch (method) {
-      case 'GET':
-      case 'HEAD':
-        return getObject(exchange, key, this.#options);
-      case 'PUT':
-        return uploads.put(exchange, key);
-      case 'DELETE':
-        return this.#delete(exchange, key);
-      default:
-        throw new S3Error('MethodNotAllowed', `an object takes ${OBJECT_METHODS}`);
-    }
+    const resource = resourceOf(exchange.target);
+    const query = targetQuery(exchange.target);
+    const operation = operationOf(method ?? '', resource, query, exchange.request.headers);
+    const handle = handlers[operation] as S3Handler | undefined;
+    if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
+    await handle(exchange, { resource, query });
   }
-
-  async #delete(exchange: Exchange, key: string): Promise<void> {
-    const { catalog, metrics } = this.#options;
-    const removed = await catalog.remove(key);
-    if (removed === undefined) return exchange.answer({ status: 204 });
-    metrics.removals.inc();
-    const headers = [
-      ['x-sluice-event-id', removed.eventId],
-      ['x-sluice-version', String(removed.version)],
-    ] as const;
-    exchange.answer({ status: 204, headers });
-  }
-}
-
-function allowed(refusal: S3Error, methods: string): HeaderList {
-  return refusal.status === 405 ? [['allow', methods]] : [];
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. */
