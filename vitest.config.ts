@@ -38,6 +38,17 @@ export default defineConfig({
         },
       },
       {
+        // A stack for each client, and large objects: one after the other.
+        test: {
+          name: 's3-clients',
+          root: 'test/s3-clients',
+          include: ['*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         // Needs a Docker engine; the files share it, its cache of layers and this machine's cores, so they take turns.
         test: {
           name: 'containers',
