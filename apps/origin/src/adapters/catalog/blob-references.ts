@@ -14,6 +14,7 @@ export class BlobReferences {
     this.#selectReference = db.prepare(`
       SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = ?1)
           OR EXISTS (SELECT 1 FROM objects WHERE previous_sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM history WHERE sha256 = ?1)
           OR EXISTS (SELECT 1 FROM patches WHERE patch_sha256 = ?1)
           OR EXISTS (SELECT 1 FROM variants WHERE variant_sha256 = ?1) AS referenced`);
     this.#selectOtherKey = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND key <> ? LIMIT 1');
@@ -23,7 +24,7 @@ export class BlobReferences {
     this.#deletePatch = db.prepare('DELETE FROM patches WHERE target = ? AND base = ? RETURNING patch_sha256 AS sha256');
   }
 
-  /** Whether an object, the version before it, a patch or a variant has these bytes. */
+  /** Whether an object, a version before it, a patch or a variant has these bytes. */
   isReferenced(sha256: string): boolean {
     return (this.#selectReference.get(sha256) as { referenced: number }).referenced === 1;
   }

@@ -26,6 +26,7 @@ import { BlobReferences } from './blob-references.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
+import { HistoryTable, type PastUpload } from './history-table.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
@@ -41,6 +42,8 @@ export interface CatalogOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly outboxMaxEntries: number;
+  /** Versions of a key that are kept, with the one it has now; at least 1. */
+  readonly versionsKept?: (key: string) => number;
   readonly operate?: Operate;
   /** Called with the names of bytes that a change may have left without use. */
   readonly onGarbage?: (checksums: readonly string[]) => void;
@@ -84,6 +87,7 @@ export class Catalog {
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
   readonly #objects: ObjectTable;
+  readonly #history: HistoryTable;
   readonly #requests: RequestTable;
   readonly #feed: ChangeFeed;
   readonly #pruner: FeedPruner;
@@ -92,7 +96,9 @@ export class Catalog {
   #lastVersion: number;
   #minted: number;
   #horizon: number;
+  /** Of the transaction under way. */
   #garbage: string[] = [];
+  #variantsWanted = false;
 
   constructor(options: CatalogOptions) {
     this.#options = options;
@@ -110,13 +116,15 @@ export class Catalog {
     this.variants = new VariantTable(this.#db);
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
-    this.#pruner = new FeedPruner(this.#db);
+    this.#history = new HistoryTable(this.#db);
+    this.#pruner = new FeedPruner(this.#db, this.#history);
     this.#feed = new ChangeFeed(this.#db, () => ({ catalogId: this.id, lastVersion: this.#lastVersion, horizon: this.#horizon }));
     const saveVersion = this.#db.prepare('UPDATE meta SET last_version = ?');
     this.#commit = new GroupCommit(this.#db, options.operate ?? operatePlainly, options.clock, {
       begin: () => {
         this.#minted = this.#lastVersion;
         this.#garbage = [];
+        this.#variantsWanted = false;
       },
       beforeCommit: () => {
         if (this.#minted !== this.#lastVersion) saveVersion.run(this.#minted);
@@ -124,6 +132,7 @@ export class Catalog {
       afterCommit: () => {
         this.#lastVersion = this.#minted;
         if (this.#garbage.length > 0) options.onGarbage?.(this.#garbage);
+        if (this.#variantsWanted) options.onVariantsWanted?.();
       },
     });
   }
@@ -152,25 +161,62 @@ export class Catalog {
 
   /** Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. */
   async put(key: string, fields: UploadFields, body: StoredBody): Promise<Announced> {
-    let isWaiting = false;
-    const announced = await this.#announcing(() => {
-      const nowMs = this.#options.clock.nowMs();
+    return this.#announcing(() => this.#put(key, fields, body));
+  }
+
+  #put(key: string, fields: UploadFields, body: StoredBody): Announced {
+    const nowMs = this.#options.clock.nowMs();
+    const current = this.#objects.find(key);
+    const tombstone = current === undefined ? this.#objects.tombstone(key) : undefined;
+    const ever = current?.ever ?? tombstone?.ever ?? [];
+    const version = this.#mint(nowMs);
+    const { sha256, size } = body;
+    const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
+    if (variants === undefined) {
+      this.variants.await(key);
+      this.#variantsWanted = true;
+    }
+    const uploadedAt = new Date(nowMs).toISOString();
+    const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
+    const previous = current === undefined ? undefined : asPrevious(current.manifest);
+    this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+    if (current !== undefined) this.#supersede(current);
+    if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
+    this.#trimHistory(key);
+    return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+  }
+
+  /** What a key was in a version: the upload that had it. */
+  findVersion(key: string, version: number): PastUpload | undefined {
+    const current = this.#objects.find(key);
+    return current !== undefined && uploadedVersion(current.manifest) === version ? current : this.#history.find(key, version);
+  }
+
+  /**
+   * Makes an earlier upload of a key current again, as a new version with the bytes and fields of that one: the upload before the current one, or before the removal, or
+   * with `to` the newest one up to that version. `current`: it is that already. Undefined: none is kept.
+   */
+  async rollBack(key: string, to?: number): Promise<Announced | 'current' | undefined> {
+    const result = await this.#commit.write(() => {
       const current = this.#objects.find(key);
-      const ever = current?.ever ?? this.#objects.tombstone(key)?.ever ?? [];
-      const version = this.#mint(nowMs);
-      const { sha256, size } = body;
-      const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
-      isWaiting = variants === undefined;
-      if (isWaiting) this.variants.await(key);
-      const uploadedAt = new Date(nowMs).toISOString();
-      const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
-      const previous = current === undefined ? undefined : asPrevious(current.manifest);
-      this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
-      if (current !== undefined) this.#release(current);
-      return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+      const currentVersion = current === undefined ? undefined : uploadedVersion(current.manifest);
+      if (to !== undefined && currentVersion !== undefined && currentVersion <= to) return 'current';
+      const past = this.#history.newestUpTo(key, to ?? Number.MAX_SAFE_INTEGER);
+      if (past === undefined) return undefined;
+      const { fields, body } = uploadOf(past);
+      return this.#put(key, fields, body);
     });
-    if (isWaiting) this.#options.onVariantsWanted?.();
-    return announced;
+    if (typeof result === 'object') this.#options.onEvent?.();
+    return result;
+  }
+
+  /** Forgets an earlier version for good. False: there is none, or it is the current one. */
+  async forgetVersion(key: string, version: number): Promise<boolean> {
+    return this.#commit.write(() => {
+      const released = this.#history.delete(key, version);
+      if (released !== undefined) this.#garbage.push(...released);
+      return released !== undefined;
+    });
   }
 
   /** Notes that a content is about to be coded. False: it is to be left alone. */
@@ -220,7 +266,8 @@ export class Catalog {
       const version = this.#mint(nowMs);
       const eventId = this.#eventId(version);
       this.#objects.bury(key, version, current.ever);
-      this.#release(current);
+      this.#supersede(current);
+      this.#trimHistory(key);
       const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
       this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
       return { eventId, version };
@@ -291,7 +338,11 @@ export class Catalog {
 
   /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */
   async prune(limits: PruneLimits): Promise<number> {
-    const { pruned, horizon } = await this.#commit.write(() => this.#pruner.prune(limits, this.#horizon));
+    const { pruned, horizon } = await this.#commit.write(() => {
+      const done = this.#pruner.prune(limits, this.#horizon);
+      this.#garbage.push(...done.garbage);
+      return done;
+    });
     this.#horizon = horizon;
     return pruned;
   }
@@ -324,6 +375,17 @@ export class Catalog {
     return `${this.id.slice(0, 8)}-${version}`;
   }
 
+  /** After an object made way for another upload or for its removal. */
+  #supersede(replaced: StoredObject): void {
+    this.#history.addUpload(uploadedVersion(replaced.manifest), replaced);
+    this.#release(replaced);
+  }
+
+  #trimHistory(key: string): void {
+    const kept = this.#options.versionsKept?.(key) ?? 1;
+    this.#garbage.push(...this.#history.trim(key, kept - 1));
+  }
+
   /** After `replaced` made way: its patch, its predecessor, itself and their variants may be garbage. */
   #release({ manifest, previous }: StoredObject): void {
     this.#garbage.push(manifest.sha256, ...this.references.releasePair(manifest.sha256, previous?.sha256 ?? null));
@@ -334,6 +396,12 @@ export class Catalog {
 
 function naming(variants: readonly Variant[]): Pick<Manifest, 'variants'> {
   return variants.length === 0 ? {} : { variants: [...variants] };
+}
+
+/** What a publisher said of it, and its bytes. */
+function uploadOf({ manifest, etag }: PastUpload): { fields: UploadFields; body: StoredBody } {
+  const { key: _, version: __, uploadedAt: ___, variants: ____, contentVersion: _____, sha256, size, ...fields } = manifest;
+  return { fields, body: { sha256, size, etag } };
 }
 
 function asPrevious({ version, sha256, size, regions }: Manifest): PreviousVersion {

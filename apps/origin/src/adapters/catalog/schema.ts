@@ -30,6 +30,15 @@ const SCHEMA = `
     version INTEGER NOT NULL UNIQUE,
     ever_regions TEXT NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS history ( -- what keys were before, the newest of each
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,          -- of the upload, or of the removal
+    sha256 TEXT,                       -- these three are NULL for a removal
+    etag TEXT,
+    manifest TEXT,
+    PRIMARY KEY (key, version)
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS history_sha256 ON history (sha256) WHERE sha256 IS NOT NULL;
   CREATE TABLE IF NOT EXISTS invalidations (
     version INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,                -- key | prefix | tag | all
