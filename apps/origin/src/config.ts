@@ -18,6 +18,8 @@ export const originConfigSchema = z.strictObject({
   ORIGIN_FEED_RETENTION_DAYS: integerVariable(1, 3650).default(30),
   /** Removals, and likewise invalidations, that the feed remembers; what is more is forgotten oldest first. */
   ORIGIN_FEED_MAX_ROWS: integerVariable(1, 10_000_000).default(200_000),
+  /** Versions of each object that are kept, with the current one. The bytes before it are kept anyway, for patches. */
+  ORIGIN_VERSIONS_KEPT: integerVariable(1, 10_000).default(2),
   /** Events that wait for the broker. Those beyond it are not announced: the edges find the change by catching up. */
   ORIGIN_OUTBOX_MAX: integerVariable(1, 10_000_000).default(100_000),
   /** Contents that are being coded (br, zstd, gzip) at once, each on a thread of the lowest priority; 0: none are. */

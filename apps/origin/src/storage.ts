@@ -56,6 +56,7 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
     onEventDropped: () => metrics.dropped.inc(),
     onVariantsWanted: () => variants.wake(),
     outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
+    versionsKept: () => config.ORIGIN_VERSIONS_KEPT,
     onGarbage: (checksums) => garbage.offer(checksums),
   });
   lifecycle.onStop('catalog', () => catalog.close());

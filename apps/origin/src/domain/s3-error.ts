@@ -12,6 +12,7 @@ const STATUS_BY_CODE = {
   InvalidURI: 400,
   KeyTooLongError: 400,
   NoSuchKey: 404,
+  NoSuchVersion: 404,
   MethodNotAllowed: 405,
   PreconditionFailed: 412,
   InvalidRange: 416,

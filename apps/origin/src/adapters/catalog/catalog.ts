@@ -210,6 +210,11 @@ export class Catalog {
     return result;
   }
 
+  /** Keys that begin with `prefix`, come after `after` and were something else before: those that can be rolled back. */
+  keysWithHistory(prefix: string, after = '', limit = 1_000): string[] {
+    return this.#history.keys(prefix, after, limit);
+  }
+
   /** Forgets an earlier version for good. False: there is none, or it is the current one. */
   async forgetVersion(key: string, version: number): Promise<boolean> {
     return this.#commit.write(() => {

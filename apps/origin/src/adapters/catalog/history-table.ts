@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Manifest } from '@sluice/contracts';
+import { afterPrefix } from '../../domain/key-range.ts';
 
 /** An upload that another one has replaced, or a removal. */
 export interface PastUpload {
@@ -16,6 +17,7 @@ export class HistoryTable {
   readonly #selectNewest: StatementSync;
   readonly #delete: StatementSync;
   readonly #forgetRemoved: StatementSync;
+  readonly #selectKeys: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare('INSERT OR REPLACE INTO history (key, version, sha256, etag, manifest) VALUES (?, ?, ?, ?, ?)');
@@ -27,6 +29,9 @@ export class HistoryTable {
       'SELECT etag, manifest FROM history WHERE key = ? AND version <= ? AND manifest IS NOT NULL ORDER BY version DESC LIMIT 1',
     );
     this.#delete = db.prepare('DELETE FROM history WHERE key = ? AND version = ? RETURNING sha256');
+    this.#selectKeys = db.prepare(
+      'SELECT DISTINCT key FROM history WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4',
+    );
     this.#forgetRemoved = db.prepare('DELETE FROM history WHERE key IN (SELECT key FROM tombstones WHERE version <= ?) RETURNING sha256');
   }
 
@@ -50,6 +55,12 @@ export class HistoryTable {
   /** The newest upload that is not newer than `version`. */
   newestUpTo(key: string, version: number): PastUpload | undefined {
     return parsed(this.#selectNewest.get(key, version));
+  }
+
+  /** Keys that begin with `prefix` and were something else before, in the order of their bytes. */
+  keys(prefix: string, after: string, limit: number): string[] {
+    const rows = this.#selectKeys.all(prefix, after, afterPrefix(prefix) ?? null, limit);
+    return (rows as { key: string }[]).map(({ key }) => key);
   }
 
   /** Forgets one version. Returns bytes that may be garbage; undefined: there was none. */

@@ -11,6 +11,7 @@ import type { OriginMetrics } from '../metrics.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
 import { postInvalidation } from './invalidations.ts';
+import { postRollback } from './rollbacks.ts';
 import type { S3Handler, S3Handlers } from './s3-handler.ts';
 
 export interface ConnectionLimits {
@@ -28,6 +29,9 @@ const LIMITS: ConnectionLimits = { headersMs: 30_000, checkMs: 1_000, idleMs: 60
 /** Time for running requests after the end was announced; below the lifecycle's own deadline. */
 const DRAIN_MS = 8_000;
 const INVALIDATIONS_PATH = '/-/invalidations';
+const ROLLBACKS_PATH = '/-/rollbacks';
+/** Of this origin, not of S3: they take and give JSON. */
+const OWN_PATHS: ReadonlySet<string> = new Set([INVALIDATIONS_PATH, ROLLBACKS_PATH]);
 
 export interface OriginServerOptions extends GetBlobOptions {
   readonly host: string;
@@ -95,7 +99,7 @@ export class OriginServer {
       if (refusal.status >= 500 && refusal.status !== 501) {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
-      if (targetPath(exchange.target) === INVALIDATIONS_PATH) {
+      if (OWN_PATHS.has(targetPath(exchange.target))) {
         const headers: HeaderList = refusal.status === 405 ? [['allow', 'POST']] : [];
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
       } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', methodsFor(resourceOf(exchange.target))]] : []);
@@ -110,9 +114,9 @@ export class OriginServer {
       const operations = await answerOperations(path, readiness, registry);
       if (operations !== undefined) return exchange.answer(operations);
     }
-    if (path === INVALIDATIONS_PATH) {
+    if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
-      return postInvalidation(exchange, catalog, metrics);
+      return path === ROLLBACKS_PATH ? postRollback(exchange, catalog) : postInvalidation(exchange, catalog, metrics);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
     const resource = resourceOf(exchange.target);
