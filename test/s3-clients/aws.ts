@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { type Account, type ClientKind, type Described, run, type S3Client } from './client.ts';
 
 /** The AWS command line, version 2 (https://awscli.amazonaws.com/v2/documentation/api/latest/reference/s3/index.html). */
-export const aws: ClientKind = { name: 'aws', command: 'aws', debianPackage: 'awscli', create };
+export const aws: ClientKind = { name: 'aws', command: 'aws', debianPackage: 'awscli', version: 'aws-cli/2', create };
 
-async function create({ endpoint, accessKeyId, secretAccessKey, dir }: Account): Promise<S3Client> {
+async function create({ endpoint, accessKeyId, secretAccessKey, dir }: Account, command: string): Promise<S3Client> {
   const config = join(dir, 'aws-config');
   await writeFile(config, '[default]\nregion = us-east-1\ns3 =\n  addressing_style = path\n');
   const env = {
@@ -15,7 +15,7 @@ async function create({ endpoint, accessKeyId, secretAccessKey, dir }: Account):
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
     AWS_EC2_METADATA_DISABLED: 'true',
   };
-  const s3 = (...args: string[]): Promise<string> => run('aws', ['--endpoint-url', endpoint, '--no-cli-pager', ...args], env);
+  const s3 = (...args: string[]): Promise<string> => run(command, ['--endpoint-url', endpoint, '--no-cli-pager', ...args], env);
   return {
     name: 'aws',
     makeBucket: async (bucket) => void (await s3('s3', 'mb', `s3://${bucket}`)),

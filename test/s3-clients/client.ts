@@ -38,23 +38,31 @@ export interface ClientKind {
   /** The command it needs, and the Debian package that has it; none for a library. */
   readonly command?: string;
   readonly debianPackage?: string;
-  create(account: Account): Promise<S3Client>;
+  /** What its `--version` has to begin with. */
+  readonly version?: string;
+  create(account: Account, command: string): Promise<S3Client>;
 }
 
 /**
- * Whether a kind of client is here. Without it its tests are skipped with a reason, but where `CI` is `true` nothing is.
+ * Where a kind of client is; the empty text for a library. Undefined: it is not installed, and its tests are skipped with a reason, but where `CI` is `true` nothing is.
  * @throws when it is missing and CI=true
  */
-export function isHere({ name, command, debianPackage }: ClientKind): boolean {
-  if (command === undefined) return true;
+export function commandOf({ name, command, debianPackage, version = '' }: ClientKind): string | undefined {
+  if (command === undefined) return '';
+  // Something older may come first in the path.
+  const found = [command, `/usr/bin/${command}`].find((path) => versionOf(path)?.startsWith(version));
+  if (found !== undefined) return found;
+  const problem = `${name} is not installed; on Debian: apt-get install ${debianPackage}`;
+  if (process.env.CI === 'true') throw new Error(problem);
+  console.warn(`skipped: ${problem}`);
+  return undefined;
+}
+
+function versionOf(command: string): string | undefined {
   try {
-    execFileSync('which', [command], { stdio: 'ignore' });
-    return true;
+    return execFileSync(command, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   } catch {
-    const problem = `${name} is not installed; on Debian: apt-get install ${debianPackage}`;
-    if (process.env.CI === 'true') throw new Error(problem);
-    console.warn(`skipped: ${problem}`);
-    return false;
+    return undefined;
   }
 }
 

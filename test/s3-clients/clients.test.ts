@@ -5,7 +5,7 @@ import { Stack } from '@sluice/stack';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { aws } from './aws.ts';
-import { isHere, type S3Client } from './client.ts';
+import { commandOf, type S3Client } from './client.ts';
 import { rclone } from './rclone.ts';
 import { s3cmd } from './s3cmd.ts';
 import { sdk } from './sdk.ts';
@@ -21,10 +21,10 @@ describe.each([aws, s3cmd, rclone, sdk].map((kind) => [kind.name, kind] as const
   let client: S3Client;
   let dir: string;
   const inDir = (name: string): string => join(dir, name);
-  const here = isHere(kind);
+  const command = commandOf(kind);
 
   beforeAll(async () => {
-    if (!here) return;
+    if (command === undefined) return;
     dir = cleanup.use(await temporaryDirectory()).path;
     await makeTree(inDir('tree'));
     const keysFile = inDir('keys.yaml');
@@ -44,7 +44,7 @@ describe.each([aws, s3cmd, rclone, sdk].map((kind) => [kind.name, kind] as const
         env: { origin: { ORIGIN_KEYS_FILE: keysFile } },
       }),
     );
-    client = await kind.create({ endpoint: stack.origin.url, ...KEY, dir });
+    client = await kind.create({ endpoint: stack.origin.url, ...KEY, dir }, command);
   });
   afterAll(() => cleanup.disposeAsync());
 
@@ -63,7 +63,7 @@ describe.each([aws, s3cmd, rclone, sdk].map((kind) => [kind.name, kind] as const
     }
   }
 
-  const it = test.skipIf(!here);
+  const it = test.skipIf(command === undefined);
 
   it('sync of a tree: every edge has every file', async () => {
     await client.makeBucket(BUCKET);
