@@ -26,6 +26,6 @@ test('a part has a number from 1 to 10,000 and is asked for without a range', ()
 });
 
 test('an object uploaded in one piece is its own first part', () => {
-  expect(partRange(10, 1)).toEqual({ start: 0, end: 9 });
+  expect([partRange(10, 1), partRange(0, 1)]).toEqual([{ start: 0, end: 9 }, undefined]);
   expect(() => partRange(10, 2)).toThrow(expect.objectContaining({ code: 'InvalidPartNumber', status: 416 }));
 });

@@ -28,8 +28,11 @@ export function requestedPart(query: URLSearchParams, range: string | undefined)
   return number;
 }
 
-/** The bytes `start … end` of a part. An object that was uploaded in one piece is its own part 1. @throws {S3Error} `InvalidPartNumber` */
-export function partRange(size: number, part: number): { readonly start: number; readonly end: number } {
+/**
+ * The bytes `start … end` of a part; undefined when it has none. An object that was uploaded in one piece is its own part 1.
+ * @throws {S3Error} `InvalidPartNumber`
+ */
+export function partRange(size: number, part: number): { readonly start: number; readonly end: number } | undefined {
   if (part !== 1) throw new S3Error('InvalidPartNumber', `the object has one part, not ${part}`);
-  return { start: 0, end: size - 1 };
+  return size === 0 ? undefined : { start: 0, end: size - 1 };
 }
