@@ -40,7 +40,8 @@ export function resourceOf(target: string): Resource {
   return { kind: 'bucket', bucket };
 }
 
-function checkedKey(key: string): string {
+/** A content key that is one. @throws {S3Error} `KeyTooLongError`, `InvalidArgument` */
+export function checkedKey(key: string): string {
   if (new TextEncoder().encode(key).byteLength > KEY_MAX_BYTES) {
     throw new S3Error('KeyTooLongError', `bucket and key are longer than ${KEY_MAX_BYTES} bytes together; shorten the key`);
   }

@@ -18,15 +18,19 @@ import {
   type Variant,
 } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
+import { bucketOf } from '../../domain/bucket-name.ts';
 import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
 import { addPlacement } from '../../domain/placement.ts';
 import type { UploadFields } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
+import type { WriteGuard } from '../../domain/write-guard.ts';
 import { BlobReferences } from './blob-references.ts';
+import { BucketTable } from './bucket-table.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
+import { ObjectListing } from './object-listing.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
@@ -83,6 +87,9 @@ export class Catalog {
   readonly outbox: Outbox;
   readonly references: BlobReferences;
   readonly variants: VariantTable;
+  /** To be read. */
+  readonly buckets: BucketTable;
+  readonly listing: ObjectListing;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
@@ -114,6 +121,8 @@ export class Catalog {
     this.outbox = new Outbox(this.#db, options.outboxMaxEntries, () => options.onEventDropped?.());
     this.references = new BlobReferences(this.#db);
     this.variants = new VariantTable(this.#db);
+    this.buckets = new BucketTable(this.#db);
+    this.listing = new ObjectListing(this.#db);
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
     this.#history = new HistoryTable(this.#db);
@@ -159,31 +168,59 @@ export class Catalog {
     return this.#feed.page(request);
   }
 
-  /** Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. */
-  async put(key: string, fields: UploadFields, body: StoredBody): Promise<Announced> {
-    return this.#announcing(() => this.#put(key, fields, body));
+  /** Returns false when the bucket is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
+  async createBucket(name: string): Promise<boolean> {
+    return this.#commit.write(() => this.buckets.create(name, new Date(this.#options.clock.nowMs()).toISOString()));
   }
 
-  #put(key: string, fields: UploadFields, body: StoredBody): Announced {
-    const nowMs = this.#options.clock.nowMs();
-    const current = this.#objects.find(key);
-    const tombstone = current === undefined ? this.#objects.tombstone(key) : undefined;
-    const ever = current?.ever ?? tombstone?.ever ?? [];
-    const version = this.#mint(nowMs);
-    const { sha256, size } = body;
-    const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
-    if (variants === undefined) {
-      this.variants.await(key);
-      this.#variantsWanted = true;
-    }
-    const uploadedAt = new Date(nowMs).toISOString();
-    const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
-    const previous = current === undefined ? undefined : asPrevious(current.manifest);
-    this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
-    if (current !== undefined) this.#supersede(current);
-    if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
-    this.#trimHistory(key);
-    return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+  /** Removes a bucket that has no objects. */
+  async removeBucket(name: string): Promise<'removed' | 'missing' | 'not-empty'> {
+    return this.#commit.write(() => {
+      if (!this.buckets.has(name)) return 'missing';
+      if (!this.buckets.isEmpty(name)) return 'not-empty';
+      this.buckets.remove(name);
+      return 'removed';
+    });
+  }
+
+  /**
+   * Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. A bucket that is not there yet
+   * comes to be. @throws {S3Error} of `guard`, and what {@link createBucket} throws; then nothing has happened
+   */
+  async put(key: string, fields: UploadFields, body: StoredBody, guard?: WriteGuard): Promise<Announced> {
+    return this.#announcing(() => {
+      const current = this.#objects.find(key);
+      guard?.(current);
+      const { eventId, version } = this.#store(key, fields, body, current);
+      return { eventId, version };
+    });
+  }
+
+  /** Commits the content of `source` under `key`, with the fields that `plan` makes of it. Undefined when there is no source. @throws as {@link put}, and of `plan` */
+  async copy(
+    source: string,
+    key: string,
+    plan: (source: StoredObject) => UploadFields,
+    guard?: WriteGuard,
+  ): Promise<(Announced & Pick<StoredObject, 'manifest' | 'etag'>) | undefined> {
+    return this.#announcing(() => {
+      const copied = this.#objects.find(source);
+      if (copied === undefined) return undefined;
+      const fields = plan(copied);
+      const current = this.#objects.find(key);
+      guard?.(current);
+      const { sha256, size } = copied.manifest;
+      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current), etag: copied.etag };
+    });
+  }
+
+  /** Changes the tags of a key's current content, which is announced. Undefined when there is no such key. */
+  async retag(key: string, tags: readonly string[]): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      const current = this.#objects.find(key);
+      if (current === undefined) return undefined;
+      return this.#announceChanged(current, { tags: [...tags] });
+    });
   }
 
   /** What a key was in a version: the upload that had it. */
@@ -204,7 +241,8 @@ export class Catalog {
       const past = this.#history.newestUpTo(key, to ?? Number.MAX_SAFE_INTEGER);
       if (past === undefined) return undefined;
       const { fields, body } = uploadOf(past);
-      return this.#put(key, fields, body);
+      const { eventId, version } = this.#store(key, fields, body, current);
+      return { eventId, version };
     });
     if (typeof result === 'object') this.#options.onEvent?.();
     return result;
@@ -249,11 +287,7 @@ export class Catalog {
       if (current === undefined || !wantsVariants(current.manifest, current.manifest.size)) return undefined;
       const variants = this.variants.of(current.manifest.sha256) ?? [];
       if (namesVariants(current.manifest.variants, variants)) return undefined;
-      const nowMs = this.#options.clock.nowMs();
-      const version = this.#mint(nowMs);
-      const manifest: Manifest = { ...current.manifest, version, ...naming(variants), contentVersion: uploadedVersion(current.manifest) };
-      this.#objects.put({ ...current, manifest });
-      return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+      return this.#announceChanged(current, naming(variants));
     });
   }
 
@@ -262,11 +296,12 @@ export class Catalog {
     await this.#commit.write(() => this.variants.postpone(seq));
   }
 
-  /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. */
-  async remove(key: string): Promise<Announced | undefined> {
+  /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. @throws {S3Error} of `guard` */
+  async remove(key: string, guard?: WriteGuard): Promise<Announced | undefined> {
     return this.#announcing(() => {
       const nowMs = this.#options.clock.nowMs();
       const current = this.#objects.find(key);
+      guard?.(current);
       if (current === undefined) return undefined;
       const version = this.#mint(nowMs);
       const eventId = this.#eventId(version);
@@ -361,6 +396,38 @@ export class Catalog {
     const result = await this.#commit.write(change);
     if (result !== undefined) this.#options.onEvent?.();
     return result;
+  }
+
+  /** Inside a transaction: makes `body` the content of `key` in the place of `current`, and announces it. */
+  #store(key: string, fields: UploadFields, body: StoredBody, current: StoredObject | undefined): Announced & { manifest: Manifest } {
+    const nowMs = this.#options.clock.nowMs();
+    const uploadedAt = new Date(nowMs).toISOString();
+    this.buckets.create(bucketOf(key), uploadedAt);
+    const tombstone = current === undefined ? this.#objects.tombstone(key) : undefined;
+    const ever = current?.ever ?? tombstone?.ever ?? [];
+    const version = this.#mint(nowMs);
+    const { sha256, size } = body;
+    const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
+    if (variants === undefined) {
+      this.variants.await(key);
+      this.#variantsWanted = true;
+    }
+    const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
+    const previous = current === undefined ? undefined : asPrevious(current.manifest);
+    this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+    if (current !== undefined) this.#supersede(current);
+    if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
+    this.#trimHistory(key);
+    return { ...this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs), manifest };
+  }
+
+  /** Inside a transaction: a new version with the content that `current` has, and its announcement. */
+  #announceChanged(current: StoredObject, change: Pick<Manifest, 'variants'> | Pick<Manifest, 'tags'>): Announced {
+    const nowMs = this.#options.clock.nowMs();
+    const version = this.#mint(nowMs);
+    const manifest: Manifest = { ...current.manifest, ...change, version, contentVersion: uploadedVersion(current.manifest) };
+    this.#objects.put({ ...current, manifest });
+    return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
   }
 
   #announceUpload(manifest: Manifest, eventId: string, cause: string | undefined, nowMs: number): Announced {

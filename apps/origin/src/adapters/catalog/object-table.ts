@@ -33,8 +33,8 @@ export class ObjectTable {
   constructor(db: DatabaseSync) {
     this.#select = db.prepare('SELECT manifest, previous, etag, ever_regions AS ever FROM objects WHERE key = ?');
     this.#upsert = db.prepare(`
-      INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+      INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions, size, uploaded_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#delete = db.prepare('DELETE FROM objects WHERE key = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM objects');
     this.#selectTombstone = db.prepare('SELECT version, ever_regions AS ever FROM tombstones WHERE key = ?');
@@ -65,11 +65,11 @@ export class ObjectTable {
   }
 
   put({ manifest, previous, etag, ever }: StoredObject): void {
-    const { key, version, sha256 } = manifest;
+    const { key, version, sha256, size, uploadedAt } = manifest;
     const previousJson = previous === undefined ? null : JSON.stringify(previous);
     this.#deleteTombstone.run(key);
     const columns = [key, version, sha256, previous?.sha256 ?? null, etag, JSON.stringify(manifest), previousJson, JSON.stringify(ever)];
-    this.#upsert.run(...columns);
+    this.#upsert.run(...columns, size, uploadedAt);
   }
 
   bury(key: string, version: number, ever: EverRegions): void {

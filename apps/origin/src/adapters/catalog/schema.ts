@@ -21,7 +21,9 @@ const SCHEMA = `
     etag TEXT NOT NULL,                -- MD5 in hexadecimal
     manifest TEXT NOT NULL,            -- JSON
     previous TEXT,                     -- JSON {version, sha256, size, regions}
-    ever_regions TEXT NOT NULL         -- JSON: every region it was ever in, "*" for everywhere
+    ever_regions TEXT NOT NULL,        -- JSON: every region it was ever in, "*" for everywhere
+    size INTEGER NOT NULL DEFAULT 0,   -- these two as in the manifest, for listings
+    uploaded_at TEXT NOT NULL DEFAULT ''
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS objects_sha256 ON objects (sha256, previous_sha256);
   CREATE INDEX IF NOT EXISTS objects_previous ON objects (previous_sha256) WHERE previous_sha256 IS NOT NULL;
@@ -87,12 +89,21 @@ const VARIANTS_SCHEMA = `
   );
 `;
 
+const LISTING_SCHEMA = `
+  CREATE INDEX objects_listing ON objects (key, size, uploaded_at, etag);  -- all that a listing reads
+  CREATE TABLE buckets (
+    name TEXT PRIMARY KEY,
+    created_at TEXT NOT NULL           -- RFC 3339
+  ) WITHOUT ROWID;
+`;
+
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */
 export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
   const db = openDatabase(path, 'full');
   db.exec(SCHEMA);
   openVariants(db);
+  openListing(db);
   // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.
   db.prepare('INSERT INTO meta SELECT ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID(), mintVersion(nowMs, 0));
   return db;
@@ -110,4 +121,19 @@ function openVariants(db: DatabaseSync): void {
     const fill = 'INSERT INTO variant_work (key, attempts) SELECT key, 0 FROM objects WHERE wants_variants(manifest)';
     new Transactions(db).run(() => db.exec(`${VARIANTS_SCHEMA} ${fill}`));
   }
+}
+
+/** A catalog from before there were buckets gets those of its keys, each created when the oldest upload in it was made. */
+function openListing(db: DatabaseSync): void {
+  if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'buckets'").get() !== undefined) return;
+  const columns = db.prepare('PRAGMA table_info(objects)').all() as { name: string }[];
+  const add = columns.some(({ name }) => name === 'uploaded_at')
+    ? ''
+    : `ALTER TABLE objects ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+       ALTER TABLE objects ADD COLUMN uploaded_at TEXT NOT NULL DEFAULT '';
+       UPDATE objects SET size = json_extract(manifest, '$.size'), uploaded_at = json_extract(manifest, '$.uploadedAt');`;
+  const fill = `
+    INSERT INTO buckets (name, created_at)
+    SELECT substr(key, 1, instr(key, '/') - 1) AS bucket, min(uploaded_at) FROM objects GROUP BY bucket;`;
+  new Transactions(db).run(() => db.exec(`${add} ${LISTING_SCHEMA} ${fill}`));
 }

@@ -1,15 +1,19 @@
+import { bucketOf } from '../../domain/bucket-name.ts';
+import { writeGuard } from '../../domain/write-guard.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Exchange } from './exchange.ts';
+import { requireBucket } from './missing.ts';
 
 export interface DeleteOptions {
   readonly catalog: Catalog;
   readonly metrics: OriginMetrics;
 }
 
-/** Answers a DELETE of `key`. One that is not there is as good as removed. */
+/** Answers a DELETE of `key`. One that is not there is as good as removed, unless a condition wants it there. @throws {S3Error} to be sent to the client */
 export async function deleteObject(exchange: Exchange, key: string, { catalog, metrics }: DeleteOptions): Promise<void> {
-  const removed = await catalog.remove(key);
+  requireBucket(catalog, bucketOf(key));
+  const removed = await catalog.remove(key, writeGuard(key, exchange.request.headers));
   if (removed === undefined) return exchange.answer({ status: 204 });
   metrics.removals.inc();
   const headers = [

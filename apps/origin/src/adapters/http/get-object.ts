@@ -10,11 +10,13 @@ import {
   unsatisfiedRange,
   type Validators,
 } from '@sluice/http-semantics';
+import { partRange, requestedPart, responseOverrides } from '../../domain/read-options.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { metadataHeaders } from '../../domain/upload-headers.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { StoredObject } from '../catalog/object-table.ts';
 import type { Exchange } from './exchange.ts';
+import { refuseMissing } from './missing.ts';
 
 /** How often a key is looked up again when its bytes went between looking it up and opening them: it was overwritten twice just then. */
 const LOOKUPS_MAX = 3;
@@ -25,19 +27,26 @@ export interface GetOptions {
 }
 
 /** Answers GET and HEAD of `key`. @throws {S3Error} to be sent to the client */
-export async function getObject(exchange: Exchange, key: string, options: GetOptions): Promise<void> {
+export async function getObject(exchange: Exchange, key: string, query: URLSearchParams, options: GetOptions): Promise<void> {
+  const asked = { part: requestedPart(query, exchange.request.headers.range), overrides: responseOverrides(query) };
   const { object, reader } = await openObject(key, options);
   try {
-    await answer(exchange, object, reader);
+    await answer(exchange, object, reader, asked);
   } finally {
     await reader.close();
   }
 }
 
+/** What the query asks for. */
+interface Asked {
+  readonly part: number | undefined;
+  readonly overrides: readonly (readonly [name: string, value: string])[];
+}
+
 async function openObject(key: string, { blobs, catalog }: GetOptions): Promise<{ object: StoredObject; reader: BlobReader }> {
   for (let lookup = 1; ; lookup += 1) {
     const object = catalog.find(key);
-    if (object === undefined) throw new S3Error('NoSuchKey', `there is no object "${key}"`);
+    if (object === undefined) return refuseMissing(catalog, key);
     try {
       return { object, reader: await blobs.reader(object.manifest.sha256) };
     } catch (error) {
@@ -46,7 +55,7 @@ async function openObject(key: string, { blobs, catalog }: GetOptions): Promise<
   }
 }
 
-async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject, reader: BlobReader): Promise<void> {
+async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject, reader: BlobReader, asked: Asked): Promise<void> {
   const { request, response } = exchange;
   const etag = `"${md5}"`;
   const lastModifiedMs = Date.parse(manifest.uploadedAt);
@@ -58,8 +67,10 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   response.setHeader('x-sluice-version', String(uploadedVersion(manifest)));
   if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
   if (verdict === 'not-modified') return exchange.answer({ status: 304 });
-  const range = requestedRange(exchange, manifest.size, validators);
+  const range = asked.part === undefined ? requestedRange(exchange, manifest.size, validators) : partRange(manifest.size, asked.part);
   for (const [name, value] of metadataHeaders(manifest)) response.setHeader(name, value);
+  if (manifest.tags.length > 0) response.setHeader('x-amz-tagging-count', manifest.tags.length);
+  for (const [name, value] of asked.overrides) response.setHeader(name, value);
   response.setHeader('accept-ranges', 'bytes');
   const { start, end } = range ?? { start: 0, end: manifest.size - 1 };
   response.statusCode = range === undefined ? 200 : 206;

@@ -109,9 +109,7 @@ describe('objects over HTTP', () => {
   });
 
   test.each([
-    ['GET', '/', 'NotImplemented', 501],
-    ['PUT', '/site', 'NotImplemented', 501],
-    ['GET', '/site/?list-type=2', 'NotImplemented', 501],
+    ['GET', '/site/?versions', 'NotImplemented', 501],
     ['PUT', '/site/a?acl', 'NotImplemented', 501],
     ['POST', '/site/a?uploads', 'NotImplemented', 501],
     ['PATCH', '/site/a', 'MethodNotAllowed', 405],

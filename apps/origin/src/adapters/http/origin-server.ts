@@ -102,7 +102,7 @@ export class OriginServer {
       if (OWN_PATHS.has(targetPath(exchange.target))) {
         const headers: HeaderList = refusal.status === 405 ? [['allow', 'POST']] : [];
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
-      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', methodsFor(resourceOf(exchange.target))]] : []);
+      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', allowedMethods(exchange.target)]] : []);
     }
   }
 
@@ -126,6 +126,10 @@ export class OriginServer {
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
     await handle(exchange, { resource, query });
   }
+}
+
+function allowedMethods(target: string): string {
+  return targetPath(target).startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target));
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. */

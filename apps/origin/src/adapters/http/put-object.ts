@@ -1,4 +1,5 @@
 import { type BlobStore, type BlobWriter, fromDiskError } from '@sluice/blobs';
+import { bucketOf, checkNewBucket } from '../../domain/bucket-name.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import {
   algorithmsToCompute,
@@ -8,7 +9,8 @@ import {
   OBJECT_MAX_BYTES,
   tooLarge,
 } from '../../domain/upload-digests.ts';
-import { uploadFields } from '../../domain/upload-headers.ts';
+import { type UploadFields, uploadFields } from '../../domain/upload-headers.ts';
+import { type WriteGuard, writeGuard } from '../../domain/write-guard.ts';
 import type { BlockDigestMaker } from '../blobs/block-digest-maker.ts';
 import type { GarbageCollector } from '../blobs/garbage-collector.ts';
 import { noteBufferPassed } from '../buffer-collection.ts';
@@ -18,7 +20,7 @@ import { BodyDigests } from './body-digests.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Headers that change what a PUT means. Ignoring one would overwrite or store the wrong thing. */
-const UNSUPPORTED_HEADERS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'x-amz-copy-source', 'content-range'];
+const UNSUPPORTED_HEADERS = ['content-range'];
 
 /** The client went away before its body was complete; there is nobody to answer. */
 class ClientGoneError extends Error {}
@@ -75,22 +77,26 @@ export class Uploads {
     }
     const fields = uploadFields(key, headers);
     const expectation = expectedBody(headers);
+    const guard = writeGuard(key, headers);
+    // Both are looked at again when the body is there; what is refused now need not come.
+    if (!this.#options.catalog.buckets.has(bucketOf(key))) checkNewBucket(bucketOf(key));
+    guard(this.#options.catalog.find(key));
     exchange.accept();
     const writer = this.#options.blobs.writer();
     try {
       const body = await receive(exchange, expectation, writer);
-      return { ...body, ...(await this.#commit(key, fields, body, writer)) };
+      return { ...body, ...(await this.#commit(key, fields, body, writer, guard)) };
     } finally {
       await writer.discard();
     }
   }
 
-  async #commit(key: string, fields: ReturnType<typeof uploadFields>, body: StoredBody, writer: BlobWriter): Promise<Announced> {
+  async #commit(key: string, fields: UploadFields, body: StoredBody, writer: BlobWriter, guard: WriteGuard): Promise<Announced> {
     const { catalog, garbage, blocks, metrics } = this.#options;
     const unpin = garbage.pin(body.sha256);
     try {
       await writer.finish();
-      const announced = await catalog.put(key, fields, body);
+      const announced = await catalog.put(key, fields, body, guard);
       blocks.offer(body);
       metrics.uploadBytes.inc(body.size);
       return announced;

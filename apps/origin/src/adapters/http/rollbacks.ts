@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { S3Error } from '../../domain/s3-error.ts';
 import type { Announced, Catalog } from '../catalog/catalog.ts';
 import type { Exchange } from './exchange.ts';
-import { readSmallBody } from './small-body.ts';
+import { readBody } from './read-body.ts';
 
 const BODY_MAX_BYTES = 64 * 1024;
 /** Keys that one request rolls back; the next one goes on after the last of them. */
@@ -20,7 +20,7 @@ const rollback = z.union([
  * `after` of the next page of a prefix. @throws {S3Error} `NoSuchVersion` when a single key has no such version
  */
 export async function postRollback(exchange: Exchange, catalog: Catalog): Promise<void> {
-  const asked = parse(await readSmallBody(exchange, BODY_MAX_BYTES));
+  const asked = parse(await readBody(exchange, BODY_MAX_BYTES));
   const keys = 'key' in asked ? [asked.key] : catalog.keysWithHistory(asked.prefix, asked.after, PAGE_KEYS);
   const results = await Promise.all(keys.map(async (key) => ({ key, result: await catalog.rollBack(key, asked.to) })));
   const rolledBack = results.flatMap(({ key, result }) =>

@@ -1,8 +1,13 @@
 /** Every operation of the S3 API that the origin takes, with what answers it. */
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import { type BucketHandlers, bucketHandlers } from './buckets.ts';
+import { copyObject } from './copy-object.ts';
 import { deleteObject } from './delete-object.ts';
+import { deleteObjects } from './delete-objects.ts';
 import { type GetOptions, getObject } from './get-object.ts';
+import { listObjects, listObjectsV2 } from './list-objects.ts';
+import { type TaggingHandlers, taggingHandlers } from './object-tagging.ts';
 import type { Uploads } from './put-object.ts';
 import type { S3Handler, S3Handlers } from './s3-handler.ts';
 
@@ -12,13 +17,24 @@ export interface S3Parts extends GetOptions {
   readonly metrics: OriginMetrics;
 }
 
+/** Those that are here, by what they are about. */
+type OwnHandlers = { readonly [Name in 'ListObjects' | 'ListObjectsV2' | 'DeleteObjects']: S3Handler<'bucket'> } & {
+  readonly [Name in 'GetObject' | 'HeadObject' | 'PutObject' | 'CopyObject' | 'DeleteObject']: S3Handler<'object'>;
+};
+
 export function s3Handlers(parts: S3Parts): S3Handlers {
-  const { uploads } = parts;
-  const get: S3Handler<'object'> = (exchange, { resource }) => getObject(exchange, resource.key, parts);
+  const { uploads, catalog } = parts;
+  const get: S3Handler<'object'> = (exchange, { resource, query }) => getObject(exchange, resource.key, query, parts);
   return {
+    ...bucketHandlers(catalog),
+    ListObjects: (exchange, { resource, query }) => listObjects(exchange, resource.bucket, query, catalog),
+    ListObjectsV2: (exchange, { resource, query }) => listObjectsV2(exchange, resource.bucket, query, catalog),
+    DeleteObjects: (exchange, { resource }) => deleteObjects(exchange, resource.bucket, parts),
     GetObject: get,
     HeadObject: get,
     PutObject: (exchange, { resource }) => uploads.put(exchange, resource.key),
+    CopyObject: (exchange, { resource }) => copyObject(exchange, resource.key, catalog),
     DeleteObject: (exchange, { resource }) => deleteObject(exchange, resource.key, parts),
-  } satisfies { [Name: string]: S3Handler<'object'> };
+    ...taggingHandlers(catalog),
+  } satisfies BucketHandlers & TaggingHandlers & OwnHandlers;
 }

@@ -1,0 +1,75 @@
+/** Copies: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html */
+import type { Manifest } from '@sluice/contracts';
+import { evaluatePreconditions, type Fields, fieldOf } from '@sluice/http-semantics';
+import { S3Error } from './s3-error.ts';
+import { type Resource, resourceOf } from './s3-resource.ts';
+import { type UploadFields, uploadFields, uploadFieldsOf } from './upload-headers.ts';
+
+const SOURCE_HEADER = 'x-amz-copy-source';
+const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const;
+
+/** A copied object as it is now. */
+export interface CopySource {
+  readonly manifest: Manifest;
+  /** MD5 in hexadecimal. */
+  readonly etag: string;
+}
+
+/**
+ * What `x-amz-copy-source` names: bucket and key with or without a "/" before them, percent-encoded or as they are.
+ * @throws {S3Error} `InvalidArgument`, `NotImplemented` for a version, and what {@link resourceOf} throws
+ */
+export function copySource(headers: Fields): Resource & { readonly kind: 'object' } {
+  const [, path = '', version] = /^\/?(.*?)(?:\?versionId=([^?]*))?$/.exec(fieldOf(headers, SOURCE_HEADER) ?? '') ?? [];
+  if (version !== undefined && version !== 'null') throw new S3Error('NotImplemented', `${SOURCE_HEADER}: versions are not supported`);
+  // HTTP gives each byte as a character.
+  const encoded = path.replace(/[^\x21-\x3e\x40-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  const resource = resourceOf(`/${encoded}`);
+  if (resource.kind !== 'object') throw new S3Error('InvalidArgument', `${SOURCE_HEADER}: must be <bucket>/<key>`);
+  return resource;
+}
+
+/** Refuses a copy whose `x-amz-copy-source-if-*` do not hold. @throws {S3Error} `PreconditionFailed` */
+export function checkCopySource(headers: Fields, { manifest, etag }: CopySource): void {
+  const conditions = Object.fromEntries(CONDITIONS.map((name) => [name, fieldOf(headers, `${SOURCE_HEADER}-${name}`)]));
+  // Clients send entity tags with and without their quotes.
+  for (const name of ['if-match', 'if-none-match']) if (conditions[name]?.trim() === etag) conditions[name] = `"${etag}"`;
+  const validators = { etag: `"${etag}"`, lastModifiedMs: Date.parse(manifest.uploadedAt) };
+  if (evaluatePreconditions('GET', conditions, validators) !== 'proceed') {
+    throw new S3Error('PreconditionFailed', `the source is not as ${SOURCE_HEADER}-if-… demand; nothing was copied`);
+  }
+}
+
+/**
+ * The fields of the copy under `key`: the source's, or the request's where a directive says REPLACE. `x-amz-meta-tags` among replaced metadata
+ * replaces the tags; a redirection is never copied.
+ * @throws {S3Error} `InvalidRequest` when an object would be copied onto itself as it is, and what {@link uploadFields} throws
+ */
+export function copyFields(key: string, headers: Fields, { manifest }: CopySource): UploadFields {
+  const replacesMetadata = replaces(headers, 'x-amz-metadata-directive');
+  const replacesTags = replaces(headers, 'x-amz-tagging-directive');
+  const { 'x-amz-tagging': _, ...untagged } = headers;
+  const given = uploadFields(key, replacesTags ? headers : untagged);
+  const { redirectLocation, ...copied } = uploadFieldsOf(manifest);
+  if (manifest.key === key && !replacesMetadata && !replacesTags && (given.redirectLocation ?? redirectLocation) === redirectLocation) {
+    throw new S3Error(
+      'InvalidRequest',
+      'the object would be copied onto itself without a change; say x-amz-metadata-directive: REPLACE and what to change',
+    );
+  }
+  if (!replacesMetadata) {
+    return {
+      ...copied,
+      ...(replacesTags ? { tags: given.tags } : {}),
+      ...(given.redirectLocation === undefined ? {} : { redirectLocation: given.redirectLocation }),
+    };
+  }
+  const tags = replacesTags || headers['x-amz-meta-tags'] !== undefined ? given.tags : copied.tags;
+  return { ...given, tags };
+}
+
+function replaces(headers: Fields, name: string): boolean {
+  const directive = fieldOf(headers, name) ?? 'COPY';
+  if (directive !== 'COPY' && directive !== 'REPLACE') throw new S3Error('InvalidArgument', `${name}: must be COPY or REPLACE`);
+  return directive === 'REPLACE';
+}
