@@ -11,7 +11,7 @@ import { s3cmd } from './s3cmd.ts';
 import { sdk } from './sdk.ts';
 import { largeContent, makeTree, readTree, type Tree, writeInto } from './tree.ts';
 
-const KEY = { accessKeyId: 'SLUICETESTKEY0000001', secretAccessKey: 'a-secret-of-the-tests/+=' };
+const KEY = { accessKeyId: 'SLUICETESTKEY0000001', secretAccessKey: 'a-secret-of-the-tests-with-odd-signs/+=' };
 const BUCKET = 'site';
 const DESCRIBED = { contentType: 'text/x-poem; charset=utf-8', cacheControl: 'max-age=77', meta: { color: 'dark blue' } };
 
@@ -28,12 +28,8 @@ describe.each([aws, s3cmd, rclone, sdk].map((kind) => [kind.name, kind] as const
     dir = cleanup.use(await temporaryDirectory()).path;
     await makeTree(inDir('tree'));
     const keysFile = inDir('keys.yaml');
-    await writeFile(
-      keysFile,
-      JSON.stringify({
-        keys: [{ id: KEY.accessKeyId, secret: KEY.secretAccessKey, rights: { '*': ['read', 'write', 'delete', 'list'] } }],
-      }),
-    );
+    const everything = ['read', 'write', 'delete', 'list', 'invalidate'];
+    await writeFile(keysFile, JSON.stringify({ keys: [{ ...KEY, rights: { '*': everything } }] }));
     stack = cleanup.use(
       await Stack.start({
         dataDir: inDir('stack'),

@@ -12,6 +12,7 @@ test('with nothing set, the documented defaults hold', () => {
     ORIGIN_UPLOADS_MAX: 512,
     ORIGIN_FEED_RETENTION_DAYS: 30,
     ORIGIN_FEED_MAX_ROWS: 200_000,
+    ORIGIN_VERSIONS_KEPT: 2,
     ORIGIN_OUTBOX_MAX: 100_000,
     ORIGIN_CODING_THREADS: expect.any(Number),
   });

@@ -21,7 +21,7 @@ import type { Clock } from '@sluice/runtime';
 import { bucketOf } from '../../domain/bucket-name.ts';
 import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
 import { addPlacement } from '../../domain/placement.ts';
-import type { UploadFields } from '../../domain/upload-headers.ts';
+import { type UploadFields, uploadFieldsOf } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
 import type { WriteGuard } from '../../domain/write-guard.ts';
 import { BlobReferences } from './blob-references.ts';
@@ -36,6 +36,7 @@ import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
 import { VariantTable, type WaitingKey } from './variant-table.ts';
+import { VersionListing } from './version-listing.ts';
 
 /** Published events whose removal does not wait for another transaction any more. */
 const SETTLED_MAX = 512;
@@ -90,6 +91,7 @@ export class Catalog {
   /** To be read. */
   readonly buckets: BucketTable;
   readonly listing: ObjectListing;
+  readonly versionListing: VersionListing;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
@@ -123,6 +125,7 @@ export class Catalog {
     this.variants = new VariantTable(this.#db);
     this.buckets = new BucketTable(this.#db);
     this.listing = new ObjectListing(this.#db);
+    this.versionListing = new VersionListing(this.#db);
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
     this.#history = new HistoryTable(this.#db);
@@ -179,6 +182,7 @@ export class Catalog {
       if (!this.buckets.has(name)) return 'missing';
       if (!this.buckets.isEmpty(name)) return 'not-empty';
       this.buckets.remove(name);
+      this.#garbage.push(...this.#history.forgetBucket(name));
       return 'removed';
     });
   }
@@ -240,9 +244,7 @@ export class Catalog {
       if (to !== undefined && currentVersion !== undefined && currentVersion <= to) return 'current';
       const past = this.#history.newestUpTo(key, to ?? Number.MAX_SAFE_INTEGER);
       if (past === undefined) return undefined;
-      const { fields, body } = uploadOf(past);
-      const { eventId, version } = this.#store(key, fields, body, current);
-      return { eventId, version };
+      return this.#restore(key, past, current);
     });
     if (typeof result === 'object') this.#options.onEvent?.();
     return result;
@@ -253,12 +255,26 @@ export class Catalog {
     return this.#history.keys(prefix, after, limit);
   }
 
-  /** Forgets an earlier version for good. False: there is none, or it is the current one. */
-  async forgetVersion(key: string, version: number): Promise<boolean> {
-    return this.#commit.write(() => {
+  /**
+   * Removes one version for good. When it is the current one, upload or removal, the upload before it is current again, as a new version; when there is none, the key is gone. A
+   * version that is not there is as good as removed.
+   */
+  async removeVersion(key: string, version: number): Promise<Announced | undefined> {
+    return this.#announcing(() => {
       const released = this.#history.delete(key, version);
-      if (released !== undefined) this.#garbage.push(...released);
-      return released !== undefined;
+      if (released !== undefined) {
+        this.#garbage.push(...released);
+        return undefined;
+      }
+      const current = this.#objects.find(key);
+      const isCurrent = version === (current === undefined ? this.#objects.tombstone(key)?.version : uploadedVersion(current.manifest));
+      if (!isCurrent) return undefined;
+      const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
+      if (past === undefined && current === undefined) return undefined;
+      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
+      if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
+      this.#garbage.push(...(this.#history.delete(key, version) ?? []));
+      return announced;
     });
   }
 
@@ -299,19 +315,29 @@ export class Catalog {
   /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. @throws {S3Error} of `guard` */
   async remove(key: string, guard?: WriteGuard): Promise<Announced | undefined> {
     return this.#announcing(() => {
-      const nowMs = this.#options.clock.nowMs();
       const current = this.#objects.find(key);
       guard?.(current);
-      if (current === undefined) return undefined;
-      const version = this.#mint(nowMs);
-      const eventId = this.#eventId(version);
-      this.#objects.bury(key, version, current.ever);
-      this.#supersede(current);
-      this.#trimHistory(key);
-      const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
-      this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
-      return { eventId, version };
+      return current === undefined ? undefined : this.#bury(key, current);
     });
+  }
+
+  #bury(key: string, current: StoredObject): Announced {
+    const nowMs = this.#options.clock.nowMs();
+    const version = this.#mint(nowMs);
+    const eventId = this.#eventId(version);
+    this.#objects.bury(key, version, current.ever);
+    this.#supersede(current);
+    this.#trimHistory(key);
+    const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
+    this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
+    return { eventId, version };
+  }
+
+  /** Makes an earlier upload current. */
+  #restore(key: string, { manifest, etag }: PastUpload, current: StoredObject | undefined): Announced {
+    const { sha256, size } = manifest;
+    const { eventId, version } = this.#store(key, uploadFieldsOf(manifest), { sha256, size, etag }, current);
+    return { eventId, version };
   }
 
   /** Records an invalidation. Undefined when it names a key that is not there, or when `request` was answered before. */
@@ -468,12 +494,6 @@ export class Catalog {
 
 function naming(variants: readonly Variant[]): Pick<Manifest, 'variants'> {
   return variants.length === 0 ? {} : { variants: [...variants] };
-}
-
-/** What a publisher said of it, and its bytes. */
-function uploadOf({ manifest, etag }: PastUpload): { fields: UploadFields; body: StoredBody } {
-  const { key: _, version: __, uploadedAt: ___, variants: ____, contentVersion: _____, sha256, size, ...fields } = manifest;
-  return { fields, body: { sha256, size, etag } };
 }
 
 function asPrevious({ version, sha256, size, regions }: Manifest): PreviousVersion {

@@ -18,6 +18,7 @@ export class HistoryTable {
   readonly #delete: StatementSync;
   readonly #forgetRemoved: StatementSync;
   readonly #selectKeys: StatementSync;
+  readonly #forgetBucket: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare('INSERT OR REPLACE INTO history (key, version, sha256, etag, manifest) VALUES (?, ?, ?, ?, ?)');
@@ -32,6 +33,8 @@ export class HistoryTable {
     this.#selectKeys = db.prepare(
       'SELECT DISTINCT key FROM history WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4',
     );
+    // "0" comes after "/".
+    this.#forgetBucket = db.prepare("DELETE FROM history WHERE key > ?1 || '/' AND key < ?1 || '0' RETURNING sha256");
     this.#forgetRemoved = db.prepare('DELETE FROM history WHERE key IN (SELECT key FROM tombstones WHERE version <= ?) RETURNING sha256');
   }
 
@@ -67,6 +70,11 @@ export class HistoryTable {
   delete(key: string, version: number): string[] | undefined {
     const rows = this.#delete.all(key, version);
     return rows.length === 0 ? undefined : checksums(rows);
+  }
+
+  /** Forgets what keys of a bucket were. Returns bytes that may be garbage. */
+  forgetBucket(bucket: string): string[] {
+    return checksums(this.#forgetBucket.all(bucket));
   }
 
   /** Forgets what keys were that are gone since `untilVersion` or longer. Returns bytes that may be garbage. */

@@ -1,4 +1,5 @@
 import { bucketOf } from '../../domain/bucket-name.ts';
+import { versionAsked } from '../../domain/version-id.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
@@ -11,14 +12,26 @@ export interface DeleteOptions {
 }
 
 /** Answers a DELETE of `key`. One that is not there is as good as removed, unless a condition wants it there. @throws {S3Error} to be sent to the client */
-export async function deleteObject(exchange: Exchange, key: string, { catalog, metrics }: DeleteOptions): Promise<void> {
+export async function deleteObject(
+  exchange: Exchange,
+  key: string,
+  query: URLSearchParams,
+  { catalog, metrics }: DeleteOptions,
+): Promise<void> {
   requireBucket(catalog, bucketOf(key));
+  const asked = versionAsked(query.get('versionId'));
+  if (asked !== undefined) {
+    await catalog.removeVersion(key, asked);
+    return exchange.answer({ status: 204, headers: [['x-amz-version-id', String(asked)]] });
+  }
   const removed = await catalog.remove(key, writeGuard(key, exchange.request.headers));
   if (removed === undefined) return exchange.answer({ status: 204 });
   metrics.removals.inc();
   const headers = [
     ['x-sluice-event-id', removed.eventId],
     ['x-sluice-version', String(removed.version)],
+    ['x-amz-version-id', String(removed.version)],
+    ['x-amz-delete-marker', 'true'],
   ] as const;
   exchange.answer({ status: 204, headers });
 }

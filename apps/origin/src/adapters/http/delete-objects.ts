@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import { checkedKey } from '../../domain/s3-resource.ts';
+import { versionAsked } from '../../domain/version-id.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import type { DeleteOptions } from './delete-object.ts';
 import type { Exchange } from './exchange.ts';
@@ -50,11 +51,15 @@ export async function deleteObjects(exchange: Exchange, bucket: string, options:
 
 async function remove(bucket: string, { Key, VersionId, ...conditions }: Entry, { catalog, metrics }: DeleteOptions) {
   try {
-    if (VersionId !== undefined && VersionId !== 'null') throw new S3Error('NotImplemented', 'VersionId: versions are not supported');
     if (conditions.LastModifiedTime !== undefined || conditions.Size !== undefined) {
       throw new S3Error('NotImplemented', 'LastModifiedTime and Size are not supported as conditions; use ETag');
     }
     const key = checkedKey(`${bucket}/${Key}`);
+    const version = versionAsked(VersionId);
+    if (version !== undefined) {
+      await catalog.removeVersion(key, version);
+      return { Deleted: { Key, VersionId: version } };
+    }
     const removed = await catalog.remove(key, writeGuard(key, { 'if-match': conditions.ETag }));
     if (removed !== undefined) metrics.removals.inc();
     return { Deleted: { Key } };

@@ -13,8 +13,9 @@ import {
 import { partRange, requestedPart, responseOverrides } from '../../domain/read-options.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { metadataHeaders } from '../../domain/upload-headers.ts';
+import { versionAsked } from '../../domain/version-id.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { StoredObject } from '../catalog/object-table.ts';
+import type { PastUpload } from '../catalog/history-table.ts';
 import type { Exchange } from './exchange.ts';
 import { refuseMissing } from './missing.ts';
 
@@ -29,7 +30,7 @@ export interface GetOptions {
 /** Answers GET and HEAD of `key`. @throws {S3Error} to be sent to the client */
 export async function getObject(exchange: Exchange, key: string, query: URLSearchParams, options: GetOptions): Promise<void> {
   const asked = { part: requestedPart(query, exchange.request.headers.range), overrides: responseOverrides(query) };
-  const { object, reader } = await openObject(key, options);
+  const { object, reader } = await openObject(key, versionAsked(query.get('versionId')), options);
   try {
     await answer(exchange, object, reader, asked);
   } finally {
@@ -43,10 +44,14 @@ interface Asked {
   readonly overrides: readonly (readonly [name: string, value: string])[];
 }
 
-async function openObject(key: string, { blobs, catalog }: GetOptions): Promise<{ object: StoredObject; reader: BlobReader }> {
+async function openObject(
+  key: string,
+  version: number | undefined,
+  { blobs, catalog }: GetOptions,
+): Promise<{ object: PastUpload; reader: BlobReader }> {
   for (let lookup = 1; ; lookup += 1) {
-    const object = catalog.find(key);
-    if (object === undefined) return refuseMissing(catalog, key);
+    const object = version === undefined ? catalog.find(key) : catalog.findVersion(key, version);
+    if (object === undefined) return refuseMissing(catalog, key, version);
     try {
       return { object, reader: await blobs.reader(object.manifest.sha256) };
     } catch (error) {
@@ -55,7 +60,7 @@ async function openObject(key: string, { blobs, catalog }: GetOptions): Promise<
   }
 }
 
-async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject, reader: BlobReader, asked: Asked): Promise<void> {
+async function answer(exchange: Exchange, { manifest, etag: md5 }: PastUpload, reader: BlobReader, asked: Asked): Promise<void> {
   const { request, response } = exchange;
   const etag = `"${md5}"`;
   const lastModifiedMs = Date.parse(manifest.uploadedAt);
@@ -65,6 +70,7 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   response.setHeader('etag', etag);
   response.setHeader('last-modified', formatHttpDate(lastModifiedMs));
   response.setHeader('x-sluice-version', String(uploadedVersion(manifest)));
+  response.setHeader('x-amz-version-id', String(uploadedVersion(manifest)));
   if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
   if (verdict === 'not-modified') return exchange.answer({ status: 304 });
   const range = asked.part === undefined ? requestedRange(exchange, manifest.size, validators) : partRange(manifest.size, asked.part);

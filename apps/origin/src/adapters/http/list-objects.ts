@@ -56,9 +56,7 @@ export function listObjectsV2(exchange: Exchange, bucket: string, query: URLSear
 
 function list(bucket: string, query: URLSearchParams, after: string, catalog: Catalog, withOwner: boolean): Listing {
   requireBucket(catalog, bucket);
-  const encodingType = query.get('encoding-type') ?? undefined;
-  if (encodingType !== undefined && encodingType !== 'url') throw new S3Error('InvalidArgument', 'encoding-type: must be url');
-  const encode = encodingType === undefined ? (text: string) => text : encodeName;
+  const encode = encoderOf(query);
   const delimiter = query.get('delimiter') || undefined;
   const scope = { bucket, prefix: query.get('prefix') ?? '', delimiter };
   const maxKeys = limitOf(query.get('max-keys'));
@@ -68,7 +66,7 @@ function list(bucket: string, query: URLSearchParams, after: string, catalog: Ca
     Prefix: encode(scope.prefix),
     MaxKeys: maxKeys,
     Delimiter: delimiter === undefined ? undefined : encode(delimiter),
-    EncodingType: encodingType,
+    EncodingType: query.get('encoding-type') ?? undefined,
     IsTruncated: page.truncated,
     Contents: page.entries.flatMap((entry) => (entry.kind === 'object' ? [contentOf(entry.object, encode, withOwner)] : [])),
     CommonPrefixes: page.entries.flatMap((entry) => (entry.kind === 'prefix' ? [{ Prefix: encode(entry.prefix) }] : [])),
@@ -87,7 +85,15 @@ function contentOf({ key, size, etag, uploadedAt }: ListedObject, encode: Encode
   };
 }
 
-function limitOf(text: string | null): number {
+/** How a listing writes keys. @throws {S3Error} `InvalidArgument` */
+export function encoderOf(query: URLSearchParams): Encode {
+  const type = query.get('encoding-type');
+  if (type !== null && type !== 'url') throw new S3Error('InvalidArgument', 'encoding-type: must be url');
+  return type === null ? (text) => text : encodeName;
+}
+
+/** Entries of a page that are asked for. @throws {S3Error} `InvalidArgument` */
+export function limitOf(text: string | null): number {
   if (text === null || text === '') return ENTRIES_MAX;
   if (!/^\d{1,10}$/.test(text))
     throw new S3Error('InvalidArgument', `max-keys: must be a number from 0 on; a page has at most ${ENTRIES_MAX}`);

@@ -109,7 +109,7 @@ describe('objects over HTTP', () => {
   });
 
   test.each([
-    ['GET', '/site/?versions', 'NotImplemented', 501],
+    ['GET', '/site/?policy', 'NotImplemented', 501],
     ['PUT', '/site/a?acl', 'NotImplemented', 501],
     ['POST', '/site/a?uploads', 'NotImplemented', 501],
     ['PATCH', '/site/a', 'MethodNotAllowed', 405],

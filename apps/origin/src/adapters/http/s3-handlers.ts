@@ -7,6 +7,7 @@ import { deleteObject } from './delete-object.ts';
 import { deleteObjects } from './delete-objects.ts';
 import { type GetOptions, getObject } from './get-object.ts';
 import { listObjects, listObjectsV2 } from './list-objects.ts';
+import { listVersions } from './list-versions.ts';
 import { type TaggingHandlers, taggingHandlers } from './object-tagging.ts';
 import type { Uploads } from './put-object.ts';
 import type { S3Handler, S3Handlers } from './s3-handler.ts';
@@ -18,7 +19,7 @@ export interface S3Parts extends GetOptions {
 }
 
 /** Those that are here, by what they are about. */
-type OwnHandlers = { readonly [Name in 'ListObjects' | 'ListObjectsV2' | 'DeleteObjects']: S3Handler<'bucket'> } & {
+type OwnHandlers = { readonly [Name in 'ListObjects' | 'ListObjectsV2' | 'ListObjectVersions' | 'DeleteObjects']: S3Handler<'bucket'> } & {
   readonly [Name in 'GetObject' | 'HeadObject' | 'PutObject' | 'CopyObject' | 'DeleteObject']: S3Handler<'object'>;
 };
 
@@ -29,12 +30,13 @@ export function s3Handlers(parts: S3Parts): S3Handlers {
     ...bucketHandlers(catalog),
     ListObjects: (exchange, { resource, query }) => listObjects(exchange, resource.bucket, query, catalog),
     ListObjectsV2: (exchange, { resource, query }) => listObjectsV2(exchange, resource.bucket, query, catalog),
+    ListObjectVersions: (exchange, { resource, query }) => listVersions(exchange, resource.bucket, query, catalog),
     DeleteObjects: (exchange, { resource }) => deleteObjects(exchange, resource.bucket, parts),
     GetObject: get,
     HeadObject: get,
     PutObject: (exchange, { resource }) => uploads.put(exchange, resource.key),
     CopyObject: (exchange, { resource }) => copyObject(exchange, resource.key, catalog),
-    DeleteObject: (exchange, { resource }) => deleteObject(exchange, resource.key, parts),
+    DeleteObject: (exchange, { resource, query }) => deleteObject(exchange, resource.key, query, parts),
     ...taggingHandlers(catalog),
   } satisfies BucketHandlers & TaggingHandlers & OwnHandlers;
 }
