@@ -11,8 +11,8 @@ export type WriteGuard = (current: { readonly etag: string } | undefined) => voi
 /** Conditions that S3 does not have for a write. Ignoring one would replace or remove the wrong thing. */
 const UNSUPPORTED = ['if-modified-since', 'if-unmodified-since', 'x-amz-if-match-last-modified-time', 'x-amz-if-match-size'];
 
-/** The condition in the headers of a write of `key`: `If-None-Match: *` or `If-Match`. @throws {S3Error} `NotImplemented` */
-export function writeGuard(key: string, headers: Fields): WriteGuard {
+/** The conditions in the headers of a write of `key`: `If-None-Match: *` and `If-Match`. Undefined when there are none. @throws {S3Error} `NotImplemented` */
+export function writeGuard(key: string, headers: Fields): WriteGuard | undefined {
   for (const name of UNSUPPORTED) {
     if (headers[name] !== undefined)
       throw new S3Error('NotImplemented', `${name}: not supported on writes; use If-Match or If-None-Match: *`);
@@ -22,6 +22,7 @@ export function writeGuard(key: string, headers: Fields): WriteGuard {
   if (ifNoneMatch !== undefined && ifNoneMatch !== '*') {
     throw new S3Error('NotImplemented', 'if-none-match: only "*" is possible on writes');
   }
+  if (ifMatch === undefined && ifNoneMatch === undefined) return undefined;
   return (current) => {
     if (ifNoneMatch !== undefined && current !== undefined) {
       throw new S3Error('PreconditionFailed', `if-none-match: there is an object "${key}" already; nothing was changed`);
@@ -31,7 +32,7 @@ export function writeGuard(key: string, headers: Fields): WriteGuard {
 }
 
 /** Refuses when `etag` (of nothing: undefined) is not in an If-Match. Clients send entity tags with and without their quotes. */
-export function requireMatch(key: string, ifMatch: string, etag: string | undefined): void {
+function requireMatch(key: string, ifMatch: string, etag: string | undefined): void {
   if (etag === undefined) throw new S3Error('NoSuchKey', `if-match: there is no object "${key}"; nothing was changed`);
   const named = listMembers(ifMatch).some((member) => member === '*' || member === `"${etag}"` || member === etag);
   if (!named) throw new S3Error('PreconditionFailed', `if-match: the object "${key}" has the ETag "${etag}"; nothing was changed`);

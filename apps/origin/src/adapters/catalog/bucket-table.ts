@@ -28,7 +28,7 @@ export class BucketTable {
     this.#page = db.prepare(`
       SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT ?3`);
     // "0" comes after "/".
-    this.#selectKey = db.prepare("SELECT 1 FROM objects WHERE key > ?1 || '/' AND key < ?1 || '0' LIMIT 1");
+    this.#selectKey = db.prepare("SELECT 1 FROM listed_objects WHERE key > ?1 || '/' AND key < ?1 || '0' LIMIT 1");
   }
 
   has(name: string): boolean {

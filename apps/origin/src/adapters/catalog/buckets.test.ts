@@ -58,14 +58,12 @@ test('a catalog from before has its buckets, and its objects are listed', async 
   await using dir = await temporaryDirectory();
   const path = `${dir.path}/catalog.db`;
   const clock = new FakeClock();
-  // As it was: without the columns, the index and the table.
+  // As it was: without these tables.
   openCatalogDatabase(path, clock.nowMs()).close();
   const old = new DatabaseSync(path);
   old.exec(`
     DROP TABLE buckets;
-    DROP INDEX objects_listing;
-    ALTER TABLE objects DROP COLUMN size;
-    ALTER TABLE objects DROP COLUMN uploaded_at`);
+    DROP TABLE listed_objects`);
   const insert = old.prepare(`INSERT INTO objects (key, version, sha256, etag, manifest, ever_regions) VALUES (?, ?, ?, ?, ?, '["*"]')`);
   const put = (key: string, version: number, uploadedAt: string) => {
     const manifest = { ...fields(), key, version, sha256: 'a'.repeat(64), size: version, uploadedAt };

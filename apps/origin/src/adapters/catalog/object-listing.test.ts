@@ -90,6 +90,8 @@ describe('a listing', () => {
     expect(fixture.catalog.listing.page({ bucket, prefix: '' }, undefined, 10).entries).toEqual([
       { kind: 'object', object: { key: 'a', size: 77, etag: 'f'.repeat(32), uploadedAt } },
     ]);
+    await fixture.catalog.remove(`${bucket}/a`);
+    expect(fixture.catalog.listing.page({ bucket, prefix: '' }, undefined, 10).entries).toEqual([]);
   });
 
   test('of no entries is nothing, and nothing is left out', async () => {

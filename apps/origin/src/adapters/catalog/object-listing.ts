@@ -21,17 +21,17 @@ const NEXT = `
   CASE ${DELIMITER_AT} WHEN 0 THEN step.key || char(0)
   ELSE substr(step.key, 1, :skip + ${DELIMITER_AT} + length(:delimiter) - 2) || CAST(x'ff' AS TEXT) END`;
 
-/** Pages of listings. Each entry costs one search in an index that has all that is read, however many keys are behind a common prefix. */
+/** Pages of listings. Each entry costs one search or two in a table of short rows, however many keys are behind a common prefix. */
 export class ObjectListing {
   readonly #keys: StatementSync;
   readonly #entries: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#keys = db.prepare(`
-      SELECT key, size, uploaded_at AS uploadedAt, etag FROM objects INDEXED BY objects_listing
+      SELECT key, size, uploaded_at AS uploadedAt, etag FROM listed_objects
       WHERE key >= CAST(:from AS TEXT) AND key < CAST(:to AS TEXT) ORDER BY key LIMIT :limit`);
     const first = (from: string): string =>
-      `SELECT key FROM objects INDEXED BY objects_listing WHERE key >= ${from} AND key < CAST(:to AS TEXT) ORDER BY key LIMIT 1`;
+      `SELECT key FROM listed_objects WHERE key >= ${from} AND key < CAST(:to AS TEXT) ORDER BY key LIMIT 1`;
     this.#entries = db.prepare(`
       WITH RECURSIVE step (key) AS (
         SELECT * FROM (${first('CAST(:from AS TEXT)')})
@@ -39,7 +39,7 @@ export class ObjectListing {
         SELECT (${first(NEXT)}) FROM step WHERE step.key IS NOT NULL LIMIT :limit
       )
       SELECT step.key, size, uploaded_at AS uploadedAt, etag
-      FROM step LEFT JOIN objects INDEXED BY objects_listing ON objects.key = step.key AND ${DELIMITER_AT} = 0
+      FROM step LEFT JOIN listed_objects ON listed_objects.key = step.key AND ${DELIMITER_AT} = 0
       WHERE step.key IS NOT NULL`);
   }
 

@@ -23,6 +23,8 @@ export class ObjectTable {
   readonly #select: StatementSync;
   readonly #upsert: StatementSync;
   readonly #delete: StatementSync;
+  readonly #list: StatementSync;
+  readonly #unlist: StatementSync;
   readonly #count: StatementSync;
   readonly #selectTombstone: StatementSync;
   readonly #insertTombstone: StatementSync;
@@ -33,9 +35,11 @@ export class ObjectTable {
   constructor(db: DatabaseSync) {
     this.#select = db.prepare('SELECT manifest, previous, etag, ever_regions AS ever FROM objects WHERE key = ?');
     this.#upsert = db.prepare(`
-      INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions, size, uploaded_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+      INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#delete = db.prepare('DELETE FROM objects WHERE key = ?');
+    this.#list = db.prepare('INSERT OR REPLACE INTO listed_objects (key, size, etag, uploaded_at) VALUES (?, ?, ?, ?)');
+    this.#unlist = db.prepare('DELETE FROM listed_objects WHERE key = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM objects');
     this.#selectTombstone = db.prepare('SELECT version, ever_regions AS ever FROM tombstones WHERE key = ?');
     this.#insertTombstone = db.prepare('INSERT INTO tombstones (key, version, ever_regions) VALUES (?, ?, ?)');
@@ -69,11 +73,13 @@ export class ObjectTable {
     const previousJson = previous === undefined ? null : JSON.stringify(previous);
     this.#deleteTombstone.run(key);
     const columns = [key, version, sha256, previous?.sha256 ?? null, etag, JSON.stringify(manifest), previousJson, JSON.stringify(ever)];
-    this.#upsert.run(...columns, size, uploadedAt);
+    this.#upsert.run(...columns);
+    this.#list.run(key, size, etag, uploadedAt);
   }
 
   bury(key: string, version: number, ever: EverRegions): void {
     this.#delete.run(key);
+    this.#unlist.run(key);
     this.#insertTombstone.run(key, version, JSON.stringify(ever));
   }
 

@@ -21,9 +21,7 @@ const SCHEMA = `
     etag TEXT NOT NULL,                -- MD5 in hexadecimal
     manifest TEXT NOT NULL,            -- JSON
     previous TEXT,                     -- JSON {version, sha256, size, regions}
-    ever_regions TEXT NOT NULL,        -- JSON: every region it was ever in, "*" for everywhere
-    size INTEGER NOT NULL DEFAULT 0,   -- these two as in the manifest, for listings
-    uploaded_at TEXT NOT NULL DEFAULT ''
+    ever_regions TEXT NOT NULL         -- JSON: every region it was ever in, "*" for everywhere
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS objects_sha256 ON objects (sha256, previous_sha256);
   CREATE INDEX IF NOT EXISTS objects_previous ON objects (previous_sha256) WHERE previous_sha256 IS NOT NULL;
@@ -90,7 +88,12 @@ const VARIANTS_SCHEMA = `
 `;
 
 const LISTING_SCHEMA = `
-  CREATE INDEX objects_listing ON objects (key, size, uploaded_at, etag);  -- all that a listing reads
+  CREATE TABLE listed_objects (        -- of each object what listings tell: rows a tenth as long
+    key TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    uploaded_at TEXT NOT NULL          -- RFC 3339
+  ) WITHOUT ROWID;
   CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
     created_at TEXT NOT NULL           -- RFC 3339
@@ -123,17 +126,16 @@ function openVariants(db: DatabaseSync): void {
   }
 }
 
-/** A catalog from before there were buckets gets those of its keys, each created when the oldest upload in it was made. */
+/**
+ * A catalog from before there were listings gets them of its objects, and the buckets of its keys, each created when the oldest upload in it was made.
+ * Takes 5 µs for each object.
+ */
 function openListing(db: DatabaseSync): void {
   if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'buckets'").get() !== undefined) return;
-  const columns = db.prepare('PRAGMA table_info(objects)').all() as { name: string }[];
-  const add = columns.some(({ name }) => name === 'uploaded_at')
-    ? ''
-    : `ALTER TABLE objects ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
-       ALTER TABLE objects ADD COLUMN uploaded_at TEXT NOT NULL DEFAULT '';
-       UPDATE objects SET size = json_extract(manifest, '$.size'), uploaded_at = json_extract(manifest, '$.uploadedAt');`;
   const fill = `
+    INSERT INTO listed_objects (key, size, etag, uploaded_at)
+    SELECT key, json_extract(manifest, '$.size'), etag, json_extract(manifest, '$.uploadedAt') FROM objects ORDER BY key;
     INSERT INTO buckets (name, created_at)
-    SELECT substr(key, 1, instr(key, '/') - 1) AS bucket, min(uploaded_at) FROM objects GROUP BY bucket;`;
-  new Transactions(db).run(() => db.exec(`${add} ${LISTING_SCHEMA} ${fill}`));
+    SELECT substr(key, 1, instr(key, '/') - 1) AS bucket, min(uploaded_at) FROM listed_objects GROUP BY bucket;`;
+  new Transactions(db).run(() => db.exec(`${LISTING_SCHEMA} ${fill}`));
 }

@@ -80,7 +80,7 @@ export class Uploads {
     const guard = writeGuard(key, headers);
     // Both are looked at again when the body is there; what is refused now need not come.
     if (!this.#options.catalog.buckets.has(bucketOf(key))) checkNewBucket(bucketOf(key));
-    guard(this.#options.catalog.find(key));
+    guard?.(this.#options.catalog.find(key));
     exchange.accept();
     const writer = this.#options.blobs.writer();
     try {
@@ -91,7 +91,13 @@ export class Uploads {
     }
   }
 
-  async #commit(key: string, fields: UploadFields, body: StoredBody, writer: BlobWriter, guard: WriteGuard): Promise<Announced> {
+  async #commit(
+    key: string,
+    fields: UploadFields,
+    body: StoredBody,
+    writer: BlobWriter,
+    guard: WriteGuard | undefined,
+  ): Promise<Announced> {
     const { catalog, garbage, blocks, metrics } = this.#options;
     const unpin = garbage.pin(body.sha256);
     try {
