@@ -96,9 +96,8 @@ export class OriginServer {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
       if (targetPath(exchange.target) === INVALIDATIONS_PATH) {
-        const headers: HeaderList = refusal.status === 405 ? [['allow', 'POST']] : [];
-        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
-      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', methodsFor(resourceOf(exchange.target))]] : []);
+        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, allowIn(refusal, exchange));
+      } else exchange.refuse(refusal, allowIn(refusal, exchange));
     }
   }
 
@@ -122,6 +121,15 @@ export class OriginServer {
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
     await handle(exchange, { resource, query });
   }
+}
+
+/** What a path takes instead of the method that was refused (RFC 9110 §15.5.6). */
+function allowIn({ status }: S3Error, { target }: Exchange): HeaderList {
+  if (status !== 405) return [];
+  const path = targetPath(target);
+  if (path === INVALIDATIONS_PATH) return [['allow', 'POST']];
+  // It names no resource of the S3 API.
+  return [['allow', path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. */
