@@ -3,11 +3,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
+import { presignedFields } from '../../domain/presigned-fields.ts';
+import { needsOf } from '../../domain/rights.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
 import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import type { Authentication } from './authenticate.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
 import { postInvalidation } from './invalidations.ts';
@@ -34,6 +37,7 @@ export interface OriginServerOptions extends GetBlobOptions {
   readonly port: number;
   readonly catalog: Catalog;
   readonly handlers: S3Handlers;
+  readonly authentication: Authentication;
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
@@ -102,7 +106,7 @@ export class OriginServer {
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, handlers } = this.#options;
+    const { catalog, readiness, registry, metrics, handlers, authentication } = this.#options;
     const { method } = exchange.request;
     const path = targetPath(exchange.target);
     if (method === 'GET' || method === 'HEAD') {
@@ -111,12 +115,15 @@ export class OriginServer {
     }
     if (path === INVALIDATIONS_PATH) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
-      return postInvalidation(exchange, catalog, metrics);
+      return postInvalidation(exchange, catalog, metrics, authentication.authenticate(exchange));
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
     const resource = resourceOf(exchange.target);
     const query = targetQuery(exchange.target);
+    exchange.addFields(presignedFields(query));
     const operation = operationOf(method ?? '', resource, query, exchange.request.headers);
+    const authorize = authentication.authenticate(exchange);
+    authorize(needsOf(operation, resource, exchange.request.headers));
     const handle = handlers[operation] as S3Handler | undefined;
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
     await handle(exchange, { resource, query });
