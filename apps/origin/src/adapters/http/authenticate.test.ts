@@ -1,9 +1,11 @@
+import { writeFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { type Credentials, signedFields } from '@sluice/sigv4';
+import { eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type KeyedOrigin, keyedOrigin, OWNER, STRANGER, WRITER } from '../../testing/keyed-origin.fixture.ts';
+import { KEYS, type KeyedOrigin, keyedOrigin, OWNER, STRANGER, WRITER } from '../../testing/keyed-origin.fixture.ts';
 import { errorCode, rawExchange, sha256, statusOf } from '../../testing/origin.fixture.ts';
 
 const MINUTE_MS = 60_000;
@@ -216,4 +218,13 @@ describe('rights', () => {
     const refused = await fetch(`${origin.url}/site/a`);
     expect([refused.status, await errorCode(refused)]).toEqual([403, 'AccessDenied']);
   });
+});
+
+test('a key that was taken out of the file is refused from then on, and the others are not', async () => {
+  await using own = await keyedOrigin();
+  const upload = (credentials: Credentials) => own.client(credentials).send(new PutObjectCommand({ ...AT, Body: bytes }));
+  await Promise.all([upload(OWNER), upload(WRITER)]);
+  await writeFile(own.keysFile, KEYS.replace(/ {2}- accessKeyId: WRITER.*(?= {2}- accessKeyId: STRANGER)/s, ''));
+  await eventually(async () => expect(await refusal(upload(WRITER))).toBe('InvalidAccessKeyId'));
+  await upload(OWNER);
 });
