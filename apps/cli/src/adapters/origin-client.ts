@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { contentKey, eventId, type InvalidationMode, type Selector, version } from '@sluice/contracts';
+import type { Credentials } from '@sluice/sigv4';
 import { z } from 'zod';
 import { keyUrlPath } from '../domain/content-path.ts';
 import { CommandError, EXIT } from '../domain/failure.ts';
@@ -37,8 +38,8 @@ export class OriginClient {
   readonly #service: Service;
 
   /** @param url without a slash at the end */
-  constructor(url: string) {
-    this.#service = { name: 'the origin', url, remedy: 'start one with "sluice up", or say where it is with --origin' };
+  constructor(url: string, credentials?: Credentials) {
+    this.#service = { name: 'the origin', url, remedy: 'start one with "sluice up", or say where it is with --origin', credentials };
   }
 
   /**
@@ -102,7 +103,7 @@ export class OriginClient {
       method: 'POST',
       path,
       headers: { 'content-type': 'application/json' },
-      body: { sizeBytes: body.length, open: () => body },
+      body: { sizeBytes: body.length, sha256: createHash('sha256').update(body).digest('hex'), open: () => body },
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
     if (response.statusCode !== 202 && response.statusCode !== 200) throw await refusal(this.#service, response, what);

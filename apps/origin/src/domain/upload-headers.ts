@@ -2,6 +2,7 @@
 import { fieldValue, LIST_MAX_ITEMS, type Manifest, metaName, region, tag } from '@sluice/contracts';
 import { type Fields, fieldOf } from '@sluice/http-semantics';
 import { lookup } from 'mime-types';
+import { contentEncodingOf } from './body-framing.ts';
 import { tagsOfHeader } from './object-tags.ts';
 import { S3Error } from './s3-error.ts';
 
@@ -50,7 +51,7 @@ export function uploadFields(key: string, headers: Fields): UploadFields {
 }
 
 function checked(headers: Fields, name: string): string | undefined {
-  const value = fieldOf(headers, name);
+  const value = name === 'content-encoding' ? contentEncodingOf(headers) : fieldOf(headers, name);
   if (value === undefined) return undefined;
   const result = fieldValue.safeParse(value);
   if (!result.success) throw invalid(name, result.error.issues[0]?.message);

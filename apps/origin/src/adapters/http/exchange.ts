@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobReader, sendRange } from '@sluice/blobs';
+import type { ChunkSeed } from '@sluice/sigv4';
 import type { S3Error } from '../../domain/s3-error.ts';
 import { targetPath } from '../../domain/s3-resource.ts';
 import { S3_NAMESPACE, type XmlContent, xmlDocument } from './xml-document.ts';
@@ -23,6 +24,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId = randomUUID();
+  /** Of the request's own signature, once it is known to be right: with it signatures inside of the body are checked. */
+  chunkSeed: ChunkSeed | undefined;
   /** The client holds the body back until it is told to go on (RFC 9110 §10.1.1). */
   readonly #expectsContinue: boolean;
   #continued = false;
@@ -36,6 +39,11 @@ export class Exchange {
 
   get target(): string {
     return this.request.url ?? '';
+  }
+
+  /** Takes fields that came in the query for fields of the header. One that is there already stays. */
+  addFields(fields: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(fields)) this.request.headers[name] ??= value;
   }
 
   /** Asks for the body; call when nothing speaks against it. */
@@ -95,7 +103,8 @@ export class Exchange {
   /** Answers with an S3 error document. */
   refuse(error: S3Error, headers: HeaderList = []): void {
     const resource = targetPath(this.target).slice(0, RESOURCE_MAX_CHARACTERS);
-    const content = { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId };
+    const { code: Code, message: Message, details } = error;
+    const content = { Code, Message, ...details, Resource: resource, RequestId: this.requestId };
     this.answer({ status: error.status, headers, contentType: 'application/xml', body: xmlDocument('Error', content) });
   }
 

@@ -42,6 +42,7 @@ describe('blobs by checksum', () => {
   ])('%s of %s is answered %i %s', async (method, name, status, code) => {
     const answer = await fetch(`${origin.url}/-/blobs/${name}`, { method, ...(method === 'PUT' ? { body: 'x' } : {}) });
     expect([answer.status, await errorCode(answer)]).toEqual([status, code]);
+    if (status === 405) expect(answer.headers.get('allow')).toBe('GET, HEAD');
   });
 
   test('a reader that leaves in the middle leaves no file open, and one that reads late gets every byte', async () => {

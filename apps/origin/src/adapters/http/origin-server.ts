@@ -3,11 +3,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
+import { presignedFields } from '../../domain/presigned-fields.ts';
+import { needsOf } from '../../domain/rights.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
 import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import type { Authentication } from './authenticate.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
 import { postInvalidation } from './invalidations.ts';
@@ -38,6 +41,7 @@ export interface OriginServerOptions extends GetBlobOptions {
   readonly port: number;
   readonly catalog: Catalog;
   readonly handlers: S3Handlers;
+  readonly authentication: Authentication;
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
@@ -99,15 +103,15 @@ export class OriginServer {
       if (refusal.status >= 500 && refusal.status !== 501) {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
+      const headers = allowIn(refusal, exchange);
       if (OWN_PATHS.has(targetPath(exchange.target))) {
-        const headers: HeaderList = refusal.status === 405 ? [['allow', 'POST']] : [];
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
-      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', allowedMethods(exchange.target)]] : []);
+      } else exchange.refuse(refusal, headers);
     }
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, handlers } = this.#options;
+    const { catalog, readiness, registry, metrics, handlers, authentication } = this.#options;
     const { method } = exchange.request;
     const path = targetPath(exchange.target);
     if (method === 'GET' || method === 'HEAD') {
@@ -116,20 +120,29 @@ export class OriginServer {
     }
     if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
-      return path === ROLLBACKS_PATH ? postRollback(exchange, catalog) : postInvalidation(exchange, catalog, metrics);
+      const authorize = authentication.authenticate(exchange);
+      return path === ROLLBACKS_PATH ? postRollback(exchange, catalog, authorize) : postInvalidation(exchange, catalog, metrics, authorize);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
     const resource = resourceOf(exchange.target);
     const query = targetQuery(exchange.target);
+    exchange.addFields(presignedFields(query));
     const operation = operationOf(method ?? '', resource, query, exchange.request.headers);
+    const authorize = authentication.authenticate(exchange);
+    authorize(needsOf(operation, resource, exchange.request.headers));
     const handle = handlers[operation] as S3Handler | undefined;
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
     await handle(exchange, { resource, query });
   }
 }
 
-function allowedMethods(target: string): string {
-  return targetPath(target).startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target));
+/** What a path takes instead of the method that was refused (RFC 9110 §15.5.6). */
+function allowIn({ status }: S3Error, { target }: Exchange): HeaderList {
+  if (status !== 405) return [];
+  const path = targetPath(target);
+  if (OWN_PATHS.has(path)) return [['allow', 'POST']];
+  // It names no resource of the S3 API.
+  return [['allow', path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. */

@@ -1,14 +1,7 @@
 import { type BlobStore, type BlobWriter, fromDiskError } from '@sluice/blobs';
 import { bucketOf, checkNewBucket } from '../../domain/bucket-name.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
-import {
-  algorithmsToCompute,
-  type BodyExpectation,
-  checkBody,
-  expectedBody,
-  OBJECT_MAX_BYTES,
-  tooLarge,
-} from '../../domain/upload-digests.ts';
+import { algorithmsToCompute, type BodyExpectation, expectedBody, OBJECT_MAX_BYTES, tooLarge } from '../../domain/upload-digests.ts';
 import { type UploadFields, uploadFields } from '../../domain/upload-headers.ts';
 import { type WriteGuard, writeGuard } from '../../domain/write-guard.ts';
 import type { BlockDigestMaker } from '../blobs/block-digest-maker.ts';
@@ -18,6 +11,7 @@ import type { Announced, Catalog, StoredBody } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import { BodyDigests } from './body-digests.ts';
 import type { Exchange } from './exchange.ts';
+import { RequestBody } from './request-body.ts';
 
 /** Headers that change what a PUT means. Ignoring one would overwrite or store the wrong thing. */
 const UNSUPPORTED_HEADERS = ['content-range'];
@@ -116,22 +110,22 @@ export class Uploads {
 }
 
 /** Reads the body into the writer at the speed of the disk. @throws {ClientGoneError | S3Error | DiskFullError} */
-async function receive({ request }: Exchange, expectation: BodyExpectation, writer: BlobWriter): Promise<StoredBody> {
+async function receive(exchange: Exchange, expectation: BodyExpectation, writer: BlobWriter): Promise<StoredBody> {
   const digests = await BodyDigests.create(new Set([...algorithmsToCompute(expectation), 'md5']));
+  const content = new RequestBody(exchange, expectation);
   try {
-    // Leaving this loop early must not end the connection: the refusal still has to go out.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    for await (const chunk of content) {
       digests.update(chunk);
       await writer.write(chunk);
       noteBufferPassed(chunk.byteLength);
       if (writer.size > OBJECT_MAX_BYTES) throw tooLarge();
     }
   } catch (error) {
-    if (error !== request.errored) throw error;
+    if (error !== exchange.request.errored) throw error;
     throw new ClientGoneError('the connection ended inside the body', { cause: error });
   }
   const computed = digests.finish();
   const { sha256, size } = writer.seal();
-  checkBody(expectation, size, { ...computed, sha256 });
+  content.check(size, { ...computed, sha256 });
   return { sha256, size, etag: computed.md5 ?? '' };
 }

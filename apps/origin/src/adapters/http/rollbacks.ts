@@ -1,9 +1,11 @@
 import { contentKey, keyPrefix, version } from '@sluice/contracts';
 import { z } from 'zod';
+import { needsOfRollback } from '../../domain/rights.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import type { Announced, Catalog } from '../catalog/catalog.ts';
+import type { Authorize } from './authenticate.ts';
 import type { Exchange } from './exchange.ts';
-import { readBody } from './read-body.ts';
+import { readSmallBody } from './request-body.ts';
 
 const BODY_MAX_BYTES = 64 * 1024;
 /** Keys that one request rolls back; the next one goes on after the last of them. */
@@ -19,8 +21,9 @@ const rollback = z.union([
  * Answers `POST /-/rollbacks`: `{rolledBack: [{key, id, version}], unchanged, notKept, next}`, where `unchanged` keys are as they were then, of `notKept` no such version is kept, and `next` is the
  * `after` of the next page of a prefix. @throws {S3Error} `NoSuchVersion` when a single key has no such version
  */
-export async function postRollback(exchange: Exchange, catalog: Catalog): Promise<void> {
-  const asked = parse(await readBody(exchange, BODY_MAX_BYTES));
+export async function postRollback(exchange: Exchange, catalog: Catalog, authorize: Authorize): Promise<void> {
+  const asked = parse(await readSmallBody(exchange, BODY_MAX_BYTES));
+  authorize(needsOfRollback('key' in asked ? asked.key : asked.prefix));
   const keys = 'key' in asked ? [asked.key] : catalog.keysWithHistory(asked.prefix, asked.after, PAGE_KEYS);
   const results = await Promise.all(keys.map(async (key) => ({ key, result: await catalog.rollBack(key, asked.to) })));
   const rolledBack = results.flatMap(({ key, result }) =>

@@ -2,10 +2,8 @@
 import { type EntityDecoderOptions, XMLParser } from 'fast-xml-parser';
 import type { z } from 'zod';
 import { S3Error } from '../../domain/s3-error.ts';
-import { checkBody, expectedBody } from '../../domain/upload-digests.ts';
-import { BodyDigests } from './body-digests.ts';
 import type { Exchange } from './exchange.ts';
-import { readBody } from './read-body.ts';
+import { readSmallBody } from './request-body.ts';
 
 /** Deeper than any document of the API. */
 const DEPTH_MAX = 8;
@@ -24,12 +22,7 @@ export interface XmlBodyOptions<Content> {
 
 /** Asks for an XML body, and compares it with the digests that were announced. @throws {S3Error} `MalformedXML`, and those of {@link checkBody} */
 export async function readXmlBody<Content>(exchange: Exchange, options: XmlBodyOptions<Content>): Promise<Content> {
-  const expectation = expectedBody(exchange.request.headers);
-  const body = await readBody(exchange, options.maxBytes, tooLong);
-  const digests = await BodyDigests.create(new Set(expectation.digests.map(({ algorithm }) => algorithm)));
-  digests.update(body);
-  checkBody(expectation, body.byteLength, digests.finish());
-  return parseXml(body, options);
+  return parseXml(await readSmallBody(exchange, options.maxBytes, tooLong), options);
 }
 
 /** @throws {S3Error} `MalformedXML` */
