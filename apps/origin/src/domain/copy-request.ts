@@ -4,6 +4,7 @@ import { evaluatePreconditions, type Fields, fieldOf } from '@sluice/http-semant
 import { S3Error } from './s3-error.ts';
 import { type Resource, resourceOf } from './s3-resource.ts';
 import { type UploadFields, uploadFields, uploadFieldsOf } from './upload-headers.ts';
+import { versionAsked } from './version-id.ts';
 
 const SOURCE_HEADER = 'x-amz-copy-source';
 const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const;
@@ -15,18 +16,20 @@ export interface CopySource {
   readonly etag: string;
 }
 
+/** An object, and which version of it; undefined: the current one. */
+export type NamedSource = Resource & { readonly kind: 'object'; readonly version: number | undefined };
+
 /**
  * What `x-amz-copy-source` names: bucket and key with or without a "/" before them, percent-encoded or as they are.
- * @throws {S3Error} `InvalidArgument`, `NotImplemented` for a version, and what {@link resourceOf} throws
+ * @throws {S3Error} `InvalidArgument`, and what {@link resourceOf} throws
  */
-export function copySource(headers: Fields): Resource & { readonly kind: 'object' } {
-  const [, path = '', version] = /^\/?(.*?)(?:\?versionId=([^?]*))?$/.exec(fieldOf(headers, SOURCE_HEADER) ?? '') ?? [];
-  if (version !== undefined && version !== 'null') throw new S3Error('NotImplemented', `${SOURCE_HEADER}: versions are not supported`);
+export function copySource(headers: Fields): NamedSource {
+  const [, path = '', version] = /^(?:\/|%2F)?(.*?)(?:\?versionId=([^?]*))?$/i.exec(fieldOf(headers, SOURCE_HEADER) ?? '') ?? [];
   // HTTP gives each byte as a character.
   const encoded = path.replace(/[^\x21-\x3e\x40-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
   const resource = resourceOf(`/${encoded}`);
   if (resource.kind !== 'object') throw new S3Error('InvalidArgument', `${SOURCE_HEADER}: must be <bucket>/<key>`);
-  return resource;
+  return { ...resource, version: versionAsked(version) };
 }
 
 /** Refuses a copy whose `x-amz-copy-source-if-*` do not hold. @throws {S3Error} `PreconditionFailed` */
@@ -41,17 +44,23 @@ export function checkCopySource(headers: Fields, { manifest, etag }: CopySource)
 }
 
 /**
- * The fields of the copy under `key`: the source's, or the request's where a directive says REPLACE. `x-amz-meta-tags` among replaced metadata
+ * `isVersion`: a version was named, so a copy onto itself makes it current again. The fields of the copy under `key`: the source's, or the request's where a directive says REPLACE. `x-amz-meta-tags` among replaced metadata
  * replaces the tags; a redirection is never copied.
  * @throws {S3Error} `InvalidRequest` when an object would be copied onto itself as it is, and what {@link uploadFields} throws
  */
-export function copyFields(key: string, headers: Fields, { manifest }: CopySource): UploadFields {
+export function copyFields(key: string, headers: Fields, { manifest }: CopySource, isVersion = false): UploadFields {
   const replacesMetadata = replaces(headers, 'x-amz-metadata-directive');
   const replacesTags = replaces(headers, 'x-amz-tagging-directive');
   const { 'x-amz-tagging': _, ...untagged } = headers;
   const given = uploadFields(key, replacesTags ? headers : untagged);
   const { redirectLocation, ...copied } = uploadFieldsOf(manifest);
-  if (manifest.key === key && !replacesMetadata && !replacesTags && (given.redirectLocation ?? redirectLocation) === redirectLocation) {
+  if (
+    !isVersion &&
+    manifest.key === key &&
+    !replacesMetadata &&
+    !replacesTags &&
+    (given.redirectLocation ?? redirectLocation) === redirectLocation
+  ) {
     throw new S3Error(
       'InvalidRequest',
       'the object would be copied onto itself without a change; say x-amz-metadata-directive: REPLACE and what to change',

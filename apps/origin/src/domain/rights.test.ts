@@ -36,7 +36,9 @@ describe('what an operation needs', () => {
   });
 
   test.each(['', '/', '*/a', '%'])('a source that names no bucket, %j, is refused', (source) => {
-    expect(() => needs('PUT', '/site/a', { 'x-amz-copy-source': source })).toThrow(expect.objectContaining({ code: 'InvalidArgument' }));
+    expect(() => needs('PUT', '/site/a', { 'x-amz-copy-source': source })).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^Invalid/) }),
+    );
   });
 
   test.each([

@@ -202,13 +202,13 @@ export class Catalog {
 
   /** Commits the content of `source` under `key`, with the fields that `plan` makes of it. Undefined when there is no source. @throws as {@link put}, and of `plan` */
   async copy(
-    source: string,
+    source: { readonly key: string; readonly version: number | undefined },
     key: string,
-    plan: (source: StoredObject) => UploadFields,
+    plan: (source: PastUpload) => UploadFields,
     guard?: WriteGuard,
   ): Promise<(Announced & Pick<StoredObject, 'manifest' | 'etag'>) | undefined> {
     return this.#announcing(() => {
-      const copied = this.#objects.find(source);
+      const copied = source.version === undefined ? this.#objects.find(source.key) : this.findVersion(source.key, source.version);
       if (copied === undefined) return undefined;
       const fields = plan(copied);
       const current = this.#objects.find(key);

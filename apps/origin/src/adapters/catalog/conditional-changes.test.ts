@@ -31,14 +31,17 @@ test('a copy has the content of its source and is announced like an upload; what
   await catalog.put('site/a', fields(['US'], ['v1']), { ...body('a', 77), etag: 'f'.repeat(32) });
   const replaced = await catalog.put('other/b', fields(), body('b'));
   fixture.clock.advance(1_000);
-  const copied = await catalog.copy('site/a', 'other/b', ({ manifest }) => ({ ...fields(manifest.regions), contentType: 'text/css' }));
+  const copied = await catalog.copy({ key: 'site/a', version: undefined }, 'other/b', ({ manifest }) => ({
+    ...fields(manifest.regions),
+    contentType: 'text/css',
+  }));
   expect(catalog.find('other/b')).toMatchObject({
     manifest: { version: copied?.version, sha256: checksum('a'), size: 77, contentType: 'text/css', regions: ['US'], tags: [] },
     previous: { version: replaced.version, sha256: checksum('b') },
     etag: 'f'.repeat(32),
   });
   expect(manifestOf(catalog.outbox.oldest(10).at(-1)?.payload ?? new Uint8Array())).toEqual(copied?.manifest);
-  expect(await catalog.copy('site/none', 'other/c', () => fields())).toBeUndefined();
+  expect(await catalog.copy({ key: 'site/none', version: undefined }, 'other/c', () => fields())).toBeUndefined();
   expect(catalog.find('other/c')).toBeUndefined();
 });
 
@@ -46,7 +49,7 @@ test('bytes that a copy has are no garbage when their source is removed and over
   await using fixture = await catalogFixture();
   const { catalog } = fixture;
   await catalog.put('site/a', fields(), body('a'));
-  await Promise.all([catalog.copy('site/a', 'site/b', () => fields()), catalog.remove('site/a')]);
+  await Promise.all([catalog.copy({ key: 'site/a', version: undefined }, 'site/b', () => fields()), catalog.remove('site/a')]);
   expect(fixture.garbage()).toContain(checksum('a'));
   expect(catalog.references.isReferenced(checksum('a'))).toBe(true);
 });

@@ -75,7 +75,7 @@ describe('a copy', () => {
     ['site/none', 404, 'NoSuchKey'],
     ['none/a', 404, 'NoSuchBucket'],
     ['site', 400, 'InvalidArgument'],
-    ['site/a?versionId=1', 501, 'NotImplemented'],
+    ['site/a?versionId=1', 404, 'NoSuchVersion'],
   ])('of %s is refused', async (source, status, code) => {
     const refused = await copy('/site/refused', { 'x-amz-copy-source': source });
     expect([refused.status, await errorCode(refused)]).toEqual([status, code]);

@@ -10,11 +10,12 @@ export async function copyObject(exchange: Exchange, key: string, catalog: Catal
   const source = copySource(headers);
   const plan: Parameters<Catalog['copy']>[2] = (object) => {
     checkCopySource(headers, object);
-    return copyFields(key, headers, object);
+    return copyFields(key, headers, object, source.version !== undefined);
   };
-  const copied = (await catalog.copy(source.key, key, plan, writeGuard(key, headers))) ?? refuseMissing(catalog, source.key);
+  const copied = (await catalog.copy(source, key, plan, writeGuard(key, headers))) ?? refuseMissing(catalog, source.key, source.version);
   exchange.answerXml('CopyObjectResult', { ETag: `"${copied.etag}"`, LastModified: copied.manifest.uploadedAt }, [
     ['x-sluice-event-id', copied.eventId],
     ['x-sluice-version', String(copied.version)],
+    ['x-amz-version-id', String(copied.version)],
   ]);
 }

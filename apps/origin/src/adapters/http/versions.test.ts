@@ -52,6 +52,16 @@ describe('versions over S3', () => {
     expect((await fetch(it.url)).status).toBe(404);
   });
 
+  test('a version copied onto its own key is current again', async () => {
+    await using it = await scene();
+    const first = await it.put('one');
+    await it.put('two');
+    const copied = await fetch(it.url, { method: 'PUT', headers: { 'x-amz-copy-source': `/site/a?versionId=${first}` } });
+    expect([copied.status, await (await fetch(it.url)).text()]).toEqual([200, 'one']);
+    const missing = await fetch(it.url, { method: 'PUT', headers: { 'x-amz-copy-source': '/site/a?versionId=7' } });
+    expect([missing.status, await errorCode(missing)]).toEqual([404, 'NoSuchVersion']);
+  });
+
   test("Amazon's client lists versions and removals, the newest of a key first, page by page", async () => {
     await using it = await scene();
     const [first, second] = [await it.put('one'), await it.put('three')];
