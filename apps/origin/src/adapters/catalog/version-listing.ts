@@ -31,12 +31,13 @@ type Row = Omit<ListedVersion, 'kind' | 'isLatest'> & { readonly isLatest: numbe
 
 const RANGE = 'key >= CAST(:from AS TEXT) AND key < CAST(:to AS TEXT)';
 const ROWS = `
-  SELECT key, coalesce(json_extract(manifest, '$.contentVersion'), version) AS version, 1 AS isLatest, etag,
-         json_extract(manifest, '$.size') AS size, json_extract(manifest, '$.uploadedAt') AS uploadedAt
-  FROM objects WHERE ${RANGE}
-  UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones WHERE ${RANGE}
-  UNION ALL SELECT key, version, 0, etag, json_extract(manifest, '$.size'), json_extract(manifest, '$.uploadedAt') FROM history WHERE ${RANGE}
-  ORDER BY key, version DESC LIMIT :limit`;
+  SELECT * FROM (
+    SELECT key, coalesce(json_extract(manifest, '$.contentVersion'), version) AS version, 1 AS isLatest, etag,
+           json_extract(manifest, '$.size') AS size, json_extract(manifest, '$.uploadedAt') AS uploadedAt
+    FROM objects WHERE ${RANGE}
+    UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones WHERE ${RANGE}
+    UNION ALL SELECT key, version, 0, etag, json_extract(manifest, '$.size'), json_extract(manifest, '$.uploadedAt') FROM history WHERE ${RANGE}
+  ) WHERE key <> :markerKey OR version < :markerVersion ORDER BY key, version DESC LIMIT :limit`;
 
 /** All versions of keys: by key in the order of their bytes, the newest first. */
 export class VersionListing {
@@ -52,14 +53,14 @@ export class VersionListing {
     const entries: VersionEntry[] = [];
     const skip = scope.bucket.length + 1;
     let range = listingRange(scope, marker?.key);
+    // Older versions of the key that the page before ended with.
     if (marker?.version !== undefined) range = { ...range, from: Buffer.from(`${scope.bucket}/${marker.key}`) };
+    const older = { markerKey: marker?.version === undefined ? '' : `${scope.bucket}/${marker.key}`, markerVersion: marker?.version ?? 0 };
     for (;;) {
-      const wanted = limit + 1 - entries.length;
-      const rows = this.#select.all({ ...range, limit: wanted + (marker?.version === undefined ? 0 : limit + 1) }) as unknown as Row[];
+      const rows = this.#select.all({ ...range, ...older, limit: limit + 1 - entries.length }) as unknown as Row[];
       let passed: string | undefined;
       for (const row of rows) {
         const key = row.key.slice(skip);
-        if (marker?.version !== undefined && key === marker.key && row.version >= marker.version) continue;
         passed = commonPrefix(scope, key);
         entries.push(
           passed === undefined ? { kind: 'version', ...row, key, isLatest: row.isLatest === 1 } : { kind: 'prefix', prefix: passed },
