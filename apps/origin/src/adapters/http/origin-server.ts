@@ -98,7 +98,7 @@ export class OriginServer {
       if (targetPath(exchange.target) === INVALIDATIONS_PATH) {
         const headers: HeaderList = refusal.status === 405 ? [['allow', 'POST']] : [];
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
-      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', methodsFor(resourceOf(exchange.target))]] : []);
+      } else exchange.refuse(refusal, refusal.status === 405 ? [['allow', methodsAt(exchange.target)]] : []);
     }
   }
 
@@ -122,6 +122,11 @@ export class OriginServer {
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
     await handle(exchange, { resource, query });
   }
+}
+
+/** For `Allow`. A blob's path is no resource of the S3 API. */
+function methodsAt(target: string): string {
+  return targetPath(target).startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target));
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. */
