@@ -23,7 +23,8 @@ export interface BodyExpectation {
 /** Largest object: Amazon S3's limit, 5 TiB. */
 export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
 
-const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const;
+/** Those of `x-amz-checksum-*`. */
+export const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const;
 
 /**
  * What the headers of an upload promise about its body.
@@ -71,13 +72,13 @@ function contentLength(headers: Fields): number | undefined {
   const value = fieldOf(headers, 'content-length');
   if (value === undefined) return undefined;
   const length = Number(value);
-  if (length > OBJECT_MAX_BYTES) throw tooLarge();
+  if (length > OBJECT_MAX_BYTES) throw tooLarge(OBJECT_MAX_BYTES);
   return length;
 }
 
-/** The refusal of a body beyond {@link OBJECT_MAX_BYTES}. */
-export function tooLarge(): S3Error {
-  return new S3Error('EntityTooLarge', `an object can have at most ${OBJECT_MAX_BYTES} bytes`);
+/** The refusal of a body that is too large. */
+export function tooLarge(maxBytes: number): S3Error {
+  return new S3Error('EntityTooLarge', `the body can have at most ${maxBytes} bytes`);
 }
 
 function fromBase64(header: string, algorithm: DigestAlgorithm, value: string): ExpectedDigest {
@@ -104,9 +105,13 @@ function fromHex(header: string, algorithm: DigestAlgorithm, value: string): Exp
   return { header, algorithm, hex };
 }
 
-/** The algorithms that checking needs beside SHA-256, which names the content anyway. */
-export function algorithmsToCompute(expectation: BodyExpectation): ReadonlySet<DigestAlgorithm> {
-  return new Set(expectation.digests.map(({ algorithm }) => algorithm).filter((algorithm) => algorithm !== 'sha256'));
+/** The algorithms that checking needs, and those wanted besides, without SHA-256, which names the content anyway. */
+export function algorithmsToCompute(
+  expectation: BodyExpectation,
+  alsoWanted: readonly DigestAlgorithm[] = [],
+): ReadonlySet<DigestAlgorithm> {
+  const needed = [...expectation.digests.map(({ algorithm }) => algorithm), ...alsoWanted];
+  return new Set(needed.filter((algorithm) => algorithm !== 'sha256'));
 }
 
 /**

@@ -26,10 +26,12 @@ import { BlobReferences } from './blob-references.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
+import { MultipartUploads } from './multipart-uploads.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
+import { type UploadDetails, UploadDetailsTable } from './upload-details.ts';
 import { VariantTable, type WaitingKey } from './variant-table.ts';
 
 /** Published events whose removal does not wait for another transaction any more. */
@@ -41,6 +43,8 @@ export interface CatalogOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly outboxMaxEntries: number;
+  /** Multipart uploads open at once. */
+  readonly multipartMaxOpen: number;
   readonly operate?: Operate;
   /** Called with the names of bytes that a change may have left without use. */
   readonly onGarbage?: (checksums: readonly string[]) => void;
@@ -58,8 +62,15 @@ export interface CatalogOptions {
 export interface StoredBody {
   readonly sha256: string;
   readonly size: number;
-  /** MD5 in hexadecimal. */
+  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
   readonly etag: string;
+}
+
+/** What may come with an upload. */
+export interface PutExtras {
+  readonly details?: UploadDetails;
+  /** Runs inside the transaction; what it throws undoes the upload. */
+  readonly also?: (announced: Announced) => void;
 }
 
 /** A committed change: the event that announces it. */
@@ -80,6 +91,8 @@ export class Catalog {
   readonly outbox: Outbox;
   readonly references: BlobReferences;
   readonly variants: VariantTable;
+  readonly multipart: MultipartUploads;
+  readonly details: UploadDetailsTable;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
@@ -108,6 +121,14 @@ export class Catalog {
     this.outbox = new Outbox(this.#db, options.outboxMaxEntries, () => options.onEventDropped?.());
     this.references = new BlobReferences(this.#db);
     this.variants = new VariantTable(this.#db);
+    this.details = new UploadDetailsTable(this.#db);
+    this.multipart = new MultipartUploads({
+      db: this.#db,
+      write: (change) => this.#commit.write(change),
+      release: (checksums) => void this.#garbage.push(...checksums),
+      nowMs: () => options.clock.nowMs(),
+      maxOpen: options.multipartMaxOpen,
+    });
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
     this.#pruner = new FeedPruner(this.#db);
@@ -151,13 +172,14 @@ export class Catalog {
   }
 
   /** Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. */
-  async put(key: string, fields: UploadFields, body: StoredBody): Promise<Announced> {
+  async put(key: string, fields: UploadFields, body: StoredBody, { details, also }: PutExtras = {}): Promise<Announced> {
     let isWaiting = false;
     const announced = await this.#announcing(() => {
       const nowMs = this.#options.clock.nowMs();
       const current = this.#objects.find(key);
       const ever = current?.ever ?? this.#objects.tombstone(key)?.ever ?? [];
       const version = this.#mint(nowMs);
+      also?.({ eventId: this.#eventId(version), version });
       const { sha256, size } = body;
       const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
       isWaiting = variants === undefined;
@@ -166,6 +188,7 @@ export class Catalog {
       const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
       const previous = current === undefined ? undefined : asPrevious(current.manifest);
       this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+      this.details.set(key, details);
       if (current !== undefined) this.#release(current);
       return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
     });
@@ -220,6 +243,7 @@ export class Catalog {
       const version = this.#mint(nowMs);
       const eventId = this.#eventId(version);
       this.#objects.bury(key, version, current.ever);
+      this.details.set(key);
       this.#release(current);
       const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
       this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);

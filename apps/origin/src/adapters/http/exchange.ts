@@ -2,14 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobReader, sendRange } from '@sluice/blobs';
-import { XMLBuilder } from 'fast-xml-parser';
 import type { S3Error } from '../../domain/s3-error.ts';
 import { targetPath } from '../../domain/s3-resource.ts';
+import { plainElement, XML_DECLARATION, XML_TYPE } from './xml-document.ts';
 
 /** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
 const LINGER_MS = 10_000;
 const RESOURCE_MAX_CHARACTERS = 2048;
-const xml = new XMLBuilder({});
 
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
@@ -95,14 +94,18 @@ export class Exchange {
 
   /** Answers with an S3 error document. */
   refuse(error: S3Error, headers: HeaderList = []): void {
+    this.answer({ status: error.status, headers, contentType: XML_TYPE, body: XML_DECLARATION + this.errorElement(error) });
+  }
+
+  /** An error as the root element of a document. */
+  errorElement(error: S3Error): string {
     const resource = targetPath(this.target).slice(0, RESOURCE_MAX_CHARACTERS);
-    const document = xml.build({ Error: { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId } });
-    this.answer({
-      status: error.status,
-      headers,
-      contentType: 'application/xml',
-      body: `<?xml version="1.0" encoding="UTF-8"?>\n${document}`,
-    });
+    return plainElement('Error', { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId });
+  }
+
+  /** Answers 200 with an S3 document of this root element. */
+  answerXml(element: string, headers: HeaderList = []): void {
+    this.answer({ status: 200, headers, contentType: XML_TYPE, body: XML_DECLARATION + element });
   }
 
   answerJson(status: number, value: object, headers: HeaderList = []): void {

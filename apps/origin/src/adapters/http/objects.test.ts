@@ -113,7 +113,6 @@ describe('objects over HTTP', () => {
     ['PUT', '/site', 'NotImplemented', 501],
     ['GET', '/site/?list-type=2', 'NotImplemented', 501],
     ['PUT', '/site/a?acl', 'NotImplemented', 501],
-    ['POST', '/site/a?uploads', 'NotImplemented', 501],
     ['PATCH', '/site/a', 'MethodNotAllowed', 405],
     ['POST', '/site/a', 'MethodNotAllowed', 405],
   ])('%s %s is refused as %s', async (method, path, code, status) => {

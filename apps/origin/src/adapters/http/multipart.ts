@@ -1,0 +1,89 @@
+/** The operations of the S3 API on multipart uploads but completing and listing them. */
+import type { Clock } from '@sluice/runtime';
+import { checkCopySource, copySource, copySourceRange } from '../../domain/copy-source.ts';
+import { PART_MAX_BYTES, partNumberOf, type StoredPart } from '../../domain/multipart.ts';
+import { checksumChoice, checksumElements, checksumHeaders, choiceHeaders, fullObject } from '../../domain/object-checksums.ts';
+import { expectedBody } from '../../domain/upload-digests.ts';
+import { uploadFields } from '../../domain/upload-headers.ts';
+import { bytesOf } from '../blobs/blob-bytes.ts';
+import type { BlockDigestMaker } from '../blobs/block-digest-maker.ts';
+import type { GarbageCollector } from '../blobs/garbage-collector.ts';
+import type { MultipartUpload } from '../catalog/multipart-uploads.ts';
+import type { OriginMetrics } from '../metrics.ts';
+import { type GetOptions, openObject } from './get-object.ts';
+import { answerPatiently } from './patient-answer.ts';
+import { type BodySource, bodyOf, ClientGoneError, type Uploads } from './put-object.ts';
+import type { S3Handler } from './s3-handler.ts';
+import { xmlElement } from './xml-document.ts';
+
+export interface MultipartParts extends GetOptions {
+  readonly uploads: Uploads;
+  readonly garbage: GarbageCollector;
+  readonly blocks: Pick<BlockDigestMaker, 'offer'>;
+  readonly clock: Clock;
+  readonly metrics: OriginMetrics;
+  /** Of all parts but the last; S3's when undefined. For tests. */
+  readonly partMinBytes: number | undefined;
+}
+
+type Handlers = Readonly<Record<'CreateMultipartUpload' | 'UploadPart' | 'UploadPartCopy' | 'AbortMultipartUpload', S3Handler<'object'>>>;
+
+export function multipartHandlers(parts: MultipartParts): Handlers {
+  const { catalog, uploads, clock, metrics } = parts;
+  return {
+    async CreateMultipartUpload(exchange, { resource: { bucket, key } }) {
+      const { headers } = exchange.request;
+      const choice = checksumChoice(headers);
+      const { id } = await catalog.multipart.create(key, uploadFields(key, headers), choice);
+      const content = { Bucket: bucket, Key: key.slice(bucket.length + 1), UploadId: id };
+      exchange.answerXml(xmlElement('InitiateMultipartUploadResult', content), choiceHeaders(choice));
+    },
+
+    UploadPart: (exchange, { resource: { key }, query }) =>
+      uploads.run(async () => {
+        const { upload, number } = target(key, query);
+        const source = { chunks: bodyOf(exchange), expectation: expectedBody(exchange.request.headers) };
+        const { md5, checksums } = await take(upload, number, source);
+        exchange.answer({ status: 200, headers: [['etag', `"${md5}"`], ...checksumHeaders(fullObject(checksums))] });
+      }),
+
+    UploadPartCopy: (exchange, { resource: { key }, query }) =>
+      uploads.run(async () => {
+        const { upload, number } = target(key, query);
+        const { headers } = exchange.request;
+        const { object, reader } = await openObject(copySource(headers).key, parts);
+        try {
+          checkCopySource(headers, { etag: `"${object.etag}"`, lastModifiedMs: Date.parse(object.manifest.uploadedAt) });
+          const { start, end } = copySourceRange(headers, object.manifest.size);
+          const left = new AbortController();
+          exchange.response.once('close', () => left.abort(new ClientGoneError('the connection ended')));
+          const source = { chunks: bytesOf(reader, start, end, left.signal), expectation: { contentLength: end - start + 1, digests: [] } };
+          await answerPatiently(exchange, clock, async () => {
+            const { md5, checksums, modifiedMs } = await take(upload, number, source);
+            const content = { LastModified: new Date(modifiedMs).toISOString(), ETag: `"${md5}"`, ...checksumElements(checksums) };
+            return { headers: [], element: xmlElement('CopyPartResult', content) };
+          });
+        } finally {
+          await reader.close();
+        }
+      }),
+
+    async AbortMultipartUpload(exchange, { resource: { key }, query }) {
+      await catalog.multipart.abort(query.get('uploadId') ?? '', key);
+      metrics.multipart.inc({ outcome: 'aborted' });
+      exchange.answer({ status: 204 });
+    },
+  };
+
+  function target(key: string, query: URLSearchParams): { upload: MultipartUpload; number: number } {
+    const number = partNumberOf(query.get('partNumber'));
+    return { upload: catalog.multipart.get(query.get('uploadId') ?? '', key), number };
+  }
+
+  function take(upload: MultipartUpload, number: number, source: Pick<BodySource, 'chunks' | 'expectation'>): Promise<StoredPart> {
+    const alsoWanted = upload.checksum === undefined ? [] : [upload.checksum.algorithm];
+    return uploads.take({ ...source, maxBytes: PART_MAX_BYTES, alsoWanted }, (body) =>
+      catalog.multipart.putPart(upload, { number, ...body }),
+    );
+  }
+}
