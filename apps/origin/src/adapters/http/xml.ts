@@ -5,7 +5,8 @@ import type { Exchange } from './exchange.ts';
 
 /** An ampersand that begins neither a character reference nor one of https://www.w3.org/TR/xml/#sec-predefined-ent. */
 const FOREIGN_ENTITY = /&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)/;
-const CDATA = /<!\[CDATA\[[\s\S]*?\]\]>/g;
+/** What begins a DOCTYPE or CDATA, and no comment. */
+const DECLARATION = /<!(?!--)/;
 /** Elements inside each other: no document of S3 has more than five. */
 const NESTED_MAX = 8;
 
@@ -45,8 +46,8 @@ function parseXml(bytes: Uint8Array): unknown {
   } catch (error) {
     throw new S3Error('MalformedXML', 'the body must be XML in UTF-8', error);
   }
-  if (/<!DOCTYPE/i.test(text) || FOREIGN_ENTITY.test(text.replaceAll(CDATA, ''))) {
-    throw new S3Error('MalformedXML', 'the body must have no DOCTYPE and no entities but those of XML itself');
+  if (DECLARATION.test(text) || FOREIGN_ENTITY.test(text)) {
+    throw new S3Error('MalformedXML', 'the body must have no DOCTYPE, no CDATA and no entities but those of XML itself');
   }
   try {
     return parser.parse(text, true);
