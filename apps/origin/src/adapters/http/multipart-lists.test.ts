@@ -1,5 +1,6 @@
 import { FakeClock } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PAGE_MAX } from '../../domain/list-query.ts';
 import { elementOf, elementsOf, UploadInParts } from '../../testing/multipart.fixture.ts';
 import { errorCode, md5, type OriginFixture, originFixture } from '../../testing/origin.fixture.ts';
 
@@ -45,6 +46,16 @@ describe('the parts of an upload', () => {
     const none = await list('&max-parts=0');
     expect([elementsOf(none, 'PartNumber'), elementOf(none, 'IsTruncated')]).toEqual([[], 'false']);
   });
+
+  test('are at most 1,000 to a page, whatever is asked for', async () => {
+    const many = await UploadInParts.create(origin, '/parts/many');
+    for (let number = 1; number <= PAGE_MAX + 1; number += 50) {
+      const batch = Math.min(50, PAGE_MAX + 2 - number);
+      await Promise.all(Array.from({ length: batch }, (_, index) => many.part(number + index, 'x')));
+    }
+    const document = await (await fetch(`${many.url}&max-parts=5000`)).text();
+    expect([elementsOf(document, 'PartNumber').length, elementOf(document, 'IsTruncated')]).toEqual([PAGE_MAX, 'true']);
+  }, 20_000);
 
   test.each(['&max-parts=x', '&max-parts=-1', '&part-number-marker=1.5', '&max-parts=99999999999'])(
     'are not listed for "%s"',
