@@ -67,6 +67,13 @@ describe('an object that comes in parts', () => {
     expect(await (await get('/site/single')).text()).toBe('only one');
   });
 
+  test('may be one of no bytes', async () => {
+    const upload = await UploadInParts.create(origin, '/site/empty');
+    expect((await upload.complete([await upload.part(1, '')])).status).toBe(200);
+    const got = await get('/site/empty');
+    expect([got.status, got.headers.get('content-length'), got.headers.get('etag')]).toEqual([200, '0', etagOf([''])]);
+  });
+
   test('whatever order parts come in, and how often, has the bytes of the last ones', async () => {
     const sends = fc.array(
       fc.record({ number: fc.integer({ min: 1, max: 5 }), body: fc.uint8Array({ minLength: 4, maxLength: 200_000 }) }),
