@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobReader, sendRange } from '@sluice/blobs';
 import type { S3Error } from '../../domain/s3-error.ts';
 import { targetPath } from '../../domain/s3-resource.ts';
-import { plainElement, XML_DECLARATION, XML_TYPE } from './xml-document.ts';
+import { S3_NAMESPACE, XML_DECLARATION, XML_TYPE, type XmlParent, xmlElement } from './xml-document.ts';
 
 /** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
 const LINGER_MS = 10_000;
@@ -100,12 +100,12 @@ export class Exchange {
   /** An error as the root element of a document. */
   errorElement(error: S3Error): string {
     const resource = targetPath(this.target).slice(0, RESOURCE_MAX_CHARACTERS);
-    return plainElement('Error', { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId });
+    return xmlElement('Error', { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId });
   }
 
-  /** Answers 200 with an S3 document of this root element. */
-  answerXml(element: string, headers: HeaderList = []): void {
-    this.answer({ status: 200, headers, contentType: XML_TYPE, body: XML_DECLARATION + element });
+  /** Answers 200 with a document in S3's namespace. */
+  answerXml(root: string, content: XmlParent, headers: HeaderList = []): void {
+    this.answer({ status: 200, headers, contentType: XML_TYPE, body: XML_DECLARATION + xmlElement(root, content, S3_NAMESPACE) });
   }
 
   answerJson(status: number, value: object, headers: HeaderList = []): void {

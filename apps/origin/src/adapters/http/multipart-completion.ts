@@ -1,6 +1,7 @@
 /** CompleteMultipartUpload: parts become an object. */
 import { createHash } from 'node:crypto';
 import { KeyLock } from '@sluice/blobs';
+import { type Fields, fieldOf } from '@sluice/http-semantics';
 import PQueue from 'p-queue';
 import { COMPLETE_MAX_BYTES, listedParts } from '../../domain/complete-request.ts';
 import { type ListedPart, PARTS_MAX, partsInOrder, type StoredPart } from '../../domain/multipart.ts';
@@ -12,6 +13,7 @@ import {
   type ObjectChecksums,
 } from '../../domain/object-checksums.ts';
 import { S3Error } from '../../domain/s3-error.ts';
+import type { Resource } from '../../domain/s3-resource.ts';
 import { OBJECT_MAX_BYTES } from '../../domain/upload-digests.ts';
 import { bytesInOrder } from '../blobs/blob-bytes.ts';
 import type { CompletedUpload, MultipartUpload } from '../catalog/multipart-uploads.ts';
@@ -20,7 +22,7 @@ import type { MultipartParts } from './multipart.ts';
 import { answerPatiently } from './patient-answer.ts';
 import type { S3Handler } from './s3-handler.ts';
 import { readXmlBody } from './xml.ts';
-import { xmlElement } from './xml-document.ts';
+import { S3_NAMESPACE, type XmlParent, xmlElement } from './xml-document.ts';
 
 /** Objects that are put together at once: more only make the disk seek. */
 const ASSEMBLIES_MAX = 2;
@@ -62,14 +64,7 @@ export class MultipartCompletion {
             ['x-sluice-event-id', completed.eventId],
             ['x-sluice-version', String(completed.version)],
           ],
-          element: xmlElement('CompleteMultipartUploadResult', {
-            Location: `http://${headers.host ?? ''}/${encodeURI(resource.key)}`,
-            Bucket: resource.bucket,
-            Key: resource.key.slice(resource.bucket.length + 1),
-            ETag: `"${completed.etag}"`,
-            ...checksumElements(completed.checksums?.values ?? {}),
-            ChecksumType: completed.checksums?.type,
-          }),
+          element: xmlElement('CompleteMultipartUploadResult', answerContent(headers.host ?? '', resource, completed), S3_NAMESPACE),
         };
       });
     } finally {
@@ -83,19 +78,14 @@ export class MultipartCompletion {
     await this.#assemblies.onIdle();
   }
 
-  async #complete(
-    id: string,
-    key: string,
-    listed: readonly ListedPart[],
-    headers: Parameters<typeof checkObjectChecksums>[0],
-  ): Promise<CompletedUpload> {
+  async #complete(id: string, key: string, listed: readonly ListedPart[], headers: Fields): Promise<CompletedUpload> {
     const { catalog, garbage, metrics, partMinBytes } = this.#parts;
     const before = catalog.multipart.completed(id, key);
     if (before !== undefined) return before;
     const upload = catalog.multipart.get(id, key);
     const stored = new Map(catalog.multipart.parts(id, 0, PARTS_MAX).map((part) => [part.number, part]));
     const parts = partsInOrder(listed, stored, partMinBytes);
-    checkSize(headers['x-amz-mp-object-size'], parts);
+    checkSize(headers, parts);
     // A part that is sent again meanwhile makes way in the catalog; the one that was listed must stay until it is read.
     const checksums = [...new Set(parts.map(({ sha256 }) => sha256))];
     const unpins = checksums.map((sha256) => garbage.pin(sha256));
@@ -109,11 +99,7 @@ export class MultipartCompletion {
     }
   }
 
-  async #assemble(
-    upload: MultipartUpload,
-    parts: readonly StoredPart[],
-    headers: Parameters<typeof checkObjectChecksums>[0],
-  ): Promise<CompletedUpload> {
+  async #assemble(upload: MultipartUpload, parts: readonly StoredPart[], headers: Fields): Promise<CompletedUpload> {
     const { catalog, blobs, blocks, uploads } = this.#parts;
     const { key, fields, checksum } = upload;
     const chunks = bytesInOrder(
@@ -146,7 +132,19 @@ export class MultipartCompletion {
   }
 }
 
-function checkSize(announced: string | readonly string[] | undefined, parts: readonly StoredPart[]): void {
+function answerContent(host: string, { bucket, key }: Resource & { kind: 'object' }, { etag, checksums }: CompletedUpload): XmlParent {
+  return {
+    Location: `http://${host}/${encodeURI(key)}`,
+    Bucket: bucket,
+    Key: key.slice(bucket.length + 1),
+    ETag: `"${etag}"`,
+    ...checksumElements(checksums?.values ?? {}),
+    ChecksumType: checksums?.type,
+  };
+}
+
+function checkSize(headers: Fields, parts: readonly StoredPart[]): void {
+  const announced = fieldOf(headers, 'x-amz-mp-object-size');
   if (announced !== undefined && Number(announced) !== sum(parts)) {
     throw new S3Error('InvalidRequest', `x-amz-mp-object-size: the parts make ${sum(parts)} bytes`);
   }

@@ -5,7 +5,7 @@ import { checksumElements } from '../../domain/object-checksums.ts';
 import { pageOfUploads } from '../../domain/upload-page.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { S3Handler } from './s3-handler.ts';
-import { xmlElement } from './xml-document.ts';
+import type { XmlParent } from './xml-document.ts';
 
 const STORAGE_CLASS = 'STANDARD';
 
@@ -36,7 +36,7 @@ export function listParts(catalog: Catalog): S3Handler<'object'> {
         ...checksumElements(checksums),
       })),
     };
-    exchange.answerXml(xmlElement('ListPartsResult', content));
+    exchange.answerXml('ListPartsResult', content);
   };
 }
 
@@ -76,10 +76,10 @@ export function listMultipartUploads(catalog: Catalog): S3Handler<'bucket'> {
       })),
       CommonPrefixes: commonPrefixes.map((common) => ({ Prefix: encoded(common) })),
     };
-    exchange.answerXml(xmlElement('ListMultipartUploadsResult', content));
+    exchange.answerXml('ListMultipartUploadsResult', content);
   };
 }
 
-function choiceElements(choice: ChecksumChoice | undefined): object {
+function choiceElements(choice: ChecksumChoice | undefined): XmlParent {
   return choice === undefined ? {} : { ChecksumAlgorithm: choice.algorithm.toUpperCase(), ChecksumType: choice.type };
 }

@@ -14,7 +14,7 @@ import { type GetOptions, openObject } from './get-object.ts';
 import { answerPatiently } from './patient-answer.ts';
 import { type BodySource, bodyOf, ClientGoneError, type Uploads } from './put-object.ts';
 import type { S3Handler } from './s3-handler.ts';
-import { xmlElement } from './xml-document.ts';
+import { S3_NAMESPACE, xmlElement } from './xml-document.ts';
 
 export interface MultipartParts extends GetOptions {
   readonly uploads: Uploads;
@@ -36,7 +36,7 @@ export function multipartHandlers(parts: MultipartParts): Handlers {
       const choice = checksumChoice(headers);
       const { id } = await catalog.multipart.create(key, uploadFields(key, headers), choice);
       const content = { Bucket: bucket, Key: key.slice(bucket.length + 1), UploadId: id };
-      exchange.answerXml(xmlElement('InitiateMultipartUploadResult', content), choiceHeaders(choice));
+      exchange.answerXml('InitiateMultipartUploadResult', content, choiceHeaders(choice));
     },
 
     UploadPart: (exchange, { resource: { key }, query }) =>
@@ -61,7 +61,7 @@ export function multipartHandlers(parts: MultipartParts): Handlers {
           await answerPatiently(exchange, clock, async () => {
             const { md5, checksums, modifiedMs } = await take(upload, number, source);
             const content = { LastModified: new Date(modifiedMs).toISOString(), ETag: `"${md5}"`, ...checksumElements(checksums) };
-            return { headers: [], element: xmlElement('CopyPartResult', content) };
+            return { headers: [], element: xmlElement('CopyPartResult', content, S3_NAMESPACE) };
           });
         } finally {
           await reader.close();

@@ -24,17 +24,23 @@ const parser = new XMLParser({
 
 /**
  * The document in a request's body as nested objects of strings: text is exactly as sent, elements that come several times are arrays.
- * @throws {S3Error} `MalformedXML` also for one that is larger than `maxBytes` or has entities of its own
+ * @throws {S3Error} `MalformedXML` also for one that is larger than `maxBytes` or has entities of its own; `IncompleteBody`
  */
 export async function readXmlBody(exchange: Exchange, maxBytes: number): Promise<unknown> {
-  if (Number(exchange.request.headers['content-length'] ?? 0) > maxBytes) throw tooLong(maxBytes);
+  const { request } = exchange;
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLong(maxBytes);
   exchange.accept();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of exchange.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw tooLong(maxBytes);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > maxBytes) throw tooLong(maxBytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error !== request.errored) throw error;
+    throw new S3Error('IncompleteBody', 'the connection ended inside the body', error);
   }
   return parseXml(Buffer.concat(chunks));
 }
