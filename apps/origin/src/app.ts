@@ -3,6 +3,7 @@ import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
 import { Authentication } from './adapters/http/authenticate.ts';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
+import { MultipartCompletion } from './adapters/http/multipart-completion.ts';
 import { type ConnectionLimits, OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
 import { s3Handlers } from './adapters/http/s3-handlers.ts';
@@ -18,6 +19,8 @@ export interface OriginSeams {
   readonly rng?: Rng;
   readonly operate?: Operate;
   readonly limits?: Partial<ConnectionLimits>;
+  /** Least bytes of a part of a multipart upload but the last. */
+  readonly partMinBytes?: number;
 }
 
 export interface RunningOrigin {
@@ -64,7 +67,10 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads });
-  const handlers = s3Handlers({ blobs, catalog, uploads, metrics });
+  const multipart = { blobs, catalog, uploads, garbage, blocks, clock, metrics, partMinBytes: seams.partMinBytes };
+  const completion = new MultipartCompletion(multipart);
+  lifecycle.onStop('multipart completion', () => completion.stop());
+  const handlers = s3Handlers({ ...multipart, completion });
   const parts = { blobs, catalog, handlers, authentication, readiness, registry, metrics, log };
   const server = await OriginServer.listen({ host, port, ...parts, limits });
   lifecycle.onStop('http', () => server.stop());

@@ -15,6 +15,8 @@ test('with nothing set, the documented defaults hold', () => {
     ORIGIN_FEED_MAX_ROWS: 200_000,
     ORIGIN_VERSIONS_KEPT: 2,
     ORIGIN_OUTBOX_MAX: 100_000,
+    ORIGIN_MULTIPART_UPLOADS_MAX: 10_000,
+    ORIGIN_MULTIPART_EXPIRY_DAYS: 7,
     ORIGIN_CODING_THREADS: expect.any(Number),
   });
 });

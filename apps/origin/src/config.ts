@@ -20,6 +20,10 @@ export const originConfigSchema = z
     ORIGIN_DATA_DIR: z.string().default('./data/origin'),
     /** Uploads under way at once; one more is answered 503 SlowDown. */
     ORIGIN_UPLOADS_MAX: integerVariable(1, 100_000).default(512),
+    /** Multipart uploads open at once; one more is answered 503 SlowDown. */
+    ORIGIN_MULTIPART_UPLOADS_MAX: integerVariable(1, 100_000).default(10_000),
+    /** Days after which a multipart upload of which no more parts have come is removed with its parts. */
+    ORIGIN_MULTIPART_EXPIRY_DAYS: integerVariable(1, 3650).default(7),
     /** Days for which removals and invalidations stay in the feed. An edge that was away for longer starts over. */
     ORIGIN_FEED_RETENTION_DAYS: integerVariable(1, 3650).default(30),
     /** Removals, and likewise invalidations, that the feed remembers; what is more is forgotten oldest first. */

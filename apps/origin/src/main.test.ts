@@ -8,24 +8,7 @@ import { eventually, temporaryDirectory, testBroker } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { KEYS, OWNER } from './testing/keyed-origin.fixture.ts';
 import { NO_BROKER, sha256 } from './testing/origin.fixture.ts';
-
-const MAIN = join(import.meta.dirname, 'main.ts');
-
-async function startProcess(
-  dir: string,
-  natsUrl: string,
-  more: Record<string, string> = {},
-  logFile?: string,
-): Promise<{ origin: ManagedProcess; url: string }> {
-  const env = { ORIGIN_PORT: '0', ORIGIN_DATA_DIR: dir, NATS_URL: natsUrl, LOG_LEVEL: 'info', ...more };
-  const log = logFile === undefined ? {} : { logFile };
-  const origin = new ManagedProcess({ name: 'origin', command: process.execPath, args: [MAIN], env, ...log });
-  const port = await origin.waitForLine((line) => {
-    const entry = line.startsWith('{') ? JSON.parse(line) : {};
-    return entry.msg === 'listening' ? (entry.port as number) : undefined;
-  }, 20_000);
-  return { origin, url: `http://127.0.0.1:${port}` };
-}
+import { MAIN, startProcess } from './testing/origin-process.fixture.ts';
 
 test('a configuration that cannot work is described completely, and the exit code is 2', async () => {
   const env = { ORIGIN_PORT: 'http', ORIGIN_UPLOADS_MAX: '0', ORIGIN_PROT: '1' };

@@ -1,6 +1,6 @@
 import type { Manifest } from '@sluice/contracts';
 import { describe, expect, test } from 'vitest';
-import { checkCopySource, copyFields, copySource } from './copy-request.ts';
+import { checkCopySource, copyFields, copySource, copySourceRange } from './copy-request.ts';
 
 const MD5 = '9e107d9d372bb6826bd81d3542a419d6';
 const manifest: Manifest = {
@@ -102,4 +102,18 @@ describe('the fields of a copy', () => {
   test.each(['x-amz-metadata-directive', 'x-amz-tagging-directive'])('%s is COPY or REPLACE', (name) => {
     expect(code(() => copyFields('site/b', { [name]: 'MERGE' }, source))).toBe('InvalidArgument');
   });
+});
+
+describe('a range of the source', () => {
+  const range = (value: string) => copySourceRange({ 'x-amz-copy-source-range': value }, 10);
+
+  test('is within it, both ends included; all of it without one', () => {
+    expect(copySourceRange({}, 10)).toEqual({ start: 0, end: 9 });
+    expect(range('bytes=0-9')).toEqual({ start: 0, end: 9 });
+    expect(range('bytes=3-3')).toEqual({ start: 3, end: 3 });
+  });
+
+  test.each(['bytes=0-10', 'bytes=4-3', 'bytes=-3', 'bytes=3-', 'bytes=0-1,3-4', '0-3', ''])('"%s" is refused', (value) =>
+    expect(() => range(value)).toThrow(expect.objectContaining({ code: 'InvalidArgument' })),
+  );
 });

@@ -1,12 +1,13 @@
 /** Copies: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html */
 import type { Manifest } from '@sluice/contracts';
-import { evaluatePreconditions, type Fields, fieldOf } from '@sluice/http-semantics';
+import { type ByteRange, evaluatePreconditions, type Fields, fieldOf } from '@sluice/http-semantics';
 import { S3Error } from './s3-error.ts';
 import { type Resource, resourceOf } from './s3-resource.ts';
 import { type UploadFields, uploadFields, uploadFieldsOf } from './upload-headers.ts';
 import { versionAsked } from './version-id.ts';
 
 const SOURCE_HEADER = 'x-amz-copy-source';
+const RANGE_HEADER = 'x-amz-copy-source-range';
 const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const;
 
 /** A copied object as it is now. */
@@ -30,6 +31,19 @@ export function copySource(headers: Fields): NamedSource {
   const resource = resourceOf(`/${encoded}`);
   if (resource.kind !== 'object') throw new S3Error('InvalidArgument', `${SOURCE_HEADER}: must be <bucket>/<key>`);
   return { ...resource, version: versionAsked(version) };
+}
+
+/** The bytes that `x-amz-copy-source-range` names, all without it. @throws {S3Error} `InvalidArgument` */
+export function copySourceRange(headers: Fields, sizeBytes: number): ByteRange {
+  const value = fieldOf(headers, RANGE_HEADER);
+  if (value === undefined) return { start: 0, end: sizeBytes - 1 };
+  const [, first, last] = /^bytes=([0-9]{1,15})-([0-9]{1,15})$/.exec(value.trim()) ?? [];
+  const range = { start: Number(first), end: Number(last) };
+  if (first === undefined || range.end < range.start) {
+    throw new S3Error('InvalidArgument', `${RANGE_HEADER}: must be bytes=first-last, both inclusive and counted from 0`);
+  }
+  if (range.end >= sizeBytes) throw new S3Error('InvalidArgument', `${RANGE_HEADER}: the source has only ${sizeBytes} bytes`);
+  return range;
 }
 
 /** Refuses a copy whose `x-amz-copy-source-if-*` do not hold. @throws {S3Error} `PreconditionFailed` */

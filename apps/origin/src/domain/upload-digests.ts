@@ -28,7 +28,8 @@ export interface BodyExpectation {
 /** Largest object: Amazon S3's limit, 5 TiB. */
 export const OBJECT_MAX_BYTES = 5 * 1024 ** 4;
 
-const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const;
+/** Those of `x-amz-checksum-*`. */
+export const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const;
 const CHECKSUM_PREFIX = 'x-amz-checksum-';
 const PAYLOAD_HASH_HEADER = 'x-amz-content-sha256';
 
@@ -105,13 +106,13 @@ function contentLength(headers: Fields): number | undefined {
 }
 
 function checkedLength(length: number | undefined): number | undefined {
-  if (length !== undefined && length > OBJECT_MAX_BYTES) throw tooLarge();
+  if (length !== undefined && length > OBJECT_MAX_BYTES) throw tooLarge(OBJECT_MAX_BYTES);
   return length;
 }
 
-/** The refusal of a body beyond {@link OBJECT_MAX_BYTES}. */
-export function tooLarge(): S3Error {
-  return new S3Error('EntityTooLarge', `an object can have at most ${OBJECT_MAX_BYTES} bytes`);
+/** The refusal of a body that is too large. */
+export function tooLarge(maxBytes: number): S3Error {
+  return new S3Error('EntityTooLarge', `the body can have at most ${maxBytes} bytes`);
 }
 
 function fromBase64(header: string, algorithm: DigestAlgorithm, value: string): ExpectedDigest {
@@ -138,10 +139,13 @@ function fromHex(header: string, algorithm: DigestAlgorithm, value: string): Exp
   return { header, algorithm, hex };
 }
 
-/** The algorithms that checking needs beside SHA-256, which names the content anyway. */
-export function algorithmsToCompute(expectation: Pick<BodyExpectation, 'digests' | 'trailers'>): ReadonlySet<DigestAlgorithm> {
+/** The algorithms that checking needs, and those wanted besides, without SHA-256, which names the content anyway. */
+export function algorithmsToCompute(
+  expectation: Pick<BodyExpectation, 'digests' | 'trailers'>,
+  alsoWanted: readonly DigestAlgorithm[] = [],
+): ReadonlySet<DigestAlgorithm> {
   const announced = [...expectation.digests, ...expectation.trailers].map(({ algorithm }) => algorithm);
-  return new Set(announced.filter((algorithm) => algorithm !== 'sha256'));
+  return new Set([...announced, ...alsoWanted].filter((algorithm) => algorithm !== 'sha256'));
 }
 
 /**

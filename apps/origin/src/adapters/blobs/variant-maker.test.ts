@@ -30,6 +30,7 @@ async function stage(options: { encode?: CodingThreads['encode']; concurrency?: 
       path: join(dir.path, 'catalog.db'),
       clock,
       outboxMaxEntries: 10_000,
+      multipartMaxOpen: 1,
       onVariantsWanted: () => maker.wake(),
       onGarbage: (checksums) => garbage.offer(checksums),
     });

@@ -75,7 +75,7 @@ test('a catalog from before has its buckets, and its objects are listed', async 
   old.close();
 
   for (const times of ['first', 'again']) {
-    const catalog = new Catalog({ path, clock, outboxMaxEntries: 10 });
+    const catalog = new Catalog({ path, clock, outboxMaxEntries: 10, multipartMaxOpen: 10 });
     expect(catalog.buckets.page('', '', 10), times).toEqual([
       { name: 'healthz', createdAt: '2026-01-04T00:00:00.000Z' },
       { name: 'site', createdAt: '2026-01-02T00:00:00.000Z' },

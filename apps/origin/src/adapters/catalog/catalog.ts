@@ -30,11 +30,13 @@ import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
+import { MultipartUploads } from './multipart-uploads.ts';
 import { ObjectListing } from './object-listing.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
+import { type UploadDetails, UploadDetailsTable } from './upload-details.ts';
 import { VariantTable, type WaitingKey } from './variant-table.ts';
 import { VersionListing } from './version-listing.ts';
 
@@ -49,6 +51,8 @@ export interface CatalogOptions {
   readonly outboxMaxEntries: number;
   /** Versions of a key that are kept, with the one it has now; at least 1. */
   readonly versionsKept?: (key: string) => number;
+  /** Multipart uploads open at once. */
+  readonly multipartMaxOpen: number;
   readonly operate?: Operate;
   /** Called with the names of bytes that a change may have left without use. */
   readonly onGarbage?: (checksums: readonly string[]) => void;
@@ -66,8 +70,17 @@ export interface CatalogOptions {
 export interface StoredBody {
   readonly sha256: string;
   readonly size: number;
-  /** MD5 in hexadecimal. */
+  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
   readonly etag: string;
+}
+
+/** What may come with an upload. */
+export interface PutExtras {
+  /** What the key has to be; what it throws undoes the upload. */
+  readonly guard?: WriteGuard | undefined;
+  readonly details?: UploadDetails | undefined;
+  /** Runs inside the transaction; what it throws undoes the upload. */
+  readonly also?: (announced: Announced) => void;
 }
 
 /** A committed change: the event that announces it. */
@@ -92,6 +105,8 @@ export class Catalog {
   readonly buckets: BucketTable;
   readonly listing: ObjectListing;
   readonly versionListing: VersionListing;
+  readonly multipart: MultipartUploads;
+  readonly details: UploadDetailsTable;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
@@ -126,6 +141,14 @@ export class Catalog {
     this.buckets = new BucketTable(this.#db);
     this.listing = new ObjectListing(this.#db);
     this.versionListing = new VersionListing(this.#db);
+    this.details = new UploadDetailsTable(this.#db);
+    this.multipart = new MultipartUploads({
+      db: this.#db,
+      write: (change) => this.#commit.write(change),
+      release: (checksums) => void this.#garbage.push(...checksums),
+      nowMs: () => options.clock.nowMs(),
+      maxOpen: options.multipartMaxOpen,
+    });
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
     this.#history = new HistoryTable(this.#db);
@@ -191,11 +214,12 @@ export class Catalog {
    * Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. A bucket that is not there yet
    * comes to be. @throws {S3Error} of `guard`, and what {@link createBucket} throws; then nothing has happened
    */
-  async put(key: string, fields: UploadFields, body: StoredBody, guard?: WriteGuard): Promise<Announced> {
+  async put(key: string, fields: UploadFields, body: StoredBody, { guard, details, also }: PutExtras = {}): Promise<Announced> {
     return this.#announcing(() => {
       const current = this.#objects.find(key);
       guard?.(current);
-      const { eventId, version } = this.#store(key, fields, body, current);
+      const { eventId, version } = this.#store(key, fields, body, current, details);
+      also?.({ eventId, version });
       return { eventId, version };
     });
   }
@@ -214,7 +238,8 @@ export class Catalog {
       const current = this.#objects.find(key);
       guard?.(current);
       const { sha256, size } = copied.manifest;
-      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current), etag: copied.etag };
+      const details = source.version === undefined ? this.details.of(source.key) : undefined;
+      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current, details), etag: copied.etag };
     });
   }
 
@@ -326,6 +351,7 @@ export class Catalog {
     const version = this.#mint(nowMs);
     const eventId = this.#eventId(version);
     this.#objects.bury(key, version, current.ever);
+    this.details.set(key);
     this.#supersede(current);
     this.#trimHistory(key);
     const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
@@ -425,7 +451,13 @@ export class Catalog {
   }
 
   /** Inside a transaction: makes `body` the content of `key` in the place of `current`, and announces it. */
-  #store(key: string, fields: UploadFields, body: StoredBody, current: StoredObject | undefined): Announced & { manifest: Manifest } {
+  #store(
+    key: string,
+    fields: UploadFields,
+    body: StoredBody,
+    current: StoredObject | undefined,
+    details?: UploadDetails,
+  ): Announced & { manifest: Manifest } {
     const nowMs = this.#options.clock.nowMs();
     const uploadedAt = new Date(nowMs).toISOString();
     this.buckets.create(bucketOf(key), uploadedAt);
@@ -441,6 +473,7 @@ export class Catalog {
     const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
     const previous = current === undefined ? undefined : asPrevious(current.manifest);
     this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+    this.details.set(key, details);
     if (current !== undefined) this.#supersede(current);
     if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
     this.#trimHistory(key);

@@ -8,7 +8,7 @@ const manifestOf = (payload: Uint8Array) => decode(CONTENT_UPLOADED.subject, CON
 
 test('of writes at once that want the key to be absent exactly one is carried out', async () => {
   await using fixture = await catalogFixture();
-  const writes = ['a', 'b', 'c'].map((name) => fixture.catalog.put('site/a', fields(), body(name), IF_ABSENT));
+  const writes = ['a', 'b', 'c'].map((name) => fixture.catalog.put('site/a', fields(), body(name), { guard: IF_ABSENT }));
   const outcomes = await Promise.allSettled(writes);
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   expect(outcomes.filter((outcome) => outcome.status === 'rejected' && outcome.reason.code === 'PreconditionFailed')).toHaveLength(2);
@@ -20,7 +20,7 @@ test('a write that is refused mints no version and changes nothing', async () =>
   const { catalog } = fixture;
   await catalog.put('site/a', fields(), body('a'));
   const before = catalog.lastVersion;
-  await expect(catalog.put('site/a', fields(), body('b'), IF_ABSENT)).rejects.toMatchObject({ code: 'PreconditionFailed' });
+  await expect(catalog.put('site/a', fields(), body('b'), { guard: IF_ABSENT })).rejects.toMatchObject({ code: 'PreconditionFailed' });
   await expect(catalog.remove('site/a', writeGuard('site/a', { 'if-match': '"x"' }))).rejects.toMatchObject({ code: 'PreconditionFailed' });
   expect([catalog.lastVersion, catalog.find('site/a')?.manifest.sha256]).toEqual([before, checksum('a')]);
 });

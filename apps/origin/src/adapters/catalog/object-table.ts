@@ -6,7 +6,7 @@ import type { EverRegions } from '../../domain/placement.ts';
 export interface StoredObject {
   readonly manifest: Manifest;
   readonly previous: PreviousVersion | undefined;
-  /** MD5 in hexadecimal. */
+  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
   readonly etag: string;
   readonly ever: EverRegions;
 }

@@ -6,6 +6,7 @@ import type { Manifest } from '@sluice/contracts';
 import { openDatabase, Transactions } from '@sluice/sqlite';
 import { wantsVariants } from '../../domain/content-coding.ts';
 import { mintVersion } from '../../domain/version.ts';
+import { MULTIPART_SCHEMA } from './multipart-schema.ts';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (
@@ -105,6 +106,7 @@ export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
   const db = openDatabase(path, 'full');
   db.exec(SCHEMA);
+  db.exec(MULTIPART_SCHEMA);
   openVariants(db);
   openListing(db);
   // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.

@@ -5,7 +5,7 @@ import { type BlobReader, sendRange } from '@sluice/blobs';
 import type { ChunkSeed } from '@sluice/sigv4';
 import type { S3Error } from '../../domain/s3-error.ts';
 import { targetPath } from '../../domain/s3-resource.ts';
-import { S3_NAMESPACE, type XmlContent, xmlDocument } from './xml-document.ts';
+import { S3_NAMESPACE, XML_DECLARATION, XML_TYPE, type XmlContent, xmlElement } from './xml-document.ts';
 
 /** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
 const LINGER_MS = 10_000;
@@ -102,15 +102,19 @@ export class Exchange {
 
   /** Answers with an S3 error document. */
   refuse(error: S3Error, headers: HeaderList = []): void {
+    this.answer({ status: error.status, headers, contentType: XML_TYPE, body: XML_DECLARATION + this.errorElement(error) });
+  }
+
+  /** An error as the root element of a document. */
+  errorElement(error: S3Error): string {
     const resource = targetPath(this.target).slice(0, RESOURCE_MAX_CHARACTERS);
     const { code: Code, message: Message, details } = error;
-    const content = { Code, Message, ...details, Resource: resource, RequestId: this.requestId };
-    this.answer({ status: error.status, headers, contentType: 'application/xml', body: xmlDocument('Error', content) });
+    return xmlElement('Error', { Code, Message, ...details, Resource: resource, RequestId: this.requestId });
   }
 
   /** Answers 200 with a document in S3's namespace. */
   answerXml(root: string, content: XmlContent, headers: HeaderList = []): void {
-    this.answer({ status: 200, headers, contentType: 'application/xml', body: xmlDocument(root, content, S3_NAMESPACE) });
+    this.answer({ status: 200, headers, contentType: XML_TYPE, body: XML_DECLARATION + xmlElement(root, content, S3_NAMESPACE) });
   }
 
   answerJson(status: number, value: object, headers: HeaderList = []): void {

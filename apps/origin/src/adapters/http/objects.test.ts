@@ -111,7 +111,6 @@ describe('objects over HTTP', () => {
   test.each([
     ['GET', '/site/?policy', 'NotImplemented', 501],
     ['PUT', '/site/a?acl', 'NotImplemented', 501],
-    ['POST', '/site/a?uploads', 'NotImplemented', 501],
     ['PATCH', '/site/a', 'MethodNotAllowed', 405],
     ['POST', '/site/a', 'MethodNotAllowed', 405],
   ])('%s %s is refused as %s', async (method, path, code, status) => {

@@ -1,4 +1,6 @@
 /** The content of a request's body: its framing taken off, and whatever is said of it in header, framing and trailer checked. */
+
+import type { Fields } from '@sluice/http-semantics';
 import { ChunkSignatures } from '@sluice/sigv4';
 import { AwsChunkedDecoder } from '../../domain/aws-chunked.ts';
 import type { Framing } from '../../domain/body-framing.ts';
@@ -67,11 +69,16 @@ function wrongSignature(what: string): S3Error {
 }
 
 /**
- * A body that is small by its kind, whole and checked.
+ * A body that is small by its kind, whole and checked by what `headers` say of it.
  * @throws {S3Error} `tooLarge` beyond `maxBytes`, before the body when its length is announced; `IncompleteBody` when it ends too soon; and what {@link RequestBody} throws
  */
-export async function readSmallBody(exchange: Exchange, maxBytes: number, tooLarge = entityTooLarge): Promise<Uint8Array> {
-  const expectation = expectedBody(exchange.request.headers);
+export async function readSmallBody(
+  exchange: Exchange,
+  maxBytes: number,
+  tooLarge = entityTooLarge,
+  headers: Fields = exchange.request.headers,
+): Promise<Uint8Array> {
+  const expectation = expectedBody(headers);
   if ((expectation.contentLength ?? 0) > maxBytes) throw tooLarge(maxBytes);
   exchange.accept();
   const digests = await BodyDigests.create([...algorithmsToCompute(expectation), 'sha256']);

@@ -1,26 +1,33 @@
 /** Every operation of the S3 API that the origin takes, with what answers it. */
-import type { Catalog } from '../catalog/catalog.ts';
-import type { OriginMetrics } from '../metrics.ts';
 import { type BucketHandlers, bucketHandlers } from './buckets.ts';
 import { copyObject } from './copy-object.ts';
 import { deleteObject } from './delete-object.ts';
 import { deleteObjects } from './delete-objects.ts';
-import { type GetOptions, getObject } from './get-object.ts';
+import { getObject } from './get-object.ts';
 import { listObjects, listObjectsV2 } from './list-objects.ts';
 import { listVersions } from './list-versions.ts';
+import { type MultipartParts, multipartHandlers } from './multipart.ts';
+import type { MultipartCompletion } from './multipart-completion.ts';
+import { listMultipartUploads, listParts } from './multipart-lists.ts';
 import { type TaggingHandlers, taggingHandlers } from './object-tagging.ts';
-import type { Uploads } from './put-object.ts';
 import type { S3Handler, S3Handlers } from './s3-handler.ts';
 
-export interface S3Parts extends GetOptions {
-  readonly catalog: Catalog;
-  readonly uploads: Uploads;
-  readonly metrics: OriginMetrics;
+export interface S3Parts extends MultipartParts {
+  readonly completion: MultipartCompletion;
 }
 
-/** Those that are here, by what they are about. */
-type OwnHandlers = { readonly [Name in 'ListObjects' | 'ListObjectsV2' | 'ListObjectVersions' | 'DeleteObjects']: S3Handler<'bucket'> } & {
-  readonly [Name in 'GetObject' | 'HeadObject' | 'PutObject' | 'CopyObject' | 'DeleteObject']: S3Handler<'object'>;
+/** Those of which the handlers are made here. */
+type OwnHandlers = {
+  readonly [Name in 'ListObjects' | 'ListObjectsV2' | 'ListObjectVersions' | 'DeleteObjects' | 'ListMultipartUploads']: S3Handler<'bucket'>;
+} & {
+  readonly [Name in
+    | 'GetObject'
+    | 'HeadObject'
+    | 'PutObject'
+    | 'CopyObject'
+    | 'DeleteObject'
+    | 'CompleteMultipartUpload'
+    | 'ListParts']: S3Handler<'object'>;
 };
 
 export function s3Handlers(parts: S3Parts): S3Handlers {
@@ -38,5 +45,9 @@ export function s3Handlers(parts: S3Parts): S3Handlers {
     CopyObject: (exchange, { resource }) => copyObject(exchange, resource.key, catalog),
     DeleteObject: (exchange, { resource, query }) => deleteObject(exchange, resource.key, query, parts),
     ...taggingHandlers(catalog),
+    ...multipartHandlers(parts),
+    CompleteMultipartUpload: parts.completion.handle,
+    ListParts: listParts(catalog),
+    ListMultipartUploads: listMultipartUploads(catalog),
   } satisfies BucketHandlers & TaggingHandlers & OwnHandlers;
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { parseXml } from './xml-body.ts';
-import { xmlDocument } from './xml-document.ts';
+import { xmlElement } from './xml-document.ts';
 
 const schema = z.object({
   Item: z
@@ -79,7 +79,7 @@ describe('an XML body', () => {
     });
     fc.assert(
       fc.property(fc.array(text, { maxLength: 3 }), (names) => {
-        expect(read(xmlDocument('List', { Item: names.map((Name) => ({ Name })) }))).toEqual(names);
+        expect(read(xmlElement('List', { Item: names.map((Name) => ({ Name })) }))).toEqual(names);
       }),
     );
   });

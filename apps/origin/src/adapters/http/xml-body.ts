@@ -1,4 +1,5 @@
 /** Reads the XML that clients of the S3 API send: elements and text, as bounded as the body; no document types, no entities but XML's own five. */
+import type { Fields } from '@sluice/http-semantics';
 import { type EntityDecoderOptions, XMLParser } from 'fast-xml-parser';
 import type { z } from 'zod';
 import { S3Error } from '../../domain/s3-error.ts';
@@ -18,11 +19,13 @@ export interface XmlBodyOptions<Content> {
   /** Names of elements of which there may be several: they are arrays. */
   readonly lists?: readonly string[];
   readonly maxBytes: number;
+  /** The header fields that speak of the body; undefined: all of the request's. */
+  readonly headers?: Fields;
 }
 
 /** Asks for an XML body, and compares it with the digests that were announced. @throws {S3Error} `MalformedXML`, and those of {@link checkBody} */
 export async function readXmlBody<Content>(exchange: Exchange, options: XmlBodyOptions<Content>): Promise<Content> {
-  return parseXml(await readSmallBody(exchange, options.maxBytes, tooLong), options);
+  return parseXml(await readSmallBody(exchange, options.maxBytes, tooLong, options.headers), options);
 }
 
 /** @throws {S3Error} `MalformedXML` */
