@@ -30,7 +30,6 @@ async function stage(options: { encode?: CodingThreads['encode']; concurrency?: 
       path: join(dir.path, 'catalog.db'),
       clock,
       outboxMaxEntries: 10_000,
-      multipartMaxOpen: 1,
       onVariantsWanted: () => maker.wake(),
       onGarbage: (checksums) => garbage.offer(checksums),
     });
@@ -245,10 +244,10 @@ test('ten times as many uploads as may wait in memory are all served, and no mor
   const count = 10 * WAITING_MAX;
   await Promise.all(Array.from({ length: count }, (_, index) => origin.put(`site/${index}.txt`, text(`${index}`))));
   await eventually(() => expect(origin.coded).toHaveLength(2));
-  const takenMeanwhile = taken;
+  // Of the first that were taken two are under way, and what came in a later transaction has taken their places.
+  expect([WAITING_MAX, WAITING_MAX + 2]).toContain(taken);
   gate.resolve();
   await origin.settled();
-  expect(takenMeanwhile).toBeLessThanOrEqual(WAITING_MAX + 2);
   expect(origin.coded).toHaveLength(count);
   expect(taken).toBe(count);
   for (let index = 0; index < count; index += 1) expect(origin.manifest(`site/${index}.txt`)?.variants).toHaveLength(1);

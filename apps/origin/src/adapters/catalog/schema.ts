@@ -130,7 +130,7 @@ function openVariants(db: DatabaseSync): void {
 
 /**
  * A catalog from before there were listings gets them of its objects, and the buckets of its keys, each created when the oldest upload in it was made.
- * Takes 5 µs for each object.
+ * Takes 3 to 11 s for 1,000,000 objects, once.
  */
 function openListing(db: DatabaseSync): void {
   if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'buckets'").get() !== undefined) return;

@@ -66,7 +66,7 @@ describe('a batch of deletes', () => {
     const tooMany = await post(objects([...keys, 'a']));
     expect([tooMany.status, await errorCode(tooMany)]).toEqual([400, 'MalformedXML']);
     expect(await listed()).toHaveLength(4);
-    const answer = await (await post(objects(keys))).text();
+    const answer = await (await post(objects(keys, '<VersionId>null</VersionId>'))).text();
     expect(answer.match(/<Deleted>/g)).toHaveLength(1000);
     expect(await listed()).toEqual(['a', 'b', 'c']);
   });
