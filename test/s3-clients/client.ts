@@ -12,6 +12,7 @@ export interface Account {
 
 export interface Described {
   readonly contentType: string | undefined;
+  /** Undefined where a client does not tell it. */
   readonly cacheControl: string | undefined;
   /** User metadata by name. */
   readonly meta: Readonly<Record<string, string>>;
@@ -28,7 +29,8 @@ export interface S3Client {
   put(file: string, bucket: string, path: string, described: Described): Promise<void>;
   describe(bucket: string, path: string): Promise<Described>;
   remove(bucket: string, path: string): Promise<void>;
-  /** A URL that anyone can read the object by, for some minutes. */
+  /** A URL that anyone can read the object by, for some minutes. `oldSignature`: it has one that is not taken any more. */
+  readonly oldSignature?: boolean;
   presign(bucket: string, path: string): Promise<string>;
 }
 

@@ -30,9 +30,11 @@ async function create({ endpoint, accessKeyId, secretAccessKey, dir }: Account):
       const info = await s3cmd('info', `s3://${bucket}/${path}`);
       const line = (name: string): string | undefined => new RegExp(`^\\s*${name}:\\s*(.*)$`, 'im').exec(info)?.[1];
       const meta = Object.fromEntries([...info.matchAll(/^\s*x-amz-meta-([^:]+):\s*(.*)$/gim)].map(([, name, value]) => [name, value]));
-      return { contentType: line('MIME type'), cacheControl: line('cache-control'), meta };
+      return { contentType: line('MIME type'), cacheControl: undefined, meta };
     },
     remove: async (bucket, path) => void (await s3cmd('del', `s3://${bucket}/${path}`)),
+    // It knows Version 2 only, https://github.com/s3tools/s3cmd/blob/master/S3/S3Uri.py
+    oldSignature: true,
     presign: async (bucket, path) => (await s3cmd('signurl', `s3://${bucket}/${path}`, '+300')).trim(),
   };
 }

@@ -29,6 +29,7 @@ async function stage(options: { encode?: CodingThreads['encode']; concurrency?: 
     const catalog: Catalog = new Catalog({
       path: join(dir.path, 'catalog.db'),
       clock,
+      multipartMaxOpen: 10,
       outboxMaxEntries: 10_000,
       onVariantsWanted: () => maker.wake(),
       onGarbage: (checksums) => garbage.offer(checksums),
