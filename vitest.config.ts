@@ -8,6 +8,7 @@ const PROJECTS = [
   'libs/http-semantics',
   'libs/runtime',
   'libs/signed-url',
+  'libs/sigv4',
   'libs/sqlite',
   'libs/stack',
   'libs/testkit',
@@ -33,6 +34,17 @@ export default defineConfig({
           root: 'test/clients',
           include: ['*.test.ts'],
           testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        // A stack for each client, and large objects: one after the other.
+        test: {
+          name: 's3-clients',
+          root: 'test/s3-clients',
+          include: ['*.test.ts'],
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
         },

@@ -8,11 +8,12 @@ const engine = await hasEngine();
 
 describe.skipIf(!engine)('the image', () => {
   const containers: string[] = [];
-  /** Starts a container in the background. No broker is anywhere near. */
+  /** Starts a container in the background. No broker is anywhere near, and an origin has no keys. */
   const start = async (options: string[], command: string[]): Promise<string> => {
     const name = uniqueName();
     containers.push(name);
-    await docker(['run', '--detach', '--name', name, '--env', 'NATS_URL=nats://127.0.0.1:1', ...options, IMAGE, ...command]);
+    const variables = ['--env', 'NATS_URL=nats://127.0.0.1:1', '--env', 'ORIGIN_ANYONE_MAY_WRITE=yes'];
+    await docker(['run', '--detach', '--name', name, ...variables, ...options, IMAGE, ...command]);
     return name;
   };
   const run = (...command: string[]): Promise<string> => docker(['run', '--rm', IMAGE, ...command]);
@@ -45,6 +46,11 @@ describe.skipIf(!engine)('the image', () => {
       const name = await start(['--env', `${app.toUpperCase()}_PORT=x`, '--env', 'LOG_LEVEL=loud'], ['node', `apps/${app}/src/main.ts`]);
       expect(await exitCodeOf(name)).toBe(2);
     }
+  });
+
+  test('an origin without keys does not start before it is told that anyone may write', async () => {
+    const name = await start(['--env', 'ORIGIN_ANYONE_MAY_WRITE='], ['node', 'apps/origin/src/main.ts']);
+    expect(await exitCodeOf(name)).toBe(2);
   });
 
   test.each(['origin', 'controller', 'edge'])(

@@ -27,6 +27,9 @@ export const settings = z.object({
   origin: z.string().default(DEFAULT_ORIGIN),
   controller: z.string().default(DEFAULT_CONTROLLER),
   nats: z.array(z.string()).default([DEFAULT_NATS]),
+  /** Of a key of the origin; requests to it are signed when there is one. */
+  accessKeyId: z.string().optional(),
+  secretAccessKey: z.string().optional(),
 });
 export type Settings = Readonly<z.output<typeof settings>>;
 
@@ -51,5 +54,8 @@ export function globalOptions(): Option[] {
       .env('NATS_URL')
       .default([DEFAULT_NATS], DEFAULT_NATS)
       .argParser(parsedBy(natsUrls)),
+    // Not in the help: whoever lists the processes of the machine sees what is given as an option.
+    new Option('--access-key-id <id>', 'key of the origin').env('SLUICE_ACCESS_KEY_ID').hideHelp(),
+    new Option('--secret-access-key <secret>', 'its secret').env('SLUICE_SECRET_ACCESS_KEY').hideHelp(),
   ];
 }

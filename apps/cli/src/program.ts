@@ -8,6 +8,7 @@ import { addGet } from './commands/get.ts';
 import { addInvalidate } from './commands/invalidate.ts';
 import { addPut } from './commands/put.ts';
 import { addRm } from './commands/rm.ts';
+import { addRollback } from './commands/rollback.ts';
 import { addSign } from './commands/sign.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
@@ -16,7 +17,7 @@ import { globalOptions } from './config.ts';
 import { asCommandError, EXIT, type ExitCode } from './domain/failure.ts';
 import { Terminal } from './render/terminal.ts';
 
-const COMMANDS: readonly AddCommand[] = [addUp, addPut, addGet, addRm, addInvalidate, addEdges, addStatus, addWatch, addSign];
+const COMMANDS: readonly AddCommand[] = [addUp, addPut, addGet, addRm, addRollback, addInvalidate, addEdges, addStatus, addWatch, addSign];
 
 const EXIT_CODES = `
 Exit codes:

@@ -1,9 +1,13 @@
 /** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { Authentication } from './adapters/http/authenticate.ts';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
+import { MultipartCompletion } from './adapters/http/multipart-completion.ts';
 import { type ConnectionLimits, OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
+import { s3Handlers } from './adapters/http/s3-handlers.ts';
+import { followKeysFile } from './adapters/keys-file.ts';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { BrokerSide } from './broker-side.ts';
 import type { OriginConfig } from './config.ts';
@@ -15,6 +19,8 @@ export interface OriginSeams {
   readonly rng?: Rng;
   readonly operate?: Operate;
   readonly limits?: Partial<ConnectionLimits>;
+  /** Least bytes of a part of a multipart upload but the last. */
+  readonly partMinBytes?: number;
 }
 
 export interface RunningOrigin {
@@ -25,7 +31,7 @@ export interface RunningOrigin {
 
 /**
  * Starts an origin. Resolves when HTTP is served; the broker is connected to in the background.
- * @throws when the data directory or the port cannot be used; nothing is left running
+ * @throws {ConfigError} when the keys file cannot be used; when the data directory or the port cannot be used. Nothing is left running
  */
 export async function startOrigin(config: OriginConfig, log: Logger, seams: OriginSeams = {}): Promise<RunningOrigin> {
   const lifecycle = new Lifecycle(log);
@@ -44,6 +50,12 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const metrics = createOriginMetrics(registry);
   const readiness = new Readiness();
 
+  const keys = config.ORIGIN_KEYS_FILE === undefined ? undefined : await followKeysFile(config.ORIGIN_KEYS_FILE, clock, log);
+  if (keys === undefined)
+    log.warn({ host: config.ORIGIN_HOST }, 'there are no keys: whoever reaches this port may read and change everything');
+  else lifecycle.onStop('keys file', () => keys.stop());
+  const authentication = new Authentication({ keys, clock });
+
   const storage = await openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
   watchStorage(registry, storage, clock);
   const { blobs, catalog, garbage, blocks } = storage;
@@ -55,7 +67,12 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads });
-  const server = await OriginServer.listen({ host, port, blobs, catalog, uploads, readiness, registry, metrics, log, limits });
+  const multipart = { blobs, catalog, uploads, garbage, blocks, clock, metrics, partMinBytes: seams.partMinBytes };
+  const completion = new MultipartCompletion(multipart);
+  lifecycle.onStop('multipart completion', () => completion.stop());
+  const handlers = s3Handlers({ ...multipart, completion });
+  const parts = { blobs, catalog, handlers, authentication, readiness, registry, metrics, log };
+  const server = await OriginServer.listen({ host, port, ...parts, limits });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');
   const blobsUrl = `${(config.ORIGIN_URL ?? httpUrl(host, server.port)).replace(/\/$/, '')}${BLOBS_PATH}`;

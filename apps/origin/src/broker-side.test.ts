@@ -15,14 +15,15 @@ import {
 import { applyPatch } from '@sluice/delta';
 import { eventually, silentLog, testBroker } from '@sluice/testkit';
 import { expect, test } from 'vitest';
+import type { OriginConfig } from './config.ts';
 import { type OriginFixture, originFixture, sha256 } from './testing/origin.fixture.ts';
 
 const timeoutMs = 5_000;
 
 /** An origin, its broker, and a client of both. */
-async function brokerFixture() {
+async function brokerFixture(config: Partial<OriginConfig> = {}) {
   const environment = await testBroker();
-  const origin = await originFixture({ natsUrl: environment.url });
+  const origin = await originFixture({ natsUrl: environment.url, config });
   const bus = await environment.connect();
   await ready(origin);
   return {
@@ -259,7 +260,7 @@ test('variants are announced after the upload, are in the feed once, and are rea
 });
 
 test('the digests of the blocks of a large upload are there soon after it, and go with it; a small one has none', async () => {
-  await using fixture = await brokerFixture();
+  await using fixture = await brokerFixture({ ORIGIN_VERSIONS_KEPT: 1 });
   const { bus, origin } = fixture;
   const content = randomBytes(10_000_001);
   const ask = (name: string) => bus.requestBytes(ORIGIN_FETCH, { op: 'blocks', sha256: name }, { timeoutMs });

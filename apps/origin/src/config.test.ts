@@ -1,5 +1,5 @@
 import { ConfigError, readConfig } from '@sluice/runtime';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { originConfigSchema } from './config.ts';
 
 test('with nothing set, the documented defaults hold', () => {
@@ -7,12 +7,16 @@ test('with nothing set, the documented defaults hold', () => {
     NATS_URL: ['nats://127.0.0.1:4222'],
     LOG_LEVEL: 'info',
     ORIGIN_HOST: '127.0.0.1',
+    ORIGIN_ANYONE_MAY_WRITE: 'no',
     ORIGIN_PORT: 9000,
     ORIGIN_DATA_DIR: './data/origin',
     ORIGIN_UPLOADS_MAX: 512,
     ORIGIN_FEED_RETENTION_DAYS: 30,
     ORIGIN_FEED_MAX_ROWS: 200_000,
+    ORIGIN_VERSIONS_KEPT: 2,
     ORIGIN_OUTBOX_MAX: 100_000,
+    ORIGIN_MULTIPART_UPLOADS_MAX: 10_000,
+    ORIGIN_MULTIPART_EXPIRY_DAYS: 7,
     ORIGIN_CODING_THREADS: expect.any(Number),
   });
 });
@@ -26,4 +30,22 @@ test('every problem is named at once', () => {
     expect(error).toBeInstanceOf(ConfigError);
     for (const name of Object.keys(environment)) expect((error as Error).message).toContain(name);
   }
+});
+
+describe('an origin that others can reach', () => {
+  const read = (environment: Record<string, string>) => readConfig(originConfigSchema, environment, ['ORIGIN_']);
+
+  test.each(['0.0.0.0', '::', '192.0.2.1', 'origin.example', '127.example'])('needs keys, or the word that it has none: %s', (host) => {
+    expect(() => read({ ORIGIN_HOST: host })).toThrow(/ORIGIN_HOST: .*ORIGIN_KEYS_FILE.*ORIGIN_ANYONE_MAY_WRITE=yes/);
+    expect(read({ ORIGIN_HOST: host, ORIGIN_KEYS_FILE: 'keys.yaml' }).ORIGIN_HOST).toBe(host);
+    expect(read({ ORIGIN_HOST: host, ORIGIN_ANYONE_MAY_WRITE: 'yes' }).ORIGIN_HOST).toBe(host);
+  });
+
+  test.each(['127.0.0.1', '127.8.0.1', '::1', 'localhost'])('is not one on %s', (host) => {
+    expect(read({ ORIGIN_HOST: host }).ORIGIN_HOST).toBe(host);
+  });
+
+  test('cannot have keys and be open', () => {
+    expect(() => read({ ORIGIN_KEYS_FILE: 'keys.yaml', ORIGIN_ANYONE_MAY_WRITE: 'yes' })).toThrow(/ORIGIN_ANYONE_MAY_WRITE: contradicts/);
+  });
 });

@@ -1,27 +1,53 @@
+import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 
 /** The origin's environment (DESIGN §7). Variables beyond host, port and directory are bounds that rarely need a change. */
-export const originConfigSchema = z.strictObject({
-  ...commonVariables,
-  ORIGIN_HOST: z.string().default('127.0.0.1'),
-  /** 0 = any free port; the log's `listening` line says which. */
-  ORIGIN_PORT: portVariable.default(9000),
-  /** Where edges reach this origin's HTTP side; made of host and port when absent. They use it for large blobs, when they can. */
-  ORIGIN_URL: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).optional(),
-  /** Holds `catalog.db` and `blobs/`. */
-  ORIGIN_DATA_DIR: z.string().default('./data/origin'),
-  /** Uploads under way at once; one more is answered 503 SlowDown. */
-  ORIGIN_UPLOADS_MAX: integerVariable(1, 100_000).default(512),
-  /** Days for which removals and invalidations stay in the feed. An edge that was away for longer starts over. */
-  ORIGIN_FEED_RETENTION_DAYS: integerVariable(1, 3650).default(30),
-  /** Removals, and likewise invalidations, that the feed remembers; what is more is forgotten oldest first. */
-  ORIGIN_FEED_MAX_ROWS: integerVariable(1, 10_000_000).default(200_000),
-  /** Events that wait for the broker. Those beyond it are not announced: the edges find the change by catching up. */
-  ORIGIN_OUTBOX_MAX: integerVariable(1, 10_000_000).default(100_000),
-  /** Contents that are being coded (br, zstd, gzip) at once, each on a thread of the lowest priority; 0: none are. */
-  ORIGIN_CODING_THREADS: integerVariable(0, 64).default(() => Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)))),
-});
+export const originConfigSchema = z
+  .strictObject({
+    ...commonVariables,
+    ORIGIN_HOST: z.string().default('127.0.0.1'),
+    /** Access keys and their rights, see docs/s3.md. Absent: there are none, and the origin listens on loopback only. */
+    ORIGIN_KEYS_FILE: z.string().optional(),
+    /** Lets an origin without keys listen on other interfaces. */
+    ORIGIN_ANYONE_MAY_WRITE: z.enum(['no', 'yes'], 'must be no or yes').default('no'),
+    /** 0 = any free port; the log's `listening` line says which. */
+    ORIGIN_PORT: portVariable.default(9000),
+    /** Where edges reach this origin's HTTP side; made of host and port when absent. They use it for large blobs, when they can. */
+    ORIGIN_URL: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).optional(),
+    /** Holds `catalog.db` and `blobs/`. */
+    ORIGIN_DATA_DIR: z.string().default('./data/origin'),
+    /** Uploads under way at once; one more is answered 503 SlowDown. */
+    ORIGIN_UPLOADS_MAX: integerVariable(1, 100_000).default(512),
+    /** Multipart uploads open at once; one more is answered 503 SlowDown. */
+    ORIGIN_MULTIPART_UPLOADS_MAX: integerVariable(1, 100_000).default(10_000),
+    /** Days after which a multipart upload of which no more parts have come is removed with its parts. */
+    ORIGIN_MULTIPART_EXPIRY_DAYS: integerVariable(1, 3650).default(7),
+    /** Days for which removals and invalidations stay in the feed. An edge that was away for longer starts over. */
+    ORIGIN_FEED_RETENTION_DAYS: integerVariable(1, 3650).default(30),
+    /** Removals, and likewise invalidations, that the feed remembers; what is more is forgotten oldest first. */
+    ORIGIN_FEED_MAX_ROWS: integerVariable(1, 10_000_000).default(200_000),
+    /** Versions of each object that are kept, with the current one. The bytes before it are kept anyway, for patches. */
+    ORIGIN_VERSIONS_KEPT: integerVariable(1, 10_000).default(2),
+    /** Events that wait for the broker. Those beyond it are not announced: the edges find the change by catching up. */
+    ORIGIN_OUTBOX_MAX: integerVariable(1, 10_000_000).default(100_000),
+    /** Contents that are being coded (br, zstd, gzip) at once, each on a thread of the lowest priority; 0: none are. */
+    ORIGIN_CODING_THREADS: integerVariable(0, 64).default(() => Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)))),
+  })
+  .refine((config) => config.ORIGIN_KEYS_FILE !== undefined || config.ORIGIN_ANYONE_MAY_WRITE === 'yes' || isLoopback(config.ORIGIN_HOST), {
+    message:
+      'others could reach this origin, and it has no keys: name a file with keys in ORIGIN_KEYS_FILE, or listen on 127.0.0.1. With ORIGIN_ANYONE_MAY_WRITE=yes whoever reaches it may read and change everything',
+    path: ['ORIGIN_HOST'],
+  })
+  .refine((config) => config.ORIGIN_KEYS_FILE === undefined || config.ORIGIN_ANYONE_MAY_WRITE === 'no', {
+    message: 'contradicts ORIGIN_KEYS_FILE: with keys nobody writes without one',
+    path: ['ORIGIN_ANYONE_MAY_WRITE'],
+  });
+
+/** Whether a server on this host is reached from this machine only. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
 
 export type OriginConfig = Readonly<z.output<typeof originConfigSchema>>;

@@ -1,29 +1,63 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ORIGIN_FETCH } from '@sluice/contracts';
+import { signedFields } from '@sluice/sigv4';
 import { ManagedProcess } from '@sluice/stack';
 import { eventually, temporaryDirectory, testBroker } from '@sluice/testkit';
 import { expect, test } from 'vitest';
+import { KEYS, OWNER } from './testing/keyed-origin.fixture.ts';
 import { NO_BROKER, sha256 } from './testing/origin.fixture.ts';
-
-const MAIN = join(import.meta.dirname, 'main.ts');
-
-async function startProcess(dir: string, natsUrl: string): Promise<{ origin: ManagedProcess; url: string }> {
-  const env = { ORIGIN_PORT: '0', ORIGIN_DATA_DIR: dir, NATS_URL: natsUrl, LOG_LEVEL: 'info' };
-  const origin = new ManagedProcess({ name: 'origin', command: process.execPath, args: [MAIN], env });
-  const port = await origin.waitForLine((line) => {
-    const entry = line.startsWith('{') ? JSON.parse(line) : {};
-    return entry.msg === 'listening' ? (entry.port as number) : undefined;
-  }, 20_000);
-  return { origin, url: `http://127.0.0.1:${port}` };
-}
+import { MAIN, startProcess } from './testing/origin-process.fixture.ts';
 
 test('a configuration that cannot work is described completely, and the exit code is 2', async () => {
   const env = { ORIGIN_PORT: 'http', ORIGIN_UPLOADS_MAX: '0', ORIGIN_PROT: '1' };
   const origin = new ManagedProcess({ name: 'origin', command: process.execPath, args: [MAIN], env });
   expect(await origin.ended).toBe('exited with 2');
   for (const name of Object.keys(env)) expect(origin.tail).toContain(name);
+});
+
+test('without keys it listens where only this machine reaches it, and says so; elsewhere it does not start', async () => {
+  await using dir = await temporaryDirectory();
+  const { origin } = await startProcess(dir.path, NO_BROKER);
+  expect(origin.tail).toContain('there are no keys');
+  await origin.stop();
+  const env = { ORIGIN_PORT: '0', ORIGIN_HOST: '0.0.0.0', ORIGIN_DATA_DIR: dir.path, NATS_URL: NO_BROKER };
+  const refused = new ManagedProcess({ name: 'origin', command: process.execPath, args: [MAIN], env });
+  expect(await refused.ended).toBe('exited with 2');
+  expect(refused.tail).toContain('ORIGIN_KEYS_FILE');
+});
+
+test('no secret is logged, whatever is asked and however the keys file changes; one that cannot be used at the start ends it with 2', async () => {
+  await using dir = await temporaryDirectory();
+  const keysFile = join(dir.path, 'keys.yaml');
+  const secret = OWNER.secretAccessKey;
+  await writeFile(keysFile, KEYS);
+  const more = { ORIGIN_KEYS_FILE: keysFile, LOG_LEVEL: 'trace' };
+  const logFile = join(dir.path, 'log');
+  const { origin, url } = await startProcess(join(dir.path, 'data'), NO_BROKER, more, logFile);
+  const target = new URL('/site/a', url);
+  const ask = async (own: typeof OWNER) => {
+    const headers = signedFields({ method: 'PUT', url: target, headers: {}, payloadHash: 'UNSIGNED-PAYLOAD' }, own, Date.now());
+    const answer = await fetch(target, { method: 'PUT', body: 'x', headers });
+    return { status: answer.status, text: await answer.text() };
+  };
+  expect((await ask(OWNER)).status).toBe(200);
+  const refused = await ask({ ...OWNER, secretAccessKey: 'wrong' });
+  expect(refused.status).toBe(403);
+  expect(refused.text).not.toContain(secret);
+  const broken = `keys: [{ accessKeyId: "x", secretAccessKey: "${secret}", rights: *${secret} }]`;
+  await writeFile(keysFile, broken);
+  await origin.waitForLine((line) => (line.includes('was not taken') ? line : undefined), 20_000);
+  expect((await ask(OWNER)).status).toBe(200);
+  expect(await origin.stop()).toBe('exited with 0');
+  const env = { ORIGIN_PORT: '0', ORIGIN_DATA_DIR: join(dir.path, 'data'), NATS_URL: NO_BROKER, ...more };
+  const second = new ManagedProcess({ name: 'origin', command: process.execPath, args: [MAIN], env });
+  expect(await second.ended).toBe('exited with 2');
+  expect(second.tail).toContain('the keys file has a problem');
+  const logged = await readFile(logFile, 'utf8');
+  expect(logged).toContain('was not taken');
+  for (const said of [logged, second.tail]) expect(said).not.toContain(secret);
 });
 
 test('a port that is taken ends it with exit code 1', async () => {

@@ -1,4 +1,4 @@
-import { createLogger, readConfigOrExit } from '@sluice/runtime';
+import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
 import { startOrigin } from './app.ts';
 import { originConfigSchema } from './config.ts';
 
@@ -8,6 +8,10 @@ try {
   const { lifecycle } = await startOrigin(config, log);
   lifecycle.handleSignals();
 } catch (err) {
+  if (err instanceof ConfigError) {
+    process.stderr.write(`${err.message}\n`);
+    process.exit(2);
+  }
   log.fatal({ err }, 'the origin could not start');
   process.exitCode = 1;
 }

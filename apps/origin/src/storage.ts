@@ -12,6 +12,7 @@ import { RangeCache } from './adapters/blobs/range-cache.ts';
 import { VariantMaker } from './adapters/blobs/variant-maker.ts';
 import { Catalog } from './adapters/catalog/catalog.ts';
 import { maintainFeed } from './adapters/catalog/feed-maintenance.ts';
+import { expireUploads } from './adapters/catalog/multipart-maintenance.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import type { OriginConfig } from './config.ts';
 
@@ -56,6 +57,8 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
     onEventDropped: () => metrics.dropped.inc(),
     onVariantsWanted: () => variants.wake(),
     outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
+    versionsKept: () => config.ORIGIN_VERSIONS_KEPT,
+    multipartMaxOpen: config.ORIGIN_MULTIPART_UPLOADS_MAX,
     onGarbage: (checksums) => garbage.offer(checksums),
   });
   lifecycle.onStop('catalog', () => catalog.close());
@@ -67,6 +70,9 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
   garbage.sweep();
   const retentionMs = config.ORIGIN_FEED_RETENTION_DAYS * DAY_MS;
   lifecycle.onStop('feed maintenance', maintainFeed({ catalog, clock, log, retentionMs, maxRows: config.ORIGIN_FEED_MAX_ROWS }));
+  const expiryMs = config.ORIGIN_MULTIPART_EXPIRY_DAYS * DAY_MS;
+  const onExpired = (uploads: number): void => metrics.multipart.inc({ outcome: 'expired' }, uploads);
+  lifecycle.onStop('multipart expiry', expireUploads({ multipart: catalog.multipart, clock, log, expiryMs, onExpired }));
   const patches = new PatchMaker({ catalog, blobs, garbage, clock, metrics, log });
   lifecycle.onStop('patch maker', () => patches.stop());
   const concurrency = config.ORIGIN_CODING_THREADS;
@@ -84,7 +90,13 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
 /** Gauges over what is kept. */
 export function watchStorage(registry: Registry, { blobs, catalog }: Storage, clock: Clock): void {
   gauge(registry, 'sluice_origin_objects', 'Objects in the catalog', () => catalog.objectCount);
-  gauge(registry, 'sluice_origin_blobs', 'Blobs held: objects, versions before, patches, variants', () => blobs.totals.count);
+  gauge(registry, 'sluice_origin_multipart_uploads', 'Multipart uploads that are open', () => catalog.multipart.openCount);
+  gauge(
+    registry,
+    'sluice_origin_blobs',
+    'Blobs held: objects, versions before, patches, variants, parts of open uploads',
+    () => blobs.totals.count,
+  );
   gauge(registry, 'sluice_origin_blob_bytes', 'Bytes of those blobs', () => blobs.totals.bytes);
   gauge(
     registry,

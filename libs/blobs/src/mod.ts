@@ -11,6 +11,7 @@ export { BlobMismatchError, BlobMissingError, DiskFullError, fromDiskError, isDi
 export { GrowingReader } from './growing-reader.ts';
 export { Growth } from './growth.ts';
 export type { IncomingFile } from './incoming-file.ts';
+export { KeyLock } from './key-lock.ts';
 export type { Operate } from './operate.ts';
 export { operate } from './operate.ts';
 export { sendRange } from './send-range.ts';

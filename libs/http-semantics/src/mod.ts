@@ -2,7 +2,7 @@
 export { codingWeights, preferredCoding } from './accept-encoding.ts';
 export { type ByteRange, selectRanges } from './byte-ranges.ts';
 export { type CacheDirectives, parseCacheControl, secondsOf } from './cache-control.ts';
-export { type Fields, fieldOf } from './fields.ts';
+export { type Fields, fieldOf, listMembers } from './fields.ts';
 export { type ForwardedElement, nodeAddress, parseForwarded, parseForwardedFor } from './forwarded.ts';
 export { formatHttpDate, parseHttpDate } from './http-date.ts';
 export { ipAddress } from './ip-address.ts';

@@ -12,6 +12,7 @@ export {
   readConfig,
   readConfigOrExit,
 } from './config.ts';
+export { type FileWatch, watchFiles } from './file-watch.ts';
 export type { OperationsReply } from './health.ts';
 export { answerOperations, isOperationsPath, Readiness } from './health.ts';
 export { drainHttpServer, httpUrl, openSockets } from './http.ts';

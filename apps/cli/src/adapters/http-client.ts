@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
+import { type Credentials, EMPTY_SHA256, signedFields, UNSIGNED_PAYLOAD } from '@sluice/sigv4';
 import { readErrorBody } from '../domain/error-body.ts';
 import { CommandError, EXIT } from '../domain/failure.ts';
 
@@ -24,10 +25,14 @@ export interface Service {
   readonly url: string;
   /** What to do when it is out of reach. */
   readonly remedy: string;
+  /** Requests to it are signed with them. */
+  readonly credentials?: Credentials | undefined;
 }
 
 export interface Body {
   readonly sizeBytes: number;
+  /** Lower-case hexadecimal; a body of which it is not known beforehand is not signed. */
+  readonly sha256?: string;
   /** May be called again when a connection that had been kept turns out to be closed. */
   open(): Readable | Buffer;
 }
@@ -59,7 +64,8 @@ export async function send(service: Service, outgoing: Outgoing): Promise<http.I
 
 class StaleConnectionError extends Error {}
 
-function attempt(service: Service, { method, path, headers, body, timeoutMs, signal }: Outgoing): Promise<http.IncomingMessage> {
+function attempt(service: Service, outgoing: Outgoing): Promise<http.IncomingMessage> {
+  const { method, path, body, timeoutMs, signal } = outgoing;
   const url = new URL(service.url);
   const secure = url.protocol === 'https:';
   const signals = [...(signal === undefined ? [] : [signal]), ...(timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)])];
@@ -72,7 +78,7 @@ function attempt(service: Service, { method, path, headers, body, timeoutMs, sig
       ...(url.username === '' ? {} : { auth: `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}` }),
       method,
       path: url.pathname.replace(/\/$/, '') + path,
-      headers: { ...headers, ...(body === undefined ? {} : { 'content-length': String(body.sizeBytes) }) },
+      headers: { ...fieldsOf(service, outgoing), ...(body === undefined ? {} : { 'content-length': String(body.sizeBytes) }) },
       ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
     });
     let source: Readable | undefined;
@@ -100,6 +106,12 @@ function attempt(service: Service, { method, path, headers, body, timeoutMs, sig
     });
     source.pipe(request);
   });
+}
+
+function fieldsOf({ url, credentials }: Service, { method, path, headers = {}, body }: Outgoing): Readonly<Record<string, string>> {
+  if (credentials === undefined) return headers;
+  const payloadHash = body === undefined ? EMPTY_SHA256 : (body.sha256 ?? UNSIGNED_PAYLOAD);
+  return signedFields({ method, url: new URL(url + path), headers, payloadHash }, credentials, Date.now());
 }
 
 /** The network's failures in the user's words. */

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { eventId, type InvalidationMode, type Selector, version } from '@sluice/contracts';
+import { contentKey, eventId, type InvalidationMode, type Selector, version } from '@sluice/contracts';
+import type { Credentials } from '@sluice/sigv4';
 import { z } from 'zod';
 import { keyUrlPath } from '../domain/content-path.ts';
 import { CommandError, EXIT } from '../domain/failure.ts';
@@ -15,6 +16,18 @@ const announcement = z.object({ id: eventId, version });
 /** The event that a change caused: ask the controller for it by this id. */
 export type Announcement = z.output<typeof announcement>;
 
+const rolledBack = z.object({
+  rolledBack: z.array(z.object({ key: contentKey, ...announcement.shape })),
+  unchanged: z.number(),
+  notKept: z.number(),
+  next: contentKey.optional(),
+});
+/** A page of keys that were rolled back; how many were so already, of how many no such version is kept, and after which key it goes on. */
+export type RolledBack = z.output<typeof rolledBack>;
+export type RollbackRequest =
+  | { readonly key: string; readonly to: number | undefined }
+  | { readonly prefix: string; readonly to: number | undefined; readonly after: string | undefined };
+
 export interface UploadOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** Called with the number of bytes that were handed to the connection. */
@@ -25,8 +38,8 @@ export class OriginClient {
   readonly #service: Service;
 
   /** @param url without a slash at the end */
-  constructor(url: string) {
-    this.#service = { name: 'the origin', url, remedy: 'start one with "sluice up", or say where it is with --origin' };
+  constructor(url: string, credentials?: Credentials) {
+    this.#service = { name: 'the origin', url, remedy: 'start one with "sluice up", or say where it is with --origin', credentials };
   }
 
   /**
@@ -74,16 +87,27 @@ export class OriginClient {
   }
 
   async invalidate(selector: Selector, mode: InvalidationMode): Promise<Announcement> {
-    const body = Buffer.from(JSON.stringify({ ...selector, mode }));
+    const response = await this.#post('/-/invalidations', { ...selector, mode }, 'invalidate');
+    return readJson(this.#service, response, (value) => announcement.safeParse(value));
+  }
+
+  /** @throws {CommandError} not found, when no such version of a single key is kept */
+  async rollBack(request: RollbackRequest): Promise<RolledBack> {
+    const response = await this.#post('/-/rollbacks', request, 'roll back');
+    return readJson(this.#service, response, (value) => rolledBack.safeParse(value));
+  }
+
+  async #post(path: string, value: object, what: string): Promise<IncomingMessage> {
+    const body = Buffer.from(JSON.stringify(value));
     const response = await send(this.#service, {
       method: 'POST',
-      path: '/-/invalidations',
+      path,
       headers: { 'content-type': 'application/json' },
-      body: { sizeBytes: body.length, open: () => body },
+      body: { sizeBytes: body.length, sha256: createHash('sha256').update(body).digest('hex'), open: () => body },
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
-    if (response.statusCode !== 202 && response.statusCode !== 200) throw await refusal(this.#service, response, 'invalidate');
-    return readJson(this.#service, response, (value) => announcement.safeParse(value));
+    if (response.statusCode !== 202 && response.statusCode !== 200) throw await refusal(this.#service, response, what);
+    return response;
   }
 
   #announced(response: IncomingMessage): Announcement {

@@ -52,6 +52,57 @@ describe('sluice', () => {
     expect(words.stderr.split('\n').filter((line) => /^(us|eu|in)-1 \(..\) stored/.test(line))).toHaveLength(3);
   }, 30_000);
 
+  test('rollback --wait brings what was there before back to every edge, also after a removal, and without moving bytes that edges hold', async () => {
+    const [first, second] = ['first '.repeat(10_000), 'second '.repeat(10_000)];
+    const put = async (content: string): Promise<number> => {
+      const { io } = await sluice('put', await file('back.txt', content), 'back/a.txt', '--wait', '--json');
+      return (io.documents[0] as { version: number }).version;
+    };
+    const expectEverywhere = async (content: string): Promise<void> => {
+      for (const id of ['us-1', 'eu-1', 'in-1']) {
+        expect((await sluice('get', 'back/a.txt', '--edge', stack.edge(id).url)).stdout).toBe(content);
+      }
+    };
+    const version = await put(first);
+    await put(second);
+    const back = await sluice('rollback', 'back/a.txt', '--wait', '--json');
+    expect([back.exitCode, back.stderr]).toEqual([0, '']);
+    const { edges } = (back.io.documents[0] as { distribution: { edges: { bytes: number }[] } }).distribution;
+    expect(edges.map(({ bytes }) => bytes)).toEqual([0, 0, 0]);
+    await expectEverywhere(first);
+
+    expect(await sluice('rollback', 'back/a.txt', '--wait')).toMatchObject({ exitCode: 0, stderr: expect.not.stringContaining('error') });
+    await expectEverywhere(second);
+    await sluice('rm', 'back/a.txt', '--wait');
+    expect((await sluice('rollback', 'back/a.txt', '--wait')).exitCode).toBe(0);
+    await expectEverywhere(second);
+    expect(await sluice('rollback', 'back/a.txt', '--to', String(version - 1))).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringContaining('no such version of this object is kept'),
+    });
+  }, 60_000);
+
+  test('rollback --prefix brings every key back that begins so to what it was at a version, and says of which it cannot', async () => {
+    const put = async (key: string, content: string): Promise<number> => {
+      const { io } = await sluice('put', await file('site.txt', content), key, '--wait', '--json');
+      return (io.documents[0] as { version: number }).version;
+    };
+    const old = [await put('pre/a.txt', 'a1'), await put('pre/b.txt', 'b1')];
+    await put('pre/a.txt', 'a2');
+    await sluice('rm', 'pre/b.txt', '--wait');
+    for (const content of ['c1', 'c2', 'c3']) await put('pre/c.txt', content);
+    await put('other/a.txt', 'o1');
+    const back = await sluice('rollback', '--prefix', 'pre/', '--to', String(Math.max(...old)), '--wait');
+    expect(back.exitCode).toBe(0);
+    expect(back.stdout).toContain('rolled back 2 keys of pre/; 0 were so already');
+    expect(back.stdout).toContain('2 of 2 keys on every live edge');
+    expect(back.stderr).toContain('of 1 key that version is not kept any more');
+    const read = async (key: string): Promise<string> => (await sluice('get', key, '--edge', stack.edge('us-1').url)).stdout;
+    expect([await read('pre/a.txt'), await read('pre/b.txt'), await read('pre/c.txt')]).toEqual(['a1', 'b1', 'c3']);
+    expect(await sluice('rollback', '--prefix', 'none/')).toMatchObject({ exitCode: 3 });
+    expect(await sluice('rollback')).toMatchObject({ exitCode: 2 });
+  }, 60_000);
+
   test('a directory comes to every edge whole, whatever its files are called', async () => {
     const names = [
       'a b.txt',

@@ -1,9 +1,10 @@
+import type { Credentials } from '@sluice/sigv4';
 import type { Command } from 'commander';
 import { ControllerClient } from '../adapters/controller-client.ts';
 import type { Io } from '../adapters/io.ts';
 import { OriginClient } from '../adapters/origin-client.ts';
 import { type Settings, settings } from '../config.ts';
-import type { ExitCode } from '../domain/failure.ts';
+import { type ExitCode, usageError } from '../domain/failure.ts';
 import { Terminal } from '../render/terminal.ts';
 
 /** What a command works with. */
@@ -27,7 +28,15 @@ export function createContext(command: Command, io: Io): Context {
     io,
     terminal: new Terminal(io, chosen.json),
     settings: chosen,
-    origin: new OriginClient(chosen.origin),
+    origin: new OriginClient(chosen.origin, credentialsOf(chosen)),
     controller: new ControllerClient(chosen.controller),
   };
+}
+
+/** @throws {CommandError} usage, when there is half a key */
+function credentialsOf({ accessKeyId = '', secretAccessKey = '' }: Settings): Credentials | undefined {
+  if ((accessKeyId === '') !== (secretAccessKey === '')) {
+    throw usageError('a key has two parts: set both SLUICE_ACCESS_KEY_ID and SLUICE_SECRET_ACCESS_KEY, or neither');
+  }
+  return accessKeyId === '' ? undefined : { accessKeyId, secretAccessKey };
 }

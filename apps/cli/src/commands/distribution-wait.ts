@@ -6,12 +6,14 @@ import { CommandError, EXIT, type ExitCode } from '../domain/failure.ts';
 import { waitForDistribution } from '../domain/waiting.ts';
 import { distributionSummary, distributionTable } from '../render/distribution.ts';
 import { distributionProgress } from '../render/progress.ts';
-import { duration } from '../render/quantity.ts';
+import { count, duration } from '../render/quantity.ts';
 import type { WaitOptions } from './arguments.ts';
 import type { Context } from './context.ts';
 
 /** Events asked for at the same time. */
 const ASKED_AT_ONCE = 16;
+/** Events waited for together: far fewer than the outcomes that a controller remembers. */
+const BATCH_EVENTS = 1_000;
 
 /** What waiting came to. */
 export interface Waited {
@@ -62,6 +64,23 @@ function reportDistribution({ terminal }: Context, id: string, state: Distributi
   return distributionExit(state);
 }
 
+/** Says how many events ended, as one sum. */
+export function reportSum(
+  { terminal }: Context,
+  states: readonly (DistributionState | undefined)[],
+  timeoutMs: number,
+  noun: 'file' | 'key',
+): ExitCode {
+  const everywhere = states.filter((state) => distributionExit(state) === EXIT.OK).length;
+  const unfinished = states.filter((state) => state?.status !== 'distributed').length;
+  if (unfinished > 0)
+    terminal.warn(`${count(unfinished, noun)} not everywhere after ${duration(timeoutMs)}; the edges catch up by themselves`);
+  for (const warning of new Set(states.flatMap((state) => (state === undefined ? [] : distributionWarnings(state)))))
+    terminal.warn(warning);
+  terminal.line(`${everywhere} of ${count(states.length, noun)} on every live edge`);
+  return everywhere === states.length ? EXIT.OK : EXIT.NOT_DISTRIBUTED;
+}
+
 /** Ends a command that changed one thing: says what was done, waits when asked to, and gives the exit code. */
 export async function finishChange(
   context: Context,
@@ -82,4 +101,31 @@ export async function finishChange(
   if (waited.failure === undefined) return reportDistribution(context, id, state, timeout);
   terminal.error(waited.failure.message);
   return waited.failure.exitCode;
+}
+
+/** Ends a command that changed many keys: waits when asked to, says how many of them are everywhere, and gives the exit code. */
+export async function finishChanges(
+  context: Context,
+  change: { readonly fields: Readonly<Record<string, unknown>>; readonly announcements: readonly Announcement[] },
+  { wait, timeout }: WaitOptions,
+): Promise<ExitCode> {
+  const { terminal } = context;
+  const ids = change.announcements.map(({ id }) => id);
+  if (!wait || ids.length === 0) {
+    terminal.document(change.fields);
+    return EXIT.OK;
+  }
+  const states: (DistributionState | undefined)[] = [];
+  for (let start = 0; start < ids.length; start += BATCH_EVENTS) {
+    const waited = await waitForEvents(context, ids.slice(start, start + BATCH_EVENTS), timeout);
+    if (waited.failure !== undefined) {
+      terminal.document({ ...change.fields, ...errorField(waited) });
+      terminal.error(waited.failure.message);
+      return waited.failure.exitCode;
+    }
+    states.push(...waited.states);
+  }
+  const everywhere = states.filter((state) => distributionExit(state) === EXIT.OK).length;
+  terminal.document({ ...change.fields, everywhere });
+  return reportSum(context, states, timeout, 'key');
 }

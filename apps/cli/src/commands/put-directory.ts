@@ -2,13 +2,12 @@
 import type { Announcement } from '../adapters/origin-client.ts';
 import type { SourceFile } from '../adapters/source-files.ts';
 import { mapBounded } from '../domain/bounded-map.ts';
-import { type DistributionState, distributionExit, distributionWarnings } from '../domain/distribution-state.ts';
 import { CommandError, EXIT, type ExitCode, worstOf } from '../domain/failure.ts';
 import { type UploadProgress, uploadProgress } from '../render/progress.ts';
-import { bytes, count, duration, visible } from '../render/quantity.ts';
+import { bytes, count, visible } from '../render/quantity.ts';
 import type { WaitOptions } from './arguments.ts';
 import type { Context } from './context.ts';
-import { errorField, waitForEvents } from './distribution-wait.ts';
+import { errorField, reportSum, waitForEvents } from './distribution-wait.ts';
 
 const UPLOADS_AT_ONCE = 8;
 /** Files uploaded before their distribution is waited for: far fewer than the outcomes that a controller remembers. */
@@ -81,18 +80,7 @@ async function report(context: Context, uploaded: readonly Uploaded[], { wait, t
     terminal.document({ key, file: file.path, sizeBytes: file.sizeBytes, ...announcement, ...distribution });
   }
   if (waited === undefined) return EXIT.OK;
-  if (waited.failure === undefined) return reportSum(context, waited.states, timeout);
+  if (waited.failure === undefined) return reportSum(context, waited.states, timeout, 'file');
   terminal.error(waited.failure.message);
   return waited.failure.exitCode;
-}
-
-function reportSum({ terminal }: Context, states: readonly (DistributionState | undefined)[], timeoutMs: number): ExitCode {
-  const everywhere = states.filter((state) => distributionExit(state) === EXIT.OK).length;
-  const unfinished = states.filter((state) => state?.status !== 'distributed').length;
-  if (unfinished > 0)
-    terminal.warn(`${count(unfinished, 'file')} not everywhere after ${duration(timeoutMs)}; the edges catch up by themselves`);
-  for (const warning of new Set(states.flatMap((state) => (state === undefined ? [] : distributionWarnings(state)))))
-    terminal.warn(warning);
-  terminal.line(`${everywhere} of ${count(states.length, 'file')} on every live edge`);
-  return everywhere === states.length ? EXIT.OK : EXIT.NOT_DISTRIBUTED;
 }

@@ -5,13 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Clock, ConfigError, type Logger } from '@sluice/runtime';
+import { type Clock, ConfigError, type Logger, watchFiles } from '@sluice/runtime';
 import type { EdgeConfig } from '../config.ts';
 import { type Certificate, type Certificates, covers, validityProblem } from '../domain/certificates.ts';
 import { PATH_STYLE_ONLY, type Site, type Sites } from '../domain/sites/site.ts';
 import { parseSites, SitesConfigError, type TlsOffer } from '../sites-config.ts';
 import { type CertificateSource, type PemTexts, parseCertificate, type Read, readPemFiles } from './certificate-files.ts';
-import { watchFiles } from './file-watch.ts';
 
 /** How often the time of validity is looked at. */
 const VALIDITY_CHECK_MS = 24 * 3_600_000;

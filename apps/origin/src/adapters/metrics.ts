@@ -5,13 +5,22 @@ export type OriginMetrics = ReturnType<typeof createOriginMetrics>;
 /** What the origin's parts count. Gauges over the catalog and the store are added where those are opened. */
 export function createOriginMetrics(registry: Registry) {
   return {
-    uploads: counter(registry, 'sluice_origin_uploads_total', 'Uploads by outcome', 'outcome', [
+    uploads: counter(registry, 'sluice_origin_uploads_total', 'Uploads of objects and parts by outcome', 'outcome', [
       'stored', // durable and in the catalog
       'refused', // the client's mistake
       'aborted', // the client went away
       'failed', // the origin's fault: disk full, too busy, broken
     ]),
-    uploadBytes: counter(registry, 'sluice_origin_upload_bytes_total', 'Bytes of uploads that were stored'),
+    multipart: counter(registry, 'sluice_origin_multipart_total', 'Multipart uploads that ended, by outcome', 'outcome', [
+      'completed',
+      'aborted',
+      'expired', // abandoned
+    ]),
+    uploadBytes: counter(
+      registry,
+      'sluice_origin_upload_bytes_total',
+      'Bytes of uploads that were stored: objects, parts, and objects made of parts',
+    ),
     removals: counter(registry, 'sluice_origin_removals_total', 'Objects deleted'),
     invalidations: counter(registry, 'sluice_origin_invalidations_total', 'Invalidations recorded'),
     httpRequests: counter(registry, 'sluice_origin_http_requests_total', 'HTTP answers by status class', 'class', [

@@ -3,16 +3,40 @@ import { SluiceError } from '@sluice/contracts';
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; `InsufficientStorage` is WebDAV's 507 (RFC 4918 §11.5). */
 const STATUS_BY_CODE = {
+  AuthorizationHeaderMalformed: 400,
+  AuthorizationQueryParametersError: 400,
   BadDigest: 400,
   EntityTooLarge: 400,
+  EntityTooSmall: 400,
   IncompleteBody: 400,
   InvalidArgument: 400,
+  InvalidBucketName: 400,
   InvalidDigest: 400,
+  InvalidPart: 400,
+  InvalidPartOrder: 400,
+  InvalidRequest: 400,
+  InvalidTag: 400,
   InvalidURI: 400,
   KeyTooLongError: 400,
+  MalformedTrailerError: 400,
+  MalformedXML: 400,
+  MissingSecurityHeader: 400,
+  TooManyBuckets: 400,
+  XAmzContentSHA256Mismatch: 400,
+  AccessDenied: 403,
+  InvalidAccessKeyId: 403,
+  RequestTimeTooSkewed: 403,
+  SignatureDoesNotMatch: 403,
+  NoSuchBucket: 404,
   NoSuchKey: 404,
+  NoSuchUpload: 404,
+  NoSuchVersion: 404,
   MethodNotAllowed: 405,
+  BucketAlreadyOwnedByYou: 409,
+  BucketNotEmpty: 409,
+  MissingContentLength: 411,
   PreconditionFailed: 412,
+  InvalidPartNumber: 416,
   InvalidRange: 416,
   InternalError: 500,
   NotImplemented: 501,
@@ -22,14 +46,16 @@ const STATUS_BY_CODE = {
 
 export type S3ErrorCode = keyof typeof STATUS_BY_CODE;
 
-/** A refusal with its HTTP status. `message` tells the client what to do. */
+/** A refusal with its HTTP status. `message` tells the client what to do; `details` are further elements of the answer's document, by name. */
 export class S3Error extends SluiceError {
   readonly status: number;
-  constructor(code: S3ErrorCode, message: string, cause?: unknown) {
+  readonly details: Readonly<Record<string, string>>;
+  constructor(code: S3ErrorCode, message: string, cause?: unknown, details: Readonly<Record<string, string>> = {}) {
     const status = STATUS_BY_CODE[code];
     super(code, message, { retryable: status >= 500 && status !== 501, cause });
     this.name = 'S3Error';
     this.status = status;
+    this.details = details;
   }
 }
 

@@ -43,6 +43,14 @@ describe('upload headers', () => {
     });
   });
 
+  test('tags come from both headers, once each, and are as many as a manifest can have', () => {
+    expect(fields({ 'x-amz-meta-tags': 'v41,home', 'x-amz-tagging': 'home&env=prod' }).tags).toEqual(['v41', 'home', 'env=prod']);
+    const names = (from: number) => Array.from({ length: 33 }, (_, index) => `t${from + index}`);
+    const tooMany = { 'x-amz-meta-tags': names(0).join(','), 'x-amz-tagging': names(33).join('&') };
+    expect(() => fields(tooMany)).toThrow(expect.objectContaining({ code: 'InvalidTag' }));
+    expect(fields({ ...tooMany, 'x-amz-tagging': names(1).join('&') }).tags).toHaveLength(34);
+  });
+
   test.each([
     ['x-amz-meta-regions', 'US,,IN'],
     ['x-amz-meta-regions', ''],

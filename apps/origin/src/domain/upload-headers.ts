@@ -2,6 +2,8 @@
 import { fieldValue, LIST_MAX_ITEMS, type Manifest, metaName, region, tag } from '@sluice/contracts';
 import { type Fields, fieldOf } from '@sluice/http-semantics';
 import { lookup } from 'mime-types';
+import { contentEncodingOf } from './body-framing.ts';
+import { tagsOfHeader } from './object-tags.ts';
 import { S3Error } from './s3-error.ts';
 
 /** What a publisher says about the content. */
@@ -10,6 +12,8 @@ export type UploadFields = Omit<Manifest, 'key' | 'version' | 'sha256' | 'size' 
 const META_PREFIX = 'x-amz-meta-';
 const REGIONS_HEADER = `${META_PREFIX}regions`;
 const TAGS_HEADER = `${META_PREFIX}tags`;
+/** S3's own, for the same tags: see {@link tagsOfHeader}. */
+const TAGGING_HEADER = 'x-amz-tagging';
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 
 /** S3's name for it, and S3's rule: https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html */
@@ -27,14 +31,14 @@ const STANDARD_FIELDS = [
 
 /**
  * The manifest fields that an upload's headers give. Without a Content-Type the key's extension decides.
- * @throws {S3Error} `InvalidArgument` naming the header
+ * @throws {S3Error} `InvalidArgument` naming the header, `InvalidTag`
  */
 export function uploadFields(key: string, headers: Fields): UploadFields {
   const fields: UploadFields = {
     contentType: checked(headers, 'content-type') || lookup(key) || DEFAULT_CONTENT_TYPE,
     meta: userMetadata(headers),
     regions: nameList(headers, REGIONS_HEADER, region, 'US,IN'),
-    tags: nameList(headers, TAGS_HEADER, tag, 'v41,home'),
+    tags: tags(headers),
   };
   for (const [header, field] of STANDARD_FIELDS) {
     const value = checked(headers, header);
@@ -47,7 +51,7 @@ export function uploadFields(key: string, headers: Fields): UploadFields {
 }
 
 function checked(headers: Fields, name: string): string | undefined {
-  const value = fieldOf(headers, name);
+  const value = name === 'content-encoding' ? contentEncodingOf(headers) : fieldOf(headers, name);
   if (value === undefined) return undefined;
   const result = fieldValue.safeParse(value);
   if (!result.success) throw invalid(name, result.error.issues[0]?.message);
@@ -65,6 +69,19 @@ function userMetadata(headers: Fields): Record<string, string> {
   if (meta.length > LIST_MAX_ITEMS) throw new S3Error('InvalidArgument', `there are more than ${LIST_MAX_ITEMS} ${META_PREFIX}* headers`);
   // fromEntries defines own properties, so a header called `__proto__` is only a name.
   return Object.fromEntries(meta);
+}
+
+function tags(headers: Fields): string[] {
+  const named = nameList(headers, TAGS_HEADER, tag, 'v41,home');
+  const distinct = [...new Set([...named, ...tagsOfHeader(fieldOf(headers, TAGGING_HEADER) ?? '')])];
+  if (distinct.length > LIST_MAX_ITEMS) throw new S3Error('InvalidTag', `an object can have at most ${LIST_MAX_ITEMS} tags`);
+  return distinct;
+}
+
+/** What a publisher has said about the content of a manifest. */
+export function uploadFieldsOf(manifest: Manifest): UploadFields {
+  const { key, version, sha256, size, uploadedAt, variants, contentVersion, ...fields } = manifest;
+  return fields;
 }
 
 /** A comma-separated header. Empty is refused: a placement that was meant to be narrow must not become "everywhere" by accident. */

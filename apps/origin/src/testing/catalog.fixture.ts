@@ -22,6 +22,7 @@ export async function catalogFixture(options: Partial<CatalogOptions> = {}): Pro
       path: join(dir.path, 'catalog.db'),
       clock,
       outboxMaxEntries: 1_000,
+      multipartMaxOpen: 100,
       onGarbage: (checksums) => garbage.push(...checksums),
       ...more,
     });

@@ -14,8 +14,10 @@ export class BlobReferences {
     this.#selectReference = db.prepare(`
       SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = ?1)
           OR EXISTS (SELECT 1 FROM objects WHERE previous_sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM history WHERE sha256 = ?1)
           OR EXISTS (SELECT 1 FROM patches WHERE patch_sha256 = ?1)
-          OR EXISTS (SELECT 1 FROM variants WHERE variant_sha256 = ?1) AS referenced`);
+          OR EXISTS (SELECT 1 FROM variants WHERE variant_sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM multipart_parts WHERE sha256 = ?1) AS referenced`);
     this.#selectOtherKey = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND key <> ? LIMIT 1');
     this.#selectPair = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND previous_sha256 = ? LIMIT 1');
     this.#selectPatch = db.prepare('SELECT patch_sha256 AS sha256, patch_size AS size FROM patches WHERE target = ? AND base = ?');
@@ -23,7 +25,7 @@ export class BlobReferences {
     this.#deletePatch = db.prepare('DELETE FROM patches WHERE target = ? AND base = ? RETURNING patch_sha256 AS sha256');
   }
 
-  /** Whether an object, the version before it, a patch or a variant has these bytes. */
+  /** Whether an object, a version before it, a patch, a variant or a part of an open upload has these bytes. */
   isReferenced(sha256: string): boolean {
     return (this.#selectReference.get(sha256) as { referenced: number }).referenced === 1;
   }

@@ -18,19 +18,27 @@ import {
   type Variant,
 } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
+import { bucketOf } from '../../domain/bucket-name.ts';
 import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
 import { addPlacement } from '../../domain/placement.ts';
-import type { UploadFields } from '../../domain/upload-headers.ts';
+import { type UploadFields, uploadFieldsOf } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
+import type { WriteGuard } from '../../domain/write-guard.ts';
 import { BlobReferences } from './blob-references.ts';
+import { BucketTable } from './bucket-table.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
+import { HistoryTable, type PastUpload } from './history-table.ts';
+import { MultipartUploads } from './multipart-uploads.ts';
+import { ObjectListing } from './object-listing.ts';
 import { ObjectTable, type StoredObject } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
+import { type UploadDetails, UploadDetailsTable } from './upload-details.ts';
 import { VariantTable, type WaitingKey } from './variant-table.ts';
+import { VersionListing } from './version-listing.ts';
 
 /** Published events whose removal does not wait for another transaction any more. */
 const SETTLED_MAX = 512;
@@ -41,6 +49,10 @@ export interface CatalogOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly outboxMaxEntries: number;
+  /** Versions of a key that are kept, with the one it has now; at least 1. */
+  readonly versionsKept?: (key: string) => number;
+  /** Multipart uploads open at once. */
+  readonly multipartMaxOpen: number;
   readonly operate?: Operate;
   /** Called with the names of bytes that a change may have left without use. */
   readonly onGarbage?: (checksums: readonly string[]) => void;
@@ -58,8 +70,17 @@ export interface CatalogOptions {
 export interface StoredBody {
   readonly sha256: string;
   readonly size: number;
-  /** MD5 in hexadecimal. */
+  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
   readonly etag: string;
+}
+
+/** What may come with an upload. */
+export interface PutExtras {
+  /** What the key has to be; what it throws undoes the upload. */
+  readonly guard?: WriteGuard | undefined;
+  readonly details?: UploadDetails | undefined;
+  /** Runs inside the transaction; what it throws undoes the upload. */
+  readonly also?: (announced: Announced) => void;
 }
 
 /** A committed change: the event that announces it. */
@@ -80,10 +101,17 @@ export class Catalog {
   readonly outbox: Outbox;
   readonly references: BlobReferences;
   readonly variants: VariantTable;
+  /** To be read. */
+  readonly buckets: BucketTable;
+  readonly listing: ObjectListing;
+  readonly versionListing: VersionListing;
+  readonly multipart: MultipartUploads;
+  readonly details: UploadDetailsTable;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
   readonly #objects: ObjectTable;
+  readonly #history: HistoryTable;
   readonly #requests: RequestTable;
   readonly #feed: ChangeFeed;
   readonly #pruner: FeedPruner;
@@ -92,7 +120,9 @@ export class Catalog {
   #lastVersion: number;
   #minted: number;
   #horizon: number;
+  /** Of the transaction under way. */
   #garbage: string[] = [];
+  #variantsWanted = false;
 
   constructor(options: CatalogOptions) {
     this.#options = options;
@@ -108,15 +138,28 @@ export class Catalog {
     this.outbox = new Outbox(this.#db, options.outboxMaxEntries, () => options.onEventDropped?.());
     this.references = new BlobReferences(this.#db);
     this.variants = new VariantTable(this.#db);
+    this.buckets = new BucketTable(this.#db);
+    this.listing = new ObjectListing(this.#db);
+    this.versionListing = new VersionListing(this.#db);
+    this.details = new UploadDetailsTable(this.#db);
+    this.multipart = new MultipartUploads({
+      db: this.#db,
+      write: (change) => this.#commit.write(change),
+      release: (checksums) => void this.#garbage.push(...checksums),
+      nowMs: () => options.clock.nowMs(),
+      maxOpen: options.multipartMaxOpen,
+    });
     this.#objects = new ObjectTable(this.#db);
     this.#requests = new RequestTable(this.#db);
-    this.#pruner = new FeedPruner(this.#db);
+    this.#history = new HistoryTable(this.#db);
+    this.#pruner = new FeedPruner(this.#db, this.#history);
     this.#feed = new ChangeFeed(this.#db, () => ({ catalogId: this.id, lastVersion: this.#lastVersion, horizon: this.#horizon }));
     const saveVersion = this.#db.prepare('UPDATE meta SET last_version = ?');
     this.#commit = new GroupCommit(this.#db, options.operate ?? operatePlainly, options.clock, {
       begin: () => {
         this.#minted = this.#lastVersion;
         this.#garbage = [];
+        this.#variantsWanted = false;
       },
       beforeCommit: () => {
         if (this.#minted !== this.#lastVersion) saveVersion.run(this.#minted);
@@ -124,6 +167,7 @@ export class Catalog {
       afterCommit: () => {
         this.#lastVersion = this.#minted;
         if (this.#garbage.length > 0) options.onGarbage?.(this.#garbage);
+        if (this.#variantsWanted) options.onVariantsWanted?.();
       },
     });
   }
@@ -150,27 +194,113 @@ export class Catalog {
     return this.#feed.page(request);
   }
 
-  /** Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. */
-  async put(key: string, fields: UploadFields, body: StoredBody): Promise<Announced> {
-    let isWaiting = false;
-    const announced = await this.#announcing(() => {
-      const nowMs = this.#options.clock.nowMs();
-      const current = this.#objects.find(key);
-      const ever = current?.ever ?? this.#objects.tombstone(key)?.ever ?? [];
-      const version = this.#mint(nowMs);
-      const { sha256, size } = body;
-      const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
-      isWaiting = variants === undefined;
-      if (isWaiting) this.variants.await(key);
-      const uploadedAt = new Date(nowMs).toISOString();
-      const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
-      const previous = current === undefined ? undefined : asPrevious(current.manifest);
-      this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
-      if (current !== undefined) this.#release(current);
-      return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+  /** Returns false when the bucket is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
+  async createBucket(name: string): Promise<boolean> {
+    return this.#commit.write(() => this.buckets.create(name, new Date(this.#options.clock.nowMs()).toISOString()));
+  }
+
+  /** Removes a bucket that has no objects. */
+  async removeBucket(name: string): Promise<'removed' | 'missing' | 'not-empty'> {
+    return this.#commit.write(() => {
+      if (!this.buckets.has(name)) return 'missing';
+      if (!this.buckets.isEmpty(name)) return 'not-empty';
+      this.buckets.remove(name);
+      this.#garbage.push(...this.#history.forgetBucket(name));
+      return 'removed';
     });
-    if (isWaiting) this.#options.onVariantsWanted?.();
-    return announced;
+  }
+
+  /**
+   * Commits an upload whose bytes are in the blob store. Variants that the content has already are announced with it. A bucket that is not there yet
+   * comes to be. @throws {S3Error} of `guard`, and what {@link createBucket} throws; then nothing has happened
+   */
+  async put(key: string, fields: UploadFields, body: StoredBody, { guard, details, also }: PutExtras = {}): Promise<Announced> {
+    return this.#announcing(() => {
+      const current = this.#objects.find(key);
+      guard?.(current);
+      const { eventId, version } = this.#store(key, fields, body, current, details);
+      also?.({ eventId, version });
+      return { eventId, version };
+    });
+  }
+
+  /** Commits the content of `source` under `key`, with the fields that `plan` makes of it. Undefined when there is no source. @throws as {@link put}, and of `plan` */
+  async copy(
+    source: { readonly key: string; readonly version: number | undefined },
+    key: string,
+    plan: (source: PastUpload) => UploadFields,
+    guard?: WriteGuard,
+  ): Promise<(Announced & Pick<StoredObject, 'manifest' | 'etag'>) | undefined> {
+    return this.#announcing(() => {
+      const copied = source.version === undefined ? this.#objects.find(source.key) : this.findVersion(source.key, source.version);
+      if (copied === undefined) return undefined;
+      const fields = plan(copied);
+      const current = this.#objects.find(key);
+      guard?.(current);
+      const { sha256, size } = copied.manifest;
+      const details = source.version === undefined ? this.details.of(source.key) : undefined;
+      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current, details), etag: copied.etag };
+    });
+  }
+
+  /** Changes the tags of a key's current content, which is announced. Undefined when there is no such key. */
+  async retag(key: string, tags: readonly string[]): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      const current = this.#objects.find(key);
+      if (current === undefined) return undefined;
+      return this.#announceChanged(current, { tags: [...tags] });
+    });
+  }
+
+  /** What a key was in a version: the upload that had it. */
+  findVersion(key: string, version: number): PastUpload | undefined {
+    const current = this.#objects.find(key);
+    return current !== undefined && uploadedVersion(current.manifest) === version ? current : this.#history.find(key, version);
+  }
+
+  /**
+   * Makes an earlier upload of a key current again, as a new version with the bytes and fields of that one: the upload before the current one, or before the removal, or
+   * with `to` the newest one up to that version. `current`: it is that already. Undefined: none is kept.
+   */
+  async rollBack(key: string, to?: number): Promise<Announced | 'current' | undefined> {
+    const result = await this.#commit.write(() => {
+      const current = this.#objects.find(key);
+      const currentVersion = current === undefined ? undefined : uploadedVersion(current.manifest);
+      if (to !== undefined && currentVersion !== undefined && currentVersion <= to) return 'current';
+      const past = this.#history.newestUpTo(key, to ?? Number.MAX_SAFE_INTEGER);
+      if (past === undefined) return undefined;
+      return this.#restore(key, past, current);
+    });
+    if (typeof result === 'object') this.#options.onEvent?.();
+    return result;
+  }
+
+  /** Keys that begin with `prefix`, come after `after` and were something else before: those that can be rolled back. */
+  keysWithHistory(prefix: string, after = '', limit = 1_000): string[] {
+    return this.#history.keys(prefix, after, limit);
+  }
+
+  /**
+   * Removes one version for good. When it is the current one, upload or removal, the upload before it is current again, as a new version; when there is none, the key is gone. A
+   * version that is not there is as good as removed.
+   */
+  async removeVersion(key: string, version: number): Promise<Announced | undefined> {
+    return this.#announcing(() => {
+      const released = this.#history.delete(key, version);
+      if (released !== undefined) {
+        this.#garbage.push(...released);
+        return undefined;
+      }
+      const current = this.#objects.find(key);
+      const isCurrent = version === (current === undefined ? this.#objects.tombstone(key)?.version : uploadedVersion(current.manifest));
+      if (!isCurrent) return undefined;
+      const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
+      if (past === undefined && current === undefined) return undefined;
+      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
+      if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
+      this.#garbage.push(...(this.#history.delete(key, version) ?? []));
+      return announced;
+    });
   }
 
   /** Notes that a content is about to be coded. False: it is to be left alone. */
@@ -198,11 +328,7 @@ export class Catalog {
       if (current === undefined || !wantsVariants(current.manifest, current.manifest.size)) return undefined;
       const variants = this.variants.of(current.manifest.sha256) ?? [];
       if (namesVariants(current.manifest.variants, variants)) return undefined;
-      const nowMs = this.#options.clock.nowMs();
-      const version = this.#mint(nowMs);
-      const manifest: Manifest = { ...current.manifest, version, ...naming(variants), contentVersion: uploadedVersion(current.manifest) };
-      this.#objects.put({ ...current, manifest });
-      return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+      return this.#announceChanged(current, naming(variants));
     });
   }
 
@@ -211,20 +337,33 @@ export class Catalog {
     await this.#commit.write(() => this.variants.postpone(seq));
   }
 
-  /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. */
-  async remove(key: string): Promise<Announced | undefined> {
+  /** Removes a key and leaves a tombstone. Undefined when there is no such key: then nothing happens. @throws {S3Error} of `guard` */
+  async remove(key: string, guard?: WriteGuard): Promise<Announced | undefined> {
     return this.#announcing(() => {
-      const nowMs = this.#options.clock.nowMs();
       const current = this.#objects.find(key);
-      if (current === undefined) return undefined;
-      const version = this.#mint(nowMs);
-      const eventId = this.#eventId(version);
-      this.#objects.bury(key, version, current.ever);
-      this.#release(current);
-      const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
-      this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
-      return { eventId, version };
+      guard?.(current);
+      return current === undefined ? undefined : this.#bury(key, current);
     });
+  }
+
+  #bury(key: string, current: StoredObject): Announced {
+    const nowMs = this.#options.clock.nowMs();
+    const version = this.#mint(nowMs);
+    const eventId = this.#eventId(version);
+    this.#objects.bury(key, version, current.ever);
+    this.details.set(key);
+    this.#supersede(current);
+    this.#trimHistory(key);
+    const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
+    this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
+    return { eventId, version };
+  }
+
+  /** Makes an earlier upload current. */
+  #restore(key: string, { manifest, etag }: PastUpload, current: StoredObject | undefined): Announced {
+    const { sha256, size } = manifest;
+    const { eventId, version } = this.#store(key, uploadFieldsOf(manifest), { sha256, size, etag }, current);
+    return { eventId, version };
   }
 
   /** Records an invalidation. Undefined when it names a key that is not there, or when `request` was answered before. */
@@ -291,7 +430,11 @@ export class Catalog {
 
   /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */
   async prune(limits: PruneLimits): Promise<number> {
-    const { pruned, horizon } = await this.#commit.write(() => this.#pruner.prune(limits, this.#horizon));
+    const { pruned, horizon } = await this.#commit.write(() => {
+      const done = this.#pruner.prune(limits, this.#horizon);
+      this.#garbage.push(...done.garbage);
+      return done;
+    });
     this.#horizon = horizon;
     return pruned;
   }
@@ -305,6 +448,45 @@ export class Catalog {
     const result = await this.#commit.write(change);
     if (result !== undefined) this.#options.onEvent?.();
     return result;
+  }
+
+  /** Inside a transaction: makes `body` the content of `key` in the place of `current`, and announces it. */
+  #store(
+    key: string,
+    fields: UploadFields,
+    body: StoredBody,
+    current: StoredObject | undefined,
+    details?: UploadDetails,
+  ): Announced & { manifest: Manifest } {
+    const nowMs = this.#options.clock.nowMs();
+    const uploadedAt = new Date(nowMs).toISOString();
+    this.buckets.create(bucketOf(key), uploadedAt);
+    const tombstone = current === undefined ? this.#objects.tombstone(key) : undefined;
+    const ever = current?.ever ?? tombstone?.ever ?? [];
+    const version = this.#mint(nowMs);
+    const { sha256, size } = body;
+    const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
+    if (variants === undefined) {
+      this.variants.await(key);
+      this.#variantsWanted = true;
+    }
+    const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
+    const previous = current === undefined ? undefined : asPrevious(current.manifest);
+    this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+    this.details.set(key, details);
+    if (current !== undefined) this.#supersede(current);
+    if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
+    this.#trimHistory(key);
+    return { ...this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs), manifest };
+  }
+
+  /** Inside a transaction: a new version with the content that `current` has, and its announcement. */
+  #announceChanged(current: StoredObject, change: Pick<Manifest, 'variants'> | Pick<Manifest, 'tags'>): Announced {
+    const nowMs = this.#options.clock.nowMs();
+    const version = this.#mint(nowMs);
+    const manifest: Manifest = { ...current.manifest, ...change, version, contentVersion: uploadedVersion(current.manifest) };
+    this.#objects.put({ ...current, manifest });
+    return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
   }
 
   #announceUpload(manifest: Manifest, eventId: string, cause: string | undefined, nowMs: number): Announced {
@@ -322,6 +504,17 @@ export class Catalog {
   /** The catalog's name makes it unique also beside events of an origin that was set up anew. */
   #eventId(version: number): string {
     return `${this.id.slice(0, 8)}-${version}`;
+  }
+
+  /** After an object made way for another upload or for its removal. */
+  #supersede(replaced: StoredObject): void {
+    this.#history.addUpload(uploadedVersion(replaced.manifest), replaced);
+    this.#release(replaced);
+  }
+
+  #trimHistory(key: string): void {
+    const kept = this.#options.versionsKept?.(key) ?? 1;
+    this.#garbage.push(...this.#history.trim(key, kept - 1));
   }
 
   /** After `replaced` made way: its patch, its predecessor, itself and their variants may be garbage. */

@@ -1,10 +1,17 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { HistoryTable } from './history-table.ts';
 
 export interface PruneLimits {
   /** Removals and invalidations up to this version are forgotten. */
   readonly untilVersion: number;
   /** Of each kind, the newest so many are kept at most. */
   readonly maxRows: number;
+}
+
+export interface Pruned {
+  readonly pruned: number;
+  readonly horizon: number;
+  readonly garbage: readonly string[];
 }
 
 /** Rows forgotten in one transaction: bounds how long it takes. */
@@ -16,8 +23,10 @@ export class FeedPruner {
   readonly #selects: readonly StatementSync[];
   readonly #deletes: readonly StatementSync[];
   readonly #saveHorizon: StatementSync;
+  readonly #history: HistoryTable;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, history: HistoryTable) {
+    this.#history = history;
     this.#selects = TABLES.map((table) =>
       db.prepare(`
         SELECT max(version) AS version, count(*) AS count FROM (
@@ -29,18 +38,20 @@ export class FeedPruner {
     this.#saveHorizon = db.prepare('UPDATE meta SET horizon = ?');
   }
 
-  /** Inside a transaction: one batch of each kind. Returns how many rows went and the horizon after that. */
-  prune({ untilVersion, maxRows }: PruneLimits, horizon: number): { readonly pruned: number; readonly horizon: number } {
+  /** Inside a transaction: one batch of each kind. With a removal goes what the key was before. Returns how many rows went, the horizon after that, and bytes that may be garbage. */
+  prune({ untilVersion, maxRows }: PruneLimits, horizon: number): Pruned {
     let pruned = 0;
     let raised = horizon;
+    const garbage: string[] = [];
     for (const [index, select] of this.#selects.entries()) {
       const { version, count } = select.get(untilVersion, maxRows) as { version: number | null; count: number };
       if (version === null) continue;
+      if (TABLES[index] === 'tombstones') garbage.push(...this.#history.forgetRemoved(version));
       this.#deletes[index]?.run(version);
       pruned += count;
       raised = Math.max(raised, version);
     }
     if (raised !== horizon) this.#saveHorizon.run(raised);
-    return { pruned, horizon: raised };
+    return { pruned, horizon: raised, garbage };
   }
 }

@@ -6,7 +6,7 @@ import type { EverRegions } from '../../domain/placement.ts';
 export interface StoredObject {
   readonly manifest: Manifest;
   readonly previous: PreviousVersion | undefined;
-  /** MD5 in hexadecimal. */
+  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
   readonly etag: string;
   readonly ever: EverRegions;
 }
@@ -23,6 +23,8 @@ export class ObjectTable {
   readonly #select: StatementSync;
   readonly #upsert: StatementSync;
   readonly #delete: StatementSync;
+  readonly #list: StatementSync;
+  readonly #unlist: StatementSync;
   readonly #count: StatementSync;
   readonly #selectTombstone: StatementSync;
   readonly #insertTombstone: StatementSync;
@@ -36,6 +38,8 @@ export class ObjectTable {
       INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#delete = db.prepare('DELETE FROM objects WHERE key = ?');
+    this.#list = db.prepare('INSERT OR REPLACE INTO listed_objects (key, size, etag, uploaded_at) VALUES (?, ?, ?, ?)');
+    this.#unlist = db.prepare('DELETE FROM listed_objects WHERE key = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM objects');
     this.#selectTombstone = db.prepare('SELECT version, ever_regions AS ever FROM tombstones WHERE key = ?');
     this.#insertTombstone = db.prepare('INSERT INTO tombstones (key, version, ever_regions) VALUES (?, ?, ?)');
@@ -65,15 +69,17 @@ export class ObjectTable {
   }
 
   put({ manifest, previous, etag, ever }: StoredObject): void {
-    const { key, version, sha256 } = manifest;
+    const { key, version, sha256, size, uploadedAt } = manifest;
     const previousJson = previous === undefined ? null : JSON.stringify(previous);
     this.#deleteTombstone.run(key);
     const columns = [key, version, sha256, previous?.sha256 ?? null, etag, JSON.stringify(manifest), previousJson, JSON.stringify(ever)];
     this.#upsert.run(...columns);
+    this.#list.run(key, size, etag, uploadedAt);
   }
 
   bury(key: string, version: number, ever: EverRegions): void {
     this.#delete.run(key);
+    this.#unlist.run(key);
     this.#insertTombstone.run(key, version, JSON.stringify(ever));
   }
 

@@ -2,14 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobReader, sendRange } from '@sluice/blobs';
-import { XMLBuilder } from 'fast-xml-parser';
-import { targetPath } from '../../domain/object-key.ts';
+import type { ChunkSeed } from '@sluice/sigv4';
 import type { S3Error } from '../../domain/s3-error.ts';
+import { targetPath } from '../../domain/s3-resource.ts';
+import { S3_NAMESPACE, XML_DECLARATION, XML_TYPE, type XmlContent, xmlElement } from './xml-document.ts';
 
 /** How long a refused body is read on, so that the client gets to read the refusal instead of a reset connection. */
 const LINGER_MS = 10_000;
 const RESOURCE_MAX_CHARACTERS = 2048;
-const xml = new XMLBuilder({});
 
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
@@ -24,6 +24,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId = randomUUID();
+  /** Of the request's own signature, once it is known to be right: with it signatures inside of the body are checked. */
+  chunkSeed: ChunkSeed | undefined;
   /** The client holds the body back until it is told to go on (RFC 9110 §10.1.1). */
   readonly #expectsContinue: boolean;
   #continued = false;
@@ -37,6 +39,11 @@ export class Exchange {
 
   get target(): string {
     return this.request.url ?? '';
+  }
+
+  /** Takes fields that came in the query for fields of the header. One that is there already stays. */
+  addFields(fields: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(fields)) this.request.headers[name] ??= value;
   }
 
   /** Asks for the body; call when nothing speaks against it. */
@@ -95,14 +102,19 @@ export class Exchange {
 
   /** Answers with an S3 error document. */
   refuse(error: S3Error, headers: HeaderList = []): void {
+    this.answer({ status: error.status, headers, contentType: XML_TYPE, body: XML_DECLARATION + this.errorElement(error) });
+  }
+
+  /** An error as the root element of a document. */
+  errorElement(error: S3Error): string {
     const resource = targetPath(this.target).slice(0, RESOURCE_MAX_CHARACTERS);
-    const document = xml.build({ Error: { Code: error.code, Message: error.message, Resource: resource, RequestId: this.requestId } });
-    this.answer({
-      status: error.status,
-      headers,
-      contentType: 'application/xml',
-      body: `<?xml version="1.0" encoding="UTF-8"?>\n${document}`,
-    });
+    const { code: Code, message: Message, details } = error;
+    return xmlElement('Error', { Code, Message, ...details, Resource: resource, RequestId: this.requestId });
+  }
+
+  /** Answers 200 with a document in S3's namespace. */
+  answerXml(root: string, content: XmlContent, headers: HeaderList = []): void {
+    this.answer({ status: 200, headers, contentType: XML_TYPE, body: XML_DECLARATION + xmlElement(root, content, S3_NAMESPACE) });
   }
 
   answerJson(status: number, value: object, headers: HeaderList = []): void {

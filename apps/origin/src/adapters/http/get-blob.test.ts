@@ -42,6 +42,7 @@ describe('blobs by checksum', () => {
   ])('%s of %s is answered %i %s', async (method, name, status, code) => {
     const answer = await fetch(`${origin.url}/-/blobs/${name}`, { method, ...(method === 'PUT' ? { body: 'x' } : {}) });
     expect([answer.status, await errorCode(answer)]).toEqual([status, code]);
+    if (status === 405) expect(answer.headers.get('allow')).toBe('GET, HEAD');
   });
 
   test('a reader that leaves in the middle leaves no file open, and one that reads late gets every byte', async () => {
@@ -74,11 +75,16 @@ describe('blobs by checksum', () => {
     await eventually(async () => expect(await openFiles()).toEqual([]), 1_000);
   });
 
-  test('a removed object takes its bytes along', async () => {
+  test.each([
+    [1, 404],
+    [2, 200],
+  ])('with %i versions kept, the bytes of a removed object are answered %i', async (kept, status) => {
+    await using keeping = await originFixture({ config: { ORIGIN_VERSIONS_KEPT: kept } });
     const bytes = randomBytes(100_000);
-    await fetch(`${origin.url}/site/gone`, { method: 'PUT', body: bytes });
-    await fetch(`${origin.url}/site/gone`, { method: 'DELETE' });
-    expect((await fetch(`${origin.url}/-/blobs/${sha256(bytes)}`)).status).toBe(404);
+    await fetch(`${keeping.url}/site/gone`, { method: 'PUT', body: bytes });
+    await fetch(`${keeping.url}/site/gone`, { method: 'DELETE' });
+    const answers = async () => (await fetch(`${keeping.url}/-/blobs/${sha256(bytes)}`)).status;
+    await eventually(async () => expect(await answers()).toBe(status));
   });
 
   test.each([

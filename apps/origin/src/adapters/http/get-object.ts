@@ -4,17 +4,24 @@ import {
   type ByteRange,
   contentRange,
   evaluatePreconditions,
+  fieldOf,
   formatHttpDate,
   rangeApplies,
   selectRanges,
   unsatisfiedRange,
   type Validators,
 } from '@sluice/http-semantics';
+import { partRange } from '../../domain/multipart.ts';
+import { checksumHeaders } from '../../domain/object-checksums.ts';
+import { requestedPart, responseOverrides } from '../../domain/read-options.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { metadataHeaders } from '../../domain/upload-headers.ts';
+import { versionAsked } from '../../domain/version-id.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { StoredObject } from '../catalog/object-table.ts';
+import type { PastUpload } from '../catalog/history-table.ts';
+import type { UploadDetails } from '../catalog/upload-details.ts';
 import type { Exchange } from './exchange.ts';
+import { refuseMissing } from './missing.ts';
 
 /** How often a key is looked up again when its bytes went between looking it up and opening them: it was overwritten twice just then. */
 const LOOKUPS_MAX = 3;
@@ -25,29 +32,47 @@ export interface GetOptions {
 }
 
 /** Answers GET and HEAD of `key`. @throws {S3Error} to be sent to the client */
-export async function getObject(exchange: Exchange, key: string, options: GetOptions): Promise<void> {
-  const { object, reader } = await openObject(key, options);
+export async function getObject(exchange: Exchange, key: string, query: URLSearchParams, options: GetOptions): Promise<void> {
+  const asked = { part: requestedPart(query, exchange.request.headers.range), overrides: responseOverrides(query) };
+  const opened = await openObject(key, versionAsked(query.get('versionId')), options);
   try {
-    await answer(exchange, object, reader);
+    await answer(exchange, opened, asked);
   } finally {
-    await reader.close();
+    await opened.reader.close();
   }
 }
 
-async function openObject(key: string, { blobs, catalog }: GetOptions): Promise<{ object: StoredObject; reader: BlobReader }> {
+/** What the query asks for. */
+interface Asked {
+  readonly part: number | undefined;
+  readonly overrides: readonly (readonly [name: string, value: string])[];
+}
+
+/** An object with its content. Close the reader. */
+export interface OpenObject {
+  readonly object: PastUpload;
+  readonly details: UploadDetails;
+  readonly reader: BlobReader;
+}
+
+/** `version`: an earlier one; undefined: the current one. @throws {S3Error} `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion` */
+export async function openObject(key: string, version: number | undefined, { blobs, catalog }: GetOptions): Promise<OpenObject> {
   for (let lookup = 1; ; lookup += 1) {
-    const object = catalog.find(key);
-    if (object === undefined) throw new S3Error('NoSuchKey', `there is no object "${key}"`);
+    const object = version === undefined ? catalog.find(key) : catalog.findVersion(key, version);
+    // Of earlier versions nothing is kept but what the manifest says.
+    const details = version === undefined ? catalog.details.of(key) : {};
+    if (object === undefined) return refuseMissing(catalog, key, version);
     try {
-      return { object, reader: await blobs.reader(object.manifest.sha256) };
+      return { object, details, reader: await blobs.reader(object.manifest.sha256) };
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === 'BLOB_MISSING') || lookup === LOOKUPS_MAX) throw error;
     }
   }
 }
 
-async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject, reader: BlobReader): Promise<void> {
+async function answer(exchange: Exchange, { object, details, reader }: OpenObject, asked: Asked): Promise<void> {
   const { request, response } = exchange;
+  const { manifest, etag: md5 } = object;
   const etag = `"${md5}"`;
   const lastModifiedMs = Date.parse(manifest.uploadedAt);
   const validators = { etag, lastModifiedMs };
@@ -56,11 +81,21 @@ async function answer(exchange: Exchange, { manifest, etag: md5 }: StoredObject,
   response.setHeader('etag', etag);
   response.setHeader('last-modified', formatHttpDate(lastModifiedMs));
   response.setHeader('x-sluice-version', String(uploadedVersion(manifest)));
+  response.setHeader('x-amz-version-id', String(uploadedVersion(manifest)));
   if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
   if (verdict === 'not-modified') return exchange.answer({ status: 304 });
-  const range = requestedRange(exchange, manifest.size, validators);
+  const range =
+    asked.part === undefined
+      ? requestedRange(exchange, manifest.size, validators)
+      : rangeOfPart(exchange, asked.part, manifest.size, details);
   for (const [name, value] of metadataHeaders(manifest)) response.setHeader(name, value);
+  if (manifest.tags.length > 0) response.setHeader('x-amz-tagging-count', manifest.tags.length);
+  for (const [name, value] of asked.overrides) response.setHeader(name, value);
   response.setHeader('accept-ranges', 'bytes');
+  // Clients compare the checksum with the bytes that come, so it goes out with all of them only.
+  if (range === undefined && fieldOf(request.headers, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED') {
+    for (const [name, value] of checksumHeaders(details.checksums)) response.setHeader(name, value);
+  }
   const { start, end } = range ?? { start: 0, end: manifest.size - 1 };
   response.statusCode = range === undefined ? 200 : 206;
   if (range !== undefined) response.setHeader('content-range', contentRange(range, manifest.size));
@@ -80,4 +115,13 @@ function requestedRange(exchange: Exchange, size: number, validators: Validators
     throw new S3Error('InvalidRange', `the object has only ${size} bytes`);
   }
   return ranges?.[0];
+}
+
+/** Of an object that was not uploaded in parts the whole is the first one: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
+function rangeOfPart({ response }: Exchange, number: number, size: number, { partSizes }: UploadDetails): ByteRange | undefined {
+  const range = partRange(partSizes ?? [size], number);
+  if (range === undefined) throw new S3Error('InvalidPartNumber', `the object has only ${partSizes?.length ?? 1} parts`);
+  if (partSizes !== undefined) response.setHeader('x-amz-mp-parts-count', partSizes.length);
+  // No Content-Range can name no bytes.
+  return range.end < range.start ? undefined : range;
 }

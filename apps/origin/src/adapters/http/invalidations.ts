@@ -1,18 +1,20 @@
 import { CONTENT_INVALIDATED, decode, MESSAGE_MAX_BYTES, selectorOf } from '@sluice/contracts';
+import { needsOfInvalidation } from '../../domain/rights.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import type { Authorize } from './authenticate.ts';
 import type { Exchange } from './exchange.ts';
+import { readSmallBody } from './request-body.ts';
 
 /** The selector's longest value is a key of 1,024 bytes, escaped. */
 export const BODY_MAX_BYTES = Math.min(64 * 1024, MESSAGE_MAX_BYTES);
 
 /** Answers `POST /-/invalidations`: the body is that of `content.invalidated` by hand. @throws {S3Error | InvalidMessageError} */
-export async function postInvalidation(exchange: Exchange, catalog: Catalog, metrics: OriginMetrics): Promise<void> {
-  if (Number(exchange.request.headers['content-length'] ?? 0) > BODY_MAX_BYTES) throw bodyTooLarge();
-  exchange.accept();
-  const event = decode(CONTENT_INVALIDATED.subject, CONTENT_INVALIDATED.message, await readBody(exchange));
+export async function postInvalidation(exchange: Exchange, catalog: Catalog, metrics: OriginMetrics, authorize: Authorize): Promise<void> {
+  const event = decode(CONTENT_INVALIDATED.subject, CONTENT_INVALIDATED.message, await readSmallBody(exchange, BODY_MAX_BYTES));
   const selector = selectorOf(event);
+  authorize(needsOfInvalidation(selector));
   const announced = await catalog.invalidate(selector, event.mode);
   if (announced === undefined)
     throw new S3Error('NoSuchKey', 'there is no object of this key; a prefix may cover keys that do not exist yet');
@@ -22,19 +24,4 @@ export async function postInvalidation(exchange: Exchange, catalog: Catalog, met
     ['x-sluice-version', String(announced.version)],
   ] as const;
   exchange.answerJson(202, { id: announced.eventId, version: announced.version }, headers);
-}
-
-async function readBody({ request }: Exchange): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength;
-    if (size > BODY_MAX_BYTES) throw bodyTooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function bodyTooLarge(): S3Error {
-  return new S3Error('EntityTooLarge', `the body may have at most ${BODY_MAX_BYTES} bytes`);
 }

@@ -1,17 +1,21 @@
-/** The origin's HTTP side: objects as in path-style S3, invalidations, and the operations paths. */
+/** The origin's HTTP side: the S3 API in its path style, invalidations, and the operations paths. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
-import { objectKey, targetPath } from '../../domain/object-key.ts';
+import { presignedFields } from '../../domain/presigned-fields.ts';
+import { needsOf } from '../../domain/rights.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
+import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
+import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import type { Authentication } from './authenticate.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
-import { type GetOptions, getObject } from './get-object.ts';
 import { postInvalidation } from './invalidations.ts';
-import type { Uploads } from './put-object.ts';
+import { postRollback } from './rollbacks.ts';
+import type { S3Handler, S3Handlers } from './s3-handler.ts';
 
 export interface ConnectionLimits {
   /** Time for a request's header. Bodies may take as long as they keep moving. */
@@ -28,13 +32,16 @@ const LIMITS: ConnectionLimits = { headersMs: 30_000, checkMs: 1_000, idleMs: 60
 /** Time for running requests after the end was announced; below the lifecycle's own deadline. */
 const DRAIN_MS = 8_000;
 const INVALIDATIONS_PATH = '/-/invalidations';
-const OBJECT_METHODS = 'GET, HEAD, PUT, DELETE';
+const ROLLBACKS_PATH = '/-/rollbacks';
+/** Of this origin, not of S3: they take and give JSON. */
+const OWN_PATHS: ReadonlySet<string> = new Set([INVALIDATIONS_PATH, ROLLBACKS_PATH]);
 
-export interface OriginServerOptions extends GetOptions, GetBlobOptions {
+export interface OriginServerOptions extends GetBlobOptions {
   readonly host: string;
   readonly port: number;
   readonly catalog: Catalog;
-  readonly uploads: Uploads;
+  readonly handlers: S3Handlers;
+  readonly authentication: Authentication;
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
@@ -96,54 +103,46 @@ export class OriginServer {
       if (refusal.status >= 500 && refusal.status !== 501) {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
-      if (targetPath(exchange.target) === INVALIDATIONS_PATH) {
-        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, allowed(refusal, 'POST'));
-      } else exchange.refuse(refusal, allowed(refusal, OBJECT_METHODS));
+      const headers = allowIn(refusal, exchange);
+      if (OWN_PATHS.has(targetPath(exchange.target))) {
+        exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
+      } else exchange.refuse(refusal, headers);
     }
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, uploads } = this.#options;
+    const { catalog, readiness, registry, metrics, handlers, authentication } = this.#options;
     const { method } = exchange.request;
     const path = targetPath(exchange.target);
     if (method === 'GET' || method === 'HEAD') {
       const operations = await answerOperations(path, readiness, registry);
       if (operations !== undefined) return exchange.answer(operations);
     }
-    if (path === INVALIDATIONS_PATH) {
+    if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
-      return postInvalidation(exchange, catalog, metrics);
+      const authorize = authentication.authenticate(exchange);
+      return path === ROLLBACKS_PATH ? postRollback(exchange, catalog, authorize) : postInvalidation(exchange, catalog, metrics, authorize);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
-    const key = objectKey(exchange.target);
-    switch (method) {
-      case 'GET':
-      case 'HEAD':
-        return getObject(exchange, key, this.#options);
-      case 'PUT':
-        return uploads.put(exchange, key);
-      case 'DELETE':
-        return this.#delete(exchange, key);
-      default:
-        throw new S3Error('MethodNotAllowed', `an object takes ${OBJECT_METHODS}`);
-    }
-  }
-
-  async #delete(exchange: Exchange, key: string): Promise<void> {
-    const { catalog, metrics } = this.#options;
-    const removed = await catalog.remove(key);
-    if (removed === undefined) return exchange.answer({ status: 204 });
-    metrics.removals.inc();
-    const headers = [
-      ['x-sluice-event-id', removed.eventId],
-      ['x-sluice-version', String(removed.version)],
-    ] as const;
-    exchange.answer({ status: 204, headers });
+    const resource = resourceOf(exchange.target);
+    const query = targetQuery(exchange.target);
+    exchange.addFields(presignedFields(query));
+    const operation = operationOf(method ?? '', resource, query, exchange.request.headers);
+    const authorize = authentication.authenticate(exchange);
+    authorize(needsOf(operation, resource, exchange.request.headers));
+    const handle = handlers[operation] as S3Handler | undefined;
+    if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
+    await handle(exchange, { resource, query });
   }
 }
 
-function allowed(refusal: S3Error, methods: string): HeaderList {
-  return refusal.status === 405 ? [['allow', methods]] : [];
+/** What a path takes instead of the method that was refused (RFC 9110 §15.5.6). */
+function allowIn({ status }: S3Error, { target }: Exchange): HeaderList {
+  if (status !== 405) return [];
+  const path = targetPath(target);
+  if (OWN_PATHS.has(path)) return [['allow', 'POST']];
+  // It names no resource of the S3 API.
+  return [['allow', path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. */

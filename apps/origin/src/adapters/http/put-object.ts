@@ -1,27 +1,53 @@
-import { type BlobStore, type BlobWriter, fromDiskError } from '@sluice/blobs';
+import { type BlobRef, type BlobStore, type BlobWriter, fromDiskError } from '@sluice/blobs';
+import { bucketOf, checkNewBucket } from '../../domain/bucket-name.ts';
+import { announcedChecksums, type Checksums, checksumHeaders, checksumsOf, fullObject } from '../../domain/object-checksums.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import {
   algorithmsToCompute,
   type BodyExpectation,
   checkBody,
+  type DigestAlgorithm,
   expectedBody,
   OBJECT_MAX_BYTES,
   tooLarge,
 } from '../../domain/upload-digests.ts';
 import { uploadFields } from '../../domain/upload-headers.ts';
+import { writeGuard } from '../../domain/write-guard.ts';
 import type { BlockDigestMaker } from '../blobs/block-digest-maker.ts';
 import type { GarbageCollector } from '../blobs/garbage-collector.ts';
 import { noteBufferPassed } from '../buffer-collection.ts';
-import type { Announced, Catalog, StoredBody } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import { BodyDigests } from './body-digests.ts';
 import type { Exchange } from './exchange.ts';
+import { RequestBody } from './request-body.ts';
 
 /** Headers that change what a PUT means. Ignoring one would overwrite or store the wrong thing. */
-const UNSUPPORTED_HEADERS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'x-amz-copy-source', 'content-range'];
+const UNSUPPORTED_HEADERS = ['content-range'];
+
+type Digests = Readonly<Partial<Record<DigestAlgorithm, string>>>;
+
+/** Bytes that are to be stored, and what they must be. */
+export interface BodySource {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly expectation: Pick<BodyExpectation, 'contentLength' | 'digests' | 'trailers'>;
+  /** Compares when the last chunk was taken; by the expectation when undefined. */
+  readonly check?: (sizeBytes: number, digests: Digests) => void;
+  readonly maxBytes: number;
+  /** Checksums wanted beside those that are announced. */
+  readonly alsoWanted?: readonly DigestAlgorithm[];
+}
+
+/** A body that is in the store and is kept until it was committed. */
+export interface TakenBody extends BlobRef {
+  /** In hexadecimal. */
+  readonly md5: string;
+  /** Those announced and those wanted. */
+  readonly checksums: Checksums;
+}
 
 /** The client went away before its body was complete; there is nobody to answer. */
-class ClientGoneError extends Error {}
+export class ClientGoneError extends Error {}
 
 export interface UploadOptions {
   readonly blobs: BlobStore;
@@ -43,21 +69,46 @@ export class Uploads {
   }
 
   /** Answers a PUT of `key`. @throws {S3Error} to be sent to the client */
-  async put(exchange: Exchange, key: string): Promise<void> {
+  put(exchange: Exchange, key: string): Promise<void> {
+    return this.run(async () => {
+      const { catalog, blocks } = this.#options;
+      const { headers } = exchange.request;
+      for (const name of UNSUPPORTED_HEADERS) {
+        if (headers[name] !== undefined) throw new S3Error('NotImplemented', `${name}: not supported on uploads`);
+      }
+      const fields = uploadFields(key, headers);
+      const source = { ...bodyOf(exchange), maxBytes: OBJECT_MAX_BYTES };
+      const guard = writeGuard(key, headers);
+      // Both are looked at again when the body is there; what is refused now need not come.
+      if (!catalog.buckets.has(bucketOf(key))) checkNewBucket(bucketOf(key));
+      guard?.(catalog.find(key));
+      await this.take(source, async ({ sha256, size, md5, checksums: values }) => {
+        const checksums = fullObject(values);
+        const body = { sha256, size, etag: md5 };
+        const { eventId, version } = await catalog.put(key, fields, body, { guard, details: { checksums } });
+        blocks.offer(body);
+        const answer = [
+          ['etag', `"${md5}"`],
+          ...checksumHeaders(checksums),
+          ['x-amz-version-id', String(version)],
+          ['x-sluice-event-id', eventId],
+          ['x-sluice-version', String(version)],
+        ] as const;
+        exchange.answer({ status: 200, headers: answer });
+      });
+    });
+  }
+
+  /** Runs an upload: at most so many at once, counted by outcome. One whose client went away ends without a word. @throws {S3Error} */
+  async run(upload: () => Promise<void>): Promise<void> {
     const { metrics, maxUploads } = this.#options;
     try {
       if (this.#underWay >= maxUploads)
         throw new S3Error('SlowDown', `${maxUploads} uploads are under way already; try again a little later`);
       this.#underWay += 1;
       try {
-        const { etag, eventId, version } = await this.#store(exchange, key);
+        await upload();
         metrics.uploads.inc({ outcome: 'stored' });
-        const headers = [
-          ['etag', `"${etag}"`],
-          ['x-sluice-event-id', eventId],
-          ['x-sluice-version', String(version)],
-        ] as const;
-        exchange.answer({ status: 200, headers });
       } finally {
         this.#underWay -= 1;
       }
@@ -68,32 +119,25 @@ export class Uploads {
     }
   }
 
-  async #store(exchange: Exchange, key: string): Promise<StoredBody & Announced> {
-    const { headers } = exchange.request;
-    for (const name of UNSUPPORTED_HEADERS) {
-      if (headers[name] !== undefined) throw new S3Error('NotImplemented', `${name}: not supported on uploads`);
-    }
-    const fields = uploadFields(key, headers);
-    const expectation = expectedBody(headers);
-    exchange.accept();
+  /** Brings a body into the store and keeps it there while `commit` brings it into the catalog. @throws {S3Error | DiskFullError} */
+  async take<Result>(source: BodySource, commit: (body: TakenBody) => Promise<Result>): Promise<Result> {
+    if ((source.expectation.contentLength ?? 0) > source.maxBytes) throw tooLarge(source.maxBytes);
     const writer = this.#options.blobs.writer();
     try {
-      const body = await receive(exchange, expectation, writer);
-      return { ...body, ...(await this.#commit(key, fields, body, writer)) };
+      return await this.#commit(await receive(source, writer), writer, commit);
     } finally {
       await writer.discard();
     }
   }
 
-  async #commit(key: string, fields: ReturnType<typeof uploadFields>, body: StoredBody, writer: BlobWriter): Promise<Announced> {
-    const { catalog, garbage, blocks, metrics } = this.#options;
+  async #commit<Result>(body: TakenBody, writer: BlobWriter, commit: (body: TakenBody) => Promise<Result>): Promise<Result> {
+    const { garbage, metrics } = this.#options;
     const unpin = garbage.pin(body.sha256);
     try {
       await writer.finish();
-      const announced = await catalog.put(key, fields, body);
-      blocks.offer(body);
+      const result = await commit(body);
       metrics.uploadBytes.inc(body.size);
-      return announced;
+      return result;
     } catch (error) {
       garbage.offer([body.sha256]);
       throw fromDiskError(error);
@@ -103,23 +147,37 @@ export class Uploads {
   }
 }
 
-/** Reads the body into the writer at the speed of the disk. @throws {ClientGoneError | S3Error | DiskFullError} */
-async function receive({ request }: Exchange, expectation: BodyExpectation, writer: BlobWriter): Promise<StoredBody> {
-  const digests = await BodyDigests.create(new Set([...algorithmsToCompute(expectation), 'md5']));
+/** The body of a request, asked for when it is first read. @throws {S3Error} */
+export function bodyOf(exchange: Exchange): Pick<BodySource, 'chunks' | 'expectation' | 'check'> {
+  const expectation = expectedBody(exchange.request.headers);
+  const body = new RequestBody(exchange, expectation);
+  return { chunks: read(exchange, body), expectation, check: (sizeBytes, digests) => body.check(sizeBytes, digests) };
+}
+
+/** @throws {ClientGoneError} */
+async function* read(exchange: Exchange, body: RequestBody): AsyncGenerator<Uint8Array> {
+  exchange.accept();
   try {
-    // Leaving this loop early must not end the connection: the refusal still has to go out.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-      digests.update(chunk);
-      await writer.write(chunk);
-      noteBufferPassed(chunk.byteLength);
-      if (writer.size > OBJECT_MAX_BYTES) throw tooLarge();
-    }
+    yield* body;
   } catch (error) {
-    if (error !== request.errored) throw error;
+    if (error !== exchange.request.errored) throw error;
     throw new ClientGoneError('the connection ended inside the body', { cause: error });
   }
-  const computed = digests.finish();
+}
+
+/** Reads a body into the writer at the speed of the disk. @throws {ClientGoneError | S3Error | DiskFullError} */
+async function receive({ chunks, expectation, check, maxBytes, alsoWanted = [] }: BodySource, writer: BlobWriter): Promise<TakenBody> {
+  const digests = await BodyDigests.create(new Set([...algorithmsToCompute(expectation, alsoWanted), 'md5']));
+  for await (const chunk of chunks) {
+    digests.update(chunk);
+    await writer.write(chunk);
+    noteBufferPassed(chunk.byteLength);
+    if (writer.size > maxBytes) throw tooLarge(maxBytes);
+  }
   const { sha256, size } = writer.seal();
-  checkBody(expectation, size, { ...computed, sha256 });
-  return { sha256, size, etag: computed.md5 ?? '' };
+  const computed = { ...digests.finish(), sha256 };
+  if (check === undefined) checkBody(expectation, size, computed);
+  else check(size, computed);
+  const announced = announcedChecksums([...expectation.digests, ...expectation.trailers]);
+  return { sha256, size, md5: computed.md5 ?? '', checksums: checksumsOf(computed, new Set([...announced, ...alsoWanted])) };
 }

@@ -1,7 +1,7 @@
 /** Notices that configuration files may have changed: by watching, by looking again, and on SIGHUP. */
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Clock } from '@sluice/runtime';
+import type { Clock } from './clock.ts';
 
 /** An editor writes a file in several steps, and several events come for one change. */
 const SETTLE_MS = 200;
@@ -30,7 +30,7 @@ export function watchFiles(clock: Clock, onChange: () => void, onFailure: (error
     });
   };
   poll();
-  // It ends a process that does not listen; an edge never ends by it.
+  // It ends a process that does not listen; one that follows files never ends by it.
   process.on('SIGHUP', soon);
   return {
     follow(paths) {

@@ -1,18 +1,24 @@
 import { keyProblem } from '@sluice/contracts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { objectKey, targetPath } from './object-key.ts';
+import { resourceOf, targetPath } from './s3-resource.ts';
+
+/** Of the object that a target names. */
+function keyOf(target: string): string {
+  const resource = resourceOf(target);
+  return resource.kind === 'object' ? resource.key : expect.unreachable(`it names a ${resource.kind}`);
+}
 
 const code = (target: string): string => {
   try {
-    objectKey(target);
+    resourceOf(target);
     return 'accepted';
   } catch (error) {
     return (error as { code: string }).code;
   }
 };
 
-describe('object key', () => {
+describe('what a target names', () => {
   test.each([
     ['/site/app.js', 'site/app.js'],
     ['/site/a%20b%2Bc+d', 'site/a b+c+d'],
@@ -22,7 +28,7 @@ describe('object key', () => {
     ['/site/a%25zz', 'site/a%zz'],
     ['/site/a?x-id=PutObject', 'site/a'],
     ['http://origin:9000/site/a', 'site/a'],
-  ])('%s names %s', (target, key) => expect(objectKey(target)).toBe(key));
+  ])('%s names %s', (target, key) => expect(keyOf(target)).toBe(key));
 
   test.each([
     ['/site/../other', 'InvalidArgument'],
@@ -44,13 +50,15 @@ describe('object key', () => {
     ['*', 'InvalidURI'],
     [`/site/${'a'.repeat(1020)}`, 'KeyTooLongError'],
     [`/site/${'%C3%A9'.repeat(510)}`, 'KeyTooLongError'],
-    ['/', 'NotImplemented'],
-    ['/site', 'NotImplemented'],
-    ['/site/', 'NotImplemented'],
-    ['/site/a?acl', 'NotImplemented'],
-    ['/site/a?uploads', 'NotImplemented'],
-    ['/site/a?partNumber=1&uploadId=x', 'NotImplemented'],
+    ['/Site', 'InvalidBucketName'],
+    ['/-/', 'InvalidBucketName'],
+    ['//', 'InvalidBucketName'],
   ])('%s is refused as %s', (target, expected) => expect(code(target)).toBe(expected));
+
+  test('without a path it is a bucket, without a bucket the service', () => {
+    expect(resourceOf('/')).toEqual({ kind: 'service' });
+    expect([resourceOf('/site'), resourceOf('/site/?list-type=2')]).toEqual(Array(2).fill({ kind: 'bucket', bucket: 'site' }));
+  });
 
   test('a key of exactly 1,024 bytes is accepted', () => {
     expect(code(`/site/${'a'.repeat(1019)}`)).toBe('accepted');
@@ -61,7 +69,7 @@ describe('object key', () => {
       fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (path) => {
         const key = `site/${path}`;
         fc.pre(keyProblem(key) === undefined);
-        expect(objectKey(`/${encodeURIComponent(key)}`)).toBe(key);
+        expect(keyOf(`/${encodeURIComponent(key)}`)).toBe(key);
       }),
     );
   });
@@ -70,7 +78,8 @@ describe('object key', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (target) => {
         try {
-          expect(keyProblem(objectKey(`/${target}`))).toBeUndefined();
+          const resource = resourceOf(`/${target}`);
+          if (resource.kind === 'object') expect(keyProblem(resource.key)).toBeUndefined();
         } catch (error) {
           expect(error).toHaveProperty('status', expect.any(Number));
         }

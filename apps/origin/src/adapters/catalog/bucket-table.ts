@@ -1,0 +1,62 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { checkNewBucket } from '../../domain/bucket-name.ts';
+import { S3Error } from '../../domain/s3-error.ts';
+
+/** As many as S3 gives an account. */
+export const BUCKETS_MAX = 10_000;
+
+export interface Bucket {
+  readonly name: string;
+  /** RFC 3339. */
+  readonly createdAt: string;
+}
+
+/** The buckets. Writes belong into a transaction. */
+export class BucketTable {
+  readonly #select: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #count: StatementSync;
+  readonly #page: StatementSync;
+  readonly #selectKey: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#select = db.prepare('SELECT 1 FROM buckets WHERE name = ?');
+    this.#insert = db.prepare('INSERT INTO buckets (name, created_at) VALUES (?, ?)');
+    this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
+    this.#count = db.prepare('SELECT count(*) AS count FROM buckets');
+    this.#page = db.prepare(`
+      SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT ?3`);
+    // "0" comes after "/".
+    this.#selectKey = db.prepare("SELECT 1 FROM listed_objects WHERE key > ?1 || '/' AND key < ?1 || '0' LIMIT 1");
+  }
+
+  has(name: string): boolean {
+    return this.#select.get(name) !== undefined;
+  }
+
+  /** Whether no object is in it. */
+  isEmpty(name: string): boolean {
+    return this.#selectKey.get(name) === undefined;
+  }
+
+  /** Returns false when it is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
+  create(name: string, createdAt: string): boolean {
+    if (this.has(name)) return false;
+    checkNewBucket(name);
+    if ((this.#count.get() as { count: number }).count >= BUCKETS_MAX) {
+      throw new S3Error('TooManyBuckets', `there are ${BUCKETS_MAX} buckets, which is the most; delete one first`);
+    }
+    this.#insert.run(name, createdAt);
+    return true;
+  }
+
+  remove(name: string): void {
+    this.#delete.run(name);
+  }
+
+  /** The first `limit` after a name, of those that begin with `prefix`, in order. */
+  page(after: string, prefix: string, limit: number): Bucket[] {
+    return this.#page.all(after, prefix, limit) as unknown as Bucket[];
+  }
+}

@@ -1,0 +1,94 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Manifest } from '@sluice/contracts';
+import { afterPrefix } from '../../domain/key-range.ts';
+
+/** An upload that another one has replaced, or a removal. */
+export interface PastUpload {
+  readonly manifest: Manifest;
+  /** MD5 in hexadecimal, or what a multipart upload has instead. */
+  readonly etag: string;
+}
+
+/** What keys were before they became what they are, by the version in which that was uploaded or removed. Writes belong into a transaction. */
+export class HistoryTable {
+  readonly #insert: StatementSync;
+  readonly #trim: StatementSync;
+  readonly #select: StatementSync;
+  readonly #selectNewest: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #forgetRemoved: StatementSync;
+  readonly #selectKeys: StatementSync;
+  readonly #forgetBucket: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#insert = db.prepare('INSERT OR REPLACE INTO history (key, version, sha256, etag, manifest) VALUES (?, ?, ?, ?, ?)');
+    this.#trim = db.prepare(`
+      DELETE FROM history WHERE key = ?1 AND version IN (SELECT version FROM history WHERE key = ?1 ORDER BY version DESC LIMIT -1 OFFSET ?2)
+      RETURNING sha256`);
+    this.#select = db.prepare('SELECT etag, manifest FROM history WHERE key = ? AND version = ? AND manifest IS NOT NULL');
+    this.#selectNewest = db.prepare(
+      'SELECT etag, manifest FROM history WHERE key = ? AND version <= ? AND manifest IS NOT NULL ORDER BY version DESC LIMIT 1',
+    );
+    this.#delete = db.prepare('DELETE FROM history WHERE key = ? AND version = ? RETURNING sha256');
+    this.#selectKeys = db.prepare(
+      'SELECT DISTINCT key FROM history WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4',
+    );
+    // "0" comes after "/".
+    this.#forgetBucket = db.prepare("DELETE FROM history WHERE key > ?1 || '/' AND key < ?1 || '0' RETURNING sha256");
+    this.#forgetRemoved = db.prepare('DELETE FROM history WHERE key IN (SELECT key FROM tombstones WHERE version <= ?) RETURNING sha256');
+  }
+
+  addUpload(version: number, { manifest, etag }: PastUpload): void {
+    this.#insert.run(manifest.key, version, manifest.sha256, etag, JSON.stringify(manifest));
+  }
+
+  addRemoval(key: string, version: number): void {
+    this.#insert.run(key, version, null, null, null);
+  }
+
+  /** Forgets all but the newest `count` of a key. Returns bytes that may be garbage. */
+  trim(key: string, count: number): string[] {
+    return checksums(this.#trim.all(key, count));
+  }
+
+  find(key: string, version: number): PastUpload | undefined {
+    return parsed(this.#select.get(key, version));
+  }
+
+  /** The newest upload that is not newer than `version`. */
+  newestUpTo(key: string, version: number): PastUpload | undefined {
+    return parsed(this.#selectNewest.get(key, version));
+  }
+
+  /** Keys that begin with `prefix` and were something else before, in the order of their bytes. */
+  keys(prefix: string, after: string, limit: number): string[] {
+    const rows = this.#selectKeys.all(prefix, after, afterPrefix(prefix) ?? null, limit);
+    return (rows as { key: string }[]).map(({ key }) => key);
+  }
+
+  /** Forgets one version. Returns bytes that may be garbage; undefined: there was none. */
+  delete(key: string, version: number): string[] | undefined {
+    const rows = this.#delete.all(key, version);
+    return rows.length === 0 ? undefined : checksums(rows);
+  }
+
+  /** Forgets what keys of a bucket were. Returns bytes that may be garbage. */
+  forgetBucket(bucket: string): string[] {
+    return checksums(this.#forgetBucket.all(bucket));
+  }
+
+  /** Forgets what keys were that are gone since `untilVersion` or longer. Returns bytes that may be garbage. */
+  forgetRemoved(untilVersion: number): string[] {
+    return checksums(this.#forgetRemoved.all(untilVersion));
+  }
+}
+
+function parsed(row: unknown): PastUpload | undefined {
+  if (row === undefined) return undefined;
+  const { etag, manifest } = row as { etag: string; manifest: string };
+  return { etag, manifest: JSON.parse(manifest) };
+}
+
+function checksums(rows: readonly unknown[]): string[] {
+  return (rows as { sha256: string | null }[]).flatMap(({ sha256 }) => sha256 ?? []);
+}

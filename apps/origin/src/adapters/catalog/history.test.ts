@@ -1,0 +1,121 @@
+import { uploadedVersion } from '@sluice/contracts';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { body, catalogFixture, checksum, fields } from '../../testing/catalog.fixture.ts';
+
+describe('versions that are kept', () => {
+  test('of each key the last ones, with the current one, whatever is uploaded, removed and rolled back; and their bytes are needed, no others', async () => {
+    const step = fc.record({
+      what: fc.constantFrom('put', 'put', 'put', 'remove', 'back', 'back to'),
+      key: fc.constantFrom('site/a', 'site/b'),
+      content: fc.constantFrom('p', 'q', 'r', 's', 't'),
+      at: fc.nat(20),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.integer({ min: 1, max: 4 }), async (steps, kept) => {
+        await using fixture = await catalogFixture({ versionsKept: () => kept });
+        const { catalog } = fixture;
+        /** By key, oldest first: content of an upload, undefined for a removal. */
+        const model: Record<string, { version: number; content: string | undefined }[]> = { 'site/a': [], 'site/b': [] };
+        const versions: number[] = [];
+        for (const { what, key, content, at } of steps) {
+          const past = model[key] as { version: number; content: string | undefined }[];
+          const current = past.at(-1);
+          const add = (version: number, added: string | undefined): void => {
+            past.push({ version, content: added });
+            versions.push(version);
+            past.splice(0, past.length - kept);
+          };
+          if (what === 'put') add((await catalog.put(key, fields(), body(content))).version, content);
+          else if (what === 'remove') {
+            const removed = await catalog.remove(key);
+            expect(removed === undefined).toBe(current?.content === undefined);
+            if (removed !== undefined) add(removed.version, undefined);
+          } else {
+            const to = what === 'back' ? undefined : (versions[at % Math.max(1, versions.length)] ?? 0);
+            const result = await catalog.rollBack(key, to);
+            const isThere = current?.content !== undefined && to !== undefined && current.version <= to;
+            const target = past.slice(0, -1).findLast((one) => one.content !== undefined && one.version <= (to ?? Number.MAX_SAFE_INTEGER));
+            if (isThere || target === undefined) expect(result).toBe(isThere ? 'current' : undefined);
+            else add((result as { version: number }).version, target.content);
+          }
+        }
+        const needed = new Set<string>();
+        for (const [key, past] of Object.entries(model)) {
+          for (const { version, content } of past) {
+            expect(catalog.findVersion(key, version)?.manifest.sha256).toBe(content && checksum(content));
+            if (content !== undefined) needed.add(content);
+          }
+          expect(catalog.find(key)?.manifest.sha256).toBe(past.at(-1)?.content && checksum(past.at(-1)?.content as string));
+          const before = catalog.find(key)?.previous?.sha256;
+          for (const content of 'pqrst') if (before === checksum(content)) needed.add(content);
+        }
+        for (const content of 'pqrst')
+          expect([content, catalog.references.isReferenced(checksum(content))]).toEqual([content, needed.has(content)]);
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+
+  test('what falls out is offered as garbage', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 2 });
+    for (const content of 'abcd') await fixture.catalog.put('site/a', fields(), body(content));
+    fixture.garbage();
+    await fixture.catalog.put('site/a', fields(), body('e'));
+    expect(fixture.garbage()).toContain(checksum('c'));
+  });
+
+  test('a roll-back brings bytes, type, metadata, regions and tags of that upload under a new version, and tells of it once', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 3 });
+    const { catalog } = fixture;
+    const old = { ...fields(['US'], ['v1']), contentType: 'text/html', cacheControl: 'max-age=5', meta: { color: 'red' } };
+    const first = await catalog.put('site/a', old, body('a'));
+    await catalog.put('site/a', fields(), body('b'));
+    const events = catalog.outbox.length;
+    const back = await catalog.rollBack('site/a', first.version);
+    expect(catalog.outbox.length).toBe(events + 1);
+    const { manifest, previous } = catalog.find('site/a') ?? expect.unreachable('it is gone');
+    expect(manifest).toMatchObject({ ...old, sha256: checksum('a'), version: (back as { version: number }).version });
+    expect(uploadedVersion(manifest)).toBeGreaterThan(first.version);
+    expect(previous?.sha256).toBe(checksum('b'));
+  });
+
+  test('when a removal is forgotten, so is what the key was before', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 5 });
+    const { catalog } = fixture;
+    const first = await catalog.put('site/a', fields(), body('a'));
+    const removed = await catalog.remove('site/a');
+    expect(catalog.findVersion('site/a', first.version)).toBeDefined();
+    await catalog.prune({ untilVersion: removed?.version ?? 0, maxRows: 10 });
+    expect([catalog.findVersion('site/a', first.version), catalog.references.isReferenced(checksum('a'))]).toEqual([undefined, false]);
+    expect(fixture.garbage()).toContain(checksum('a'));
+  });
+
+  test('one version can be removed for good; of the current one the upload before is current again, without one the key is gone', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 4 });
+    const { catalog } = fixture;
+    const versions = [];
+    for (const content of 'abc') versions.push((await catalog.put('site/a', fields(), body(content))).version);
+    const [a, b, c] = versions as [number, number, number];
+    const content = () => catalog.find('site/a')?.manifest.sha256;
+    expect(await catalog.removeVersion('site/a', b)).toBeUndefined();
+    expect([catalog.findVersion('site/a', b), content()]).toEqual([undefined, checksum('c')]);
+    const back = await catalog.removeVersion('site/a', c);
+    expect([content(), catalog.find('site/a')?.manifest.version]).toEqual([checksum('a'), back?.version]);
+    expect([catalog.findVersion('site/a', c), catalog.findVersion('site/a', a)]).toEqual([undefined, undefined]);
+    await catalog.removeVersion('site/a', back?.version ?? 0);
+    expect([content(), catalog.removedAt('site/a')]).toEqual([undefined, expect.any(Number)]);
+    expect(catalog.references.isReferenced(checksum('a'))).toBe(false);
+    expect(await catalog.removeVersion('site/a', 1)).toBeUndefined();
+  });
+
+  test('a removal that is removed brings the upload before it back', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 4 });
+    const { catalog } = fixture;
+    await catalog.put('site/a', fields(), body('a'));
+    const removed = await catalog.remove('site/a');
+    await catalog.removeVersion('site/a', removed?.version ?? 0);
+    expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('a'));
+    expect(catalog.versionListing.page({ bucket: 'site', prefix: '' }, undefined, 10).entries).toHaveLength(1);
+  });
+});

@@ -1,0 +1,72 @@
+/** Who sends a request, by its signature, and whether that key may do what it asks for. */
+
+import { fieldOf } from '@sluice/http-semantics';
+import type { Clock } from '@sluice/runtime';
+import { canonicalRequest, signatureOf, signaturesEqual, stringToSign, UNSIGNED_PAYLOAD } from '@sluice/sigv4';
+import { type AccessKey, type AccessKeys, EVERY_BUCKET, type Need, unmetNeed } from '../../domain/access-key.ts';
+import { checkSignedHeaders, checkTime } from '../../domain/claim-check.ts';
+import { S3Error } from '../../domain/s3-error.ts';
+import { targetPath, targetQuery } from '../../domain/s3-resource.ts';
+import { claimOf, SIGNATURE_PARAMETER, type SignatureClaim } from '../../domain/signature-claim.ts';
+import type { Exchange } from './exchange.ts';
+import { SigningKeys } from './signing-keys.ts';
+
+/** Lets through what the caller may do. @throws {S3Error} `AccessDenied`, naming the right that is missing */
+export type Authorize = (needs: readonly Need[]) => void;
+
+export interface AuthenticationOptions {
+  /** Those in force now; undefined: the origin has none, and whoever reaches it may do everything. */
+  readonly keys: { readonly current: AccessKeys } | undefined;
+  readonly clock: Clock;
+}
+
+export class Authentication {
+  readonly #options: AuthenticationOptions;
+  readonly #signingKeys = new SigningKeys();
+
+  constructor(options: AuthenticationOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {S3Error} when the request has no signature of a key that is in force, or a wrong one */
+  authenticate(exchange: Exchange): Authorize {
+    const { keys, clock } = this.#options;
+    if (keys === undefined) return () => {};
+    const claim = claimOf(exchange.request.headers, targetQuery(exchange.target));
+    const key = keys.current.get(claim.accessKeyId);
+    if (key === undefined) throw new S3Error('InvalidAccessKeyId', 'this origin has no such access key id');
+    checkTime(claim, clock.nowMs());
+    checkSignedHeaders(claim.signedHeaders, Object.keys(exchange.request.headersDistinct));
+    const signing = this.#signingKeys.of(key.secretAccessKey, claim.scope);
+    checkSignature(exchange, claim, signing);
+    exchange.chunkSeed = { key: signing, date: claim.date, scope: claim.scope, signature: claim.signature };
+    return (needs) => authorize(key, needs);
+  }
+}
+
+function checkSignature({ request, target }: Exchange, claim: SignatureClaim, key: Buffer): void {
+  const payloadHash =
+    fieldOf(request.headers, 'x-amz-content-sha256') ?? (claim.expiresSeconds === undefined ? undefined : UNSIGNED_PAYLOAD);
+  if (payloadHash === undefined) {
+    throw new S3Error('InvalidRequest', 'x-amz-content-sha256 is missing: the SHA-256 of the body in hexadecimal, or UNSIGNED-PAYLOAD');
+  }
+  const canonical = canonicalRequest({
+    method: request.method ?? '',
+    path: decodeURIComponent(targetPath(target)),
+    query: [...targetQuery(target)].filter(([name]) => name !== SIGNATURE_PARAMETER),
+    headers: request.headersDistinct,
+    signedHeaders: claim.signedHeaders,
+    payloadHash,
+  });
+  const toSign = stringToSign(claim.date, claim.scope, canonical);
+  if (signaturesEqual(signatureOf(key, toSign), claim.signature)) return;
+  const message = 'the signature is another one than that of this request; check the secret and what is signed, which is below';
+  throw new S3Error('SignatureDoesNotMatch', message, undefined, { StringToSign: toSign, CanonicalRequest: canonical });
+}
+
+function authorize(key: AccessKey, needs: readonly Need[]): void {
+  const unmet = unmetNeed(key, needs);
+  if (unmet === undefined) return;
+  const where = unmet.bucket === EVERY_BUCKET ? 'on every bucket ("*")' : `on the bucket "${unmet.bucket}"`;
+  throw new S3Error('AccessDenied', `the key ${key.accessKeyId} has not the right "${unmet.right}" ${where}`);
+}

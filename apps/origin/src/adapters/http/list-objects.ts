@@ -1,0 +1,108 @@
+/**
+ * ListObjects and ListObjectsV2: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html,
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+ */
+import { type ListedObject, type ListingScope, nameOf } from '../../domain/object-listing.ts';
+import { S3Error } from '../../domain/s3-error.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { ListingPage } from '../catalog/object-listing.ts';
+import { readToken, writeToken } from './continuation-token.ts';
+import type { Exchange } from './exchange.ts';
+import { requireBucket } from './missing.ts';
+import { OWNER } from './owner.ts';
+import type { XmlParent } from './xml-document.ts';
+
+/** Most entries of a page. Who asks for more gets so many. */
+const ENTRIES_MAX = 1000;
+
+type Encode = (text: string) => string;
+
+interface Listing extends ListingPage {
+  readonly scope: ListingScope;
+  readonly encode: Encode;
+  /** What both versions answer with. */
+  readonly common: XmlParent;
+}
+
+/** The first version: a page begins after `marker`. */
+export function listObjects(exchange: Exchange, bucket: string, query: URLSearchParams, catalog: Catalog): void {
+  const marker = query.get('marker') ?? '';
+  const { entries, truncated, scope, encode, common } = list(bucket, query, marker, catalog, true);
+  const last = entries.at(-1);
+  exchange.answerXml('ListBucketResult', {
+    Marker: encode(marker),
+    // Without a delimiter it is the last key, which clients know from the page itself.
+    NextMarker: truncated && scope.delimiter !== undefined && last !== undefined ? encode(nameOf(last)) : undefined,
+    ...common,
+  });
+}
+
+/** The second version: a page begins after `start-after`, or where a token says. */
+export function listObjectsV2(exchange: Exchange, bucket: string, query: URLSearchParams, catalog: Catalog): void {
+  const startAfter = query.get('start-after') ?? '';
+  const token = query.get('continuation-token');
+  // An empty token is none, as at S3.
+  const after = token === null || token === '' ? startAfter : readToken(catalog.id, bucket, token);
+  const { entries, truncated, encode, common } = list(bucket, query, after, catalog, query.get('fetch-owner') === 'true');
+  const last = entries.at(-1);
+  exchange.answerXml('ListBucketResult', {
+    KeyCount: entries.length,
+    StartAfter: startAfter === '' ? undefined : encode(startAfter),
+    ContinuationToken: token ?? undefined,
+    NextContinuationToken: truncated && last !== undefined ? writeToken(catalog.id, bucket, nameOf(last)) : undefined,
+    ...common,
+  });
+}
+
+function list(bucket: string, query: URLSearchParams, after: string, catalog: Catalog, withOwner: boolean): Listing {
+  requireBucket(catalog, bucket);
+  const encode = encoderOf(query);
+  const delimiter = query.get('delimiter') || undefined;
+  const scope = { bucket, prefix: query.get('prefix') ?? '', delimiter };
+  const maxKeys = limitOf(query.get('max-keys'));
+  const page = catalog.listing.page(scope, after === '' ? undefined : after, maxKeys);
+  const common = {
+    Name: bucket,
+    Prefix: encode(scope.prefix),
+    MaxKeys: maxKeys,
+    Delimiter: delimiter === undefined ? undefined : encode(delimiter),
+    EncodingType: query.get('encoding-type') ?? undefined,
+    IsTruncated: page.truncated,
+    Contents: page.entries.flatMap((entry) => (entry.kind === 'object' ? [contentOf(entry.object, encode, withOwner)] : [])),
+    CommonPrefixes: page.entries.flatMap((entry) => (entry.kind === 'prefix' ? [{ Prefix: encode(entry.prefix) }] : [])),
+  };
+  return { ...page, scope, encode, common };
+}
+
+function contentOf({ key, size, etag, uploadedAt }: ListedObject, encode: Encode, withOwner: boolean): XmlParent {
+  return {
+    Key: encode(key),
+    LastModified: uploadedAt,
+    ETag: `"${etag}"`,
+    Size: size,
+    StorageClass: 'STANDARD',
+    Owner: withOwner ? OWNER : undefined,
+  };
+}
+
+/** How a listing writes keys. @throws {S3Error} `InvalidArgument` */
+export function encoderOf(query: URLSearchParams): Encode {
+  const type = query.get('encoding-type');
+  if (type !== null && type !== 'url') throw new S3Error('InvalidArgument', 'encoding-type: must be url');
+  return type === null ? (text) => text : encodeName;
+}
+
+/** Entries of a page that are asked for. @throws {S3Error} `InvalidArgument` */
+export function limitOf(text: string | null): number {
+  if (text === null || text === '') return ENTRIES_MAX;
+  if (!/^\d{1,10}$/.test(text))
+    throw new S3Error('InvalidArgument', `max-keys: must be a number from 0 on; a page has at most ${ENTRIES_MAX}`);
+  return Math.min(Number(text), ENTRIES_MAX);
+}
+
+/** Percent-encoding of all but RFC 3986's unreserved characters and "/". */
+function encodeName(text: string): string {
+  return encodeURIComponent(text).replace(/%2F|[!'()*]/g, (found) =>
+    found === '%2F' ? '/' : `%${found.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}

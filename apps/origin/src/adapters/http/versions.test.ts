@@ -1,0 +1,129 @@
+import { ListObjectVersionsCommand, type ListObjectVersionsCommandOutput } from '@aws-sdk/client-s3';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
+import { errorCode, originFixture } from '../../testing/origin.fixture.ts';
+import { s3Client } from '../../testing/s3-client.fixture.ts';
+
+async function scene() {
+  const origin = await originFixture({ config: { ORIGIN_VERSIONS_KEPT: 5 } });
+  const url = `${origin.url}/site/a`;
+  return {
+    origin,
+    url,
+    put: async (content: string) => (await fetch(url, { method: 'PUT', body: content })).headers.get('x-sluice-version') as string,
+    async [Symbol.asyncDispose]() {
+      await origin[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('versions over S3', () => {
+  test('each one that is kept is read by its id, with its own ETag; one that is not is NoSuchVersion', async () => {
+    await using it = await scene();
+    const [first, second] = [await it.put('one'), await it.put('two')];
+    const read = async (id: string) => {
+      const response = await fetch(`${it.url}?versionId=${id}`);
+      return [response.status, response.headers.get('x-amz-version-id'), await response.text()];
+    };
+    expect([await read(first), await read(second), await read('null')]).toEqual([
+      [200, first, 'one'],
+      [200, second, 'two'],
+      [200, second, 'two'],
+    ]);
+    const head = await fetch(`${it.url}?versionId=${first}`, { method: 'HEAD' });
+    expect([head.headers.get('content-length'), head.headers.get('x-amz-version-id')]).toEqual(['3', first]);
+    const missing = await fetch(`${it.url}?versionId=123`);
+    expect([missing.status, await errorCode(missing)]).toEqual([404, 'NoSuchVersion']);
+    for (const wrong of ['abc', '-1', '99999999999999999999']) {
+      const refused = await fetch(`${it.url}?versionId=${wrong}`);
+      expect([refused.status, await errorCode(refused)]).toEqual([400, 'InvalidArgument']);
+    }
+  });
+
+  test('a removal of one version leaves the others, and never removes the current object by mistake', async () => {
+    await using it = await scene();
+    const [first, second] = [await it.put('one'), await it.put('two')];
+    const remove = async (id: string) => (await fetch(`${it.url}?versionId=${id}`, { method: 'DELETE' })).status;
+    expect([await remove(first), await remove('123')]).toEqual([204, 204]);
+    expect(await (await fetch(it.url)).text()).toBe('two');
+    expect((await fetch(`${it.url}?versionId=${first}`)).status).toBe(404);
+    expect(await remove(second)).toBe(204);
+    expect((await fetch(it.url)).status).toBe(404);
+  });
+
+  test('a version copied onto its own key is current again', async () => {
+    await using it = await scene();
+    const first = await it.put('one');
+    await it.put('two');
+    const copied = await fetch(it.url, { method: 'PUT', headers: { 'x-amz-copy-source': `/site/a?versionId=${first}` } });
+    expect([copied.status, await (await fetch(it.url)).text()]).toEqual([200, 'one']);
+    const missing = await fetch(it.url, { method: 'PUT', headers: { 'x-amz-copy-source': '/site/a?versionId=7' } });
+    expect([missing.status, await errorCode(missing)]).toEqual([404, 'NoSuchVersion']);
+  });
+
+  test("Amazon's client lists versions and removals, the newest of a key first, page by page", async () => {
+    await using it = await scene();
+    const [first, second] = [await it.put('one'), await it.put('three')];
+    await fetch(it.url, { method: 'DELETE' });
+    await fetch(`${it.origin.url}/site/dir/b c`, { method: 'PUT', body: 'b' });
+    const client = s3Client(it.origin.url);
+    const whole = await client.send(new ListObjectVersionsCommand({ Bucket: 'site', Delimiter: '/' }));
+    expect(whole.Versions?.map(({ Key, VersionId, IsLatest, Size }) => [Key, VersionId, IsLatest, Size])).toEqual([
+      ['a', second, false, 5],
+      ['a', first, false, 3],
+    ]);
+    expect(whole.DeleteMarkers?.map(({ Key, IsLatest }) => [Key, IsLatest])).toEqual([['a', true]]);
+    expect(whole.CommonPrefixes).toEqual([{ Prefix: 'dir/' }]);
+    const seen: (string | undefined)[] = [];
+    let page: ListObjectVersionsCommandOutput | undefined;
+    do {
+      const from = { KeyMarker: page?.NextKeyMarker, VersionIdMarker: page?.NextVersionIdMarker };
+      page = await client.send(new ListObjectVersionsCommand({ Bucket: 'site', MaxKeys: 1, ...from }));
+      seen.push(...[...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])].map(({ Key }) => Key));
+    } while (page.IsTruncated);
+    expect(seen).toEqual(['a', 'a', 'a', 'dir/b c']);
+    client.destroy();
+  });
+
+  test('whatever was uploaded and removed: pages of any size, joined, are the whole listing, by keys and from new to old', async () => {
+    const step = fc.record({ key: fc.constantFrom('a', 'a/b', 'a/c', 'b', 'b/\uffff', 'b/\u{10000}'), isRemoval: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 25 }),
+        fc.constantFrom('', 'a', 'a/', 'b/'),
+        fc.constantFrom(undefined, '/'),
+        fc.integer({ min: 1, max: 4 }),
+        async (steps, prefix, delimiter, size) => {
+          await using fixture = await catalogFixture({ versionsKept: () => 10 });
+          const { catalog } = fixture;
+          const model = new Map<string, number[]>();
+          for (const { key, isRemoval } of steps) {
+            const changed = isRemoval ? await catalog.remove(`site/${key}`) : await catalog.put(`site/${key}`, fields(), body('x'));
+            if (changed !== undefined) model.set(key, [changed.version, ...(model.get(key) ?? [])]);
+          }
+          const keys = [...model.keys()]
+            .filter((key) => key.startsWith(prefix))
+            .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+          const expected = new Set<string>();
+          for (const key of keys) {
+            const at = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
+            if (at !== -1) expected.add(key.slice(0, at + 1));
+            else for (const version of model.get(key) ?? []) expected.add(`${key}@${version}`);
+          }
+          const seen: string[] = [];
+          let marker: { key: string; version: number | undefined } | undefined;
+          for (;;) {
+            const page = catalog.versionListing.page({ bucket: 'site', prefix, delimiter }, marker, size);
+            seen.push(...page.entries.map((entry) => (entry.kind === 'prefix' ? entry.prefix : `${entry.key}@${entry.version}`)));
+            const last = page.entries.at(-1);
+            if (!page.truncated || last === undefined) break;
+            marker = last.kind === 'prefix' ? { key: last.prefix, version: undefined } : { key: last.key, version: last.version };
+          }
+          expect(seen).toEqual([...expected]);
+        },
+      ),
+      { numRuns: 80 },
+    );
+  }, 60_000);
+});
