@@ -1,16 +1,19 @@
 /** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import { followFile } from './adapters/followed-file.ts';
 import { Authentication } from './adapters/http/authenticate.ts';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
 import { MultipartCompletion } from './adapters/http/multipart-completion.ts';
 import { type ConnectionLimits, OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
 import { s3Handlers } from './adapters/http/s3-handlers.ts';
-import { followKeysFile } from './adapters/keys-file.ts';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { BrokerSide } from './broker-side.ts';
+import { parseBuckets } from './buckets-config.ts';
 import type { OriginConfig } from './config.ts';
+import { type BucketSettings, settingsOf } from './domain/bucket-settings.ts';
+import { parseKeys } from './keys-config.ts';
 import { openStorage, watchStorage } from './storage.ts';
 
 /** What a test replaces. */
@@ -31,7 +34,7 @@ export interface RunningOrigin {
 
 /**
  * Starts an origin. Resolves when HTTP is served; the broker is connected to in the background.
- * @throws {ConfigError} when the keys file cannot be used; when the data directory or the port cannot be used. Nothing is left running
+ * @throws {ConfigError} when the keys file or the buckets file cannot be used; when the data directory or the port cannot be used. Nothing is left running
  */
 export async function startOrigin(config: OriginConfig, log: Logger, seams: OriginSeams = {}): Promise<RunningOrigin> {
   const lifecycle = new Lifecycle(log);
@@ -50,13 +53,22 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const metrics = createOriginMetrics(registry);
   const readiness = new Readiness();
 
-  const keys = config.ORIGIN_KEYS_FILE === undefined ? undefined : await followKeysFile(config.ORIGIN_KEYS_FILE, clock, log);
+  const follow = async <Value>(variable: 'ORIGIN_KEYS_FILE' | 'ORIGIN_BUCKETS_FILE', title: string, parse: (text: string) => Value) => {
+    const path = config[variable];
+    if (path === undefined) return undefined;
+    const file = await followFile({ path, variable, title, parse, clock, log });
+    lifecycle.onStop(title, () => file.stop());
+    return file;
+  };
+  const keys = await follow('ORIGIN_KEYS_FILE', 'keys file', parseKeys);
   if (keys === undefined)
     log.warn({ host: config.ORIGIN_HOST }, 'there are no keys: whoever reaches this port may read and change everything');
-  else lifecycle.onStop('keys file', () => keys.stop());
   const authentication = new Authentication({ keys, clock });
+  const buckets = await follow('ORIGIN_BUCKETS_FILE', 'buckets file', (text) => parseBuckets(text, config.ORIGIN_VERSIONS_KEPT));
+  const unnamed = parseBuckets('', config.ORIGIN_VERSIONS_KEPT);
+  const bucketSettings = (key: string): BucketSettings => settingsOf(buckets?.current ?? unnamed, key);
 
-  const storage = await openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
+  const storage = await openStorage({ config, bucketSettings, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
   watchStorage(registry, storage, clock);
   const { blobs, catalog, garbage, blocks } = storage;
   const broker = new BrokerSide({ servers: config.NATS_URL, storage, clock, rng, metrics, log });
@@ -66,8 +78,8 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('broker', () => (broker.connected ? undefined : 'not connected to the broker'));
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
-  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads });
-  const multipart = { blobs, catalog, uploads, garbage, blocks, clock, metrics, partMinBytes: seams.partMinBytes };
+  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, bucketSettings, maxUploads });
+  const multipart = { blobs, catalog, uploads, garbage, blocks, clock, metrics, bucketSettings, partMinBytes: seams.partMinBytes };
   const completion = new MultipartCompletion(multipart);
   lifecycle.onStop('multipart completion', () => completion.stop());
   const handlers = s3Handlers({ ...multipart, completion });

@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
+import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
 
 /** The origin's environment (DESIGN §7). Variables beyond host, port and directory are bounds that rarely need a change. */
 export const originConfigSchema = z
@@ -10,6 +11,8 @@ export const originConfigSchema = z
     ORIGIN_HOST: z.string().default('127.0.0.1'),
     /** Access keys and their rights, see docs/s3.md. Absent: there are none, and the origin listens on loopback only. */
     ORIGIN_KEYS_FILE: z.string().optional(),
+    /** What holds for all uploads into a bucket, see docs/s3.md. */
+    ORIGIN_BUCKETS_FILE: z.string().optional(),
     /** Lets an origin without keys listen on other interfaces. */
     ORIGIN_ANYONE_MAY_WRITE: z.enum(['no', 'yes'], 'must be no or yes').default('no'),
     /** 0 = any free port; the log's `listening` line says which. */
@@ -28,8 +31,8 @@ export const originConfigSchema = z
     ORIGIN_FEED_RETENTION_DAYS: integerVariable(1, 3650).default(30),
     /** Removals, and likewise invalidations, that the feed remembers; what is more is forgotten oldest first. */
     ORIGIN_FEED_MAX_ROWS: integerVariable(1, 10_000_000).default(200_000),
-    /** Versions of each object that are kept, with the current one. The bytes before it are kept anyway, for patches. */
-    ORIGIN_VERSIONS_KEPT: integerVariable(1, 10_000).default(2),
+    /** Versions of each object that are kept, with the current one, where the buckets file says nothing. The bytes before it are kept anyway, for patches. */
+    ORIGIN_VERSIONS_KEPT: integerVariable(1, VERSIONS_KEPT_MAX).default(2),
     /** Events that wait for the broker. Those beyond it are not announced: the edges find the change by catching up. */
     ORIGIN_OUTBOX_MAX: integerVariable(1, 10_000_000).default(100_000),
     /** Contents that are being coded (br, zstd, gzip) at once, each on a thread of the lowest priority; 0: none are. */

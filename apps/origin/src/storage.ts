@@ -15,6 +15,7 @@ import { maintainFeed } from './adapters/catalog/feed-maintenance.ts';
 import { expireUploads } from './adapters/catalog/multipart-maintenance.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import type { OriginConfig } from './config.ts';
+import type { BucketSettings } from './domain/bucket-settings.ts';
 
 /** How often the logs of the databases are brought into them. */
 const CHECKPOINT_MS = 1_000;
@@ -22,6 +23,7 @@ const DAY_MS = 24 * 3600 * 1000;
 
 export interface StorageOptions {
   readonly config: OriginConfig;
+  readonly bucketSettings: (key: string) => BucketSettings;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
@@ -42,7 +44,16 @@ export interface Storage {
 }
 
 /** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. */
-export async function openStorage({ config, clock, metrics, log, lifecycle, operate, onEvent }: StorageOptions): Promise<Storage> {
+export async function openStorage({
+  config,
+  bucketSettings,
+  clock,
+  metrics,
+  log,
+  lifecycle,
+  operate,
+  onEvent,
+}: StorageOptions): Promise<Storage> {
   const dir = resolve(config.ORIGIN_DATA_DIR);
   const lock = lockDataDir(dir, 'origin');
   lifecycle.onStop('data directory', () => lock.release());
@@ -57,7 +68,7 @@ export async function openStorage({ config, clock, metrics, log, lifecycle, oper
     onEventDropped: () => metrics.dropped.inc(),
     onVariantsWanted: () => variants.wake(),
     outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
-    versionsKept: () => config.ORIGIN_VERSIONS_KEPT,
+    versionsKept: (key) => bucketSettings(key).versionsKept,
     multipartMaxOpen: config.ORIGIN_MULTIPART_UPLOADS_MAX,
     onGarbage: (checksums) => garbage.offer(checksums),
   });

@@ -1,6 +1,7 @@
 /** The operations on buckets: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html */
 import { z } from 'zod';
 import { checkNewBucket } from '../../domain/bucket-name.ts';
+import type { BucketSettings } from '../../domain/bucket-settings.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { BUCKETS_MAX } from '../catalog/bucket-table.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -27,7 +28,7 @@ export interface BucketHandlers {
   readonly GetBucketVersioning: BucketHandler;
 }
 
-export function bucketHandlers(catalog: Catalog): BucketHandlers {
+export function bucketHandlers(catalog: Catalog, bucketSettings: (key: string) => BucketSettings): BucketHandlers {
   return {
     ListBuckets: (exchange, { query }) => listBuckets(exchange, query, catalog),
     CreateBucket: (exchange, { resource }) => createBucket(exchange, resource.bucket, catalog),
@@ -42,7 +43,8 @@ export function bucketHandlers(catalog: Catalog): BucketHandlers {
     },
     GetBucketVersioning: (exchange, { resource }) => {
       requireBucket(catalog, resource.bucket);
-      exchange.answerXml('VersioningConfiguration', '');
+      const isKept = bucketSettings(`${resource.bucket}/`).versionsKept > 1;
+      exchange.answerXml('VersioningConfiguration', isKept ? { Status: 'Enabled' } : '');
     },
   };
 }

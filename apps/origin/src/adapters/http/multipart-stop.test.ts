@@ -11,6 +11,7 @@ import { toS3Error } from '../../domain/s3-error.ts';
 import { catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import { completeDocument } from '../../testing/multipart.fixture.ts';
 import { errorCode, md5, silent } from '../../testing/origin.fixture.ts';
+import { plainBuckets } from '../../testing/plain-buckets.fixture.ts';
 import { GarbageCollector } from '../blobs/garbage-collector.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { Exchange } from './exchange.ts';
@@ -31,8 +32,18 @@ test('what is being completed when the origin must stop is given up, and its upl
   const metrics = createOriginMetrics(new Registry());
   const garbage = new GarbageCollector({ blobs, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log: silent });
   const blocks = { offer: () => {} };
-  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads: 1 });
-  const completion = new MultipartCompletion({ blobs, catalog, uploads, garbage, blocks, clock, metrics, partMinBytes: undefined });
+  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads: 1, bucketSettings: plainBuckets });
+  const completion = new MultipartCompletion({
+    blobs,
+    catalog,
+    uploads,
+    garbage,
+    blocks,
+    clock,
+    metrics,
+    partMinBytes: undefined,
+    bucketSettings: plainBuckets,
+  });
   const upload = await catalog.multipart.create('site/a', fields(), undefined);
   const body = randomBytes(100_000);
   await catalog.multipart.putPart(upload, { number: 1, ...(await blobs.put(body)), md5: md5(body), checksums: {} });

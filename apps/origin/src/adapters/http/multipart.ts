@@ -1,6 +1,7 @@
 /** The operations of the S3 API on multipart uploads but completing and listing them. */
 import type { Clock } from '@sluice/runtime';
 import { checkNewBucket } from '../../domain/bucket-name.ts';
+import { type BucketSettings, withDefaults } from '../../domain/bucket-settings.ts';
 import { checkCopySource, copySource, copySourceRange } from '../../domain/copy-request.ts';
 import { PART_MAX_BYTES, partNumberOf, type StoredPart } from '../../domain/multipart.ts';
 import { checksumChoice, checksumElements, checksumHeaders, choiceHeaders, fullObject } from '../../domain/object-checksums.ts';
@@ -22,6 +23,7 @@ export interface MultipartParts extends GetOptions {
   readonly blocks: Pick<BlockDigestMaker, 'offer'>;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
+  readonly bucketSettings: (key: string) => BucketSettings;
   /** Of all parts but the last; S3's when undefined. For tests. */
   readonly partMinBytes: number | undefined;
 }
@@ -29,14 +31,14 @@ export interface MultipartParts extends GetOptions {
 type Handlers = Readonly<Record<'CreateMultipartUpload' | 'UploadPart' | 'UploadPartCopy' | 'AbortMultipartUpload', S3Handler<'object'>>>;
 
 export function multipartHandlers(parts: MultipartParts): Handlers {
-  const { catalog, uploads, clock, metrics } = parts;
+  const { catalog, uploads, clock, metrics, bucketSettings } = parts;
   return {
     async CreateMultipartUpload(exchange, { resource: { bucket, key } }) {
       const { headers } = exchange.request;
       // As with any upload it comes to be when the object is there.
       if (!catalog.buckets.has(bucket)) checkNewBucket(bucket);
       const choice = checksumChoice(headers);
-      const { id } = await catalog.multipart.create(key, uploadFields(key, headers), choice);
+      const { id } = await catalog.multipart.create(key, withDefaults(uploadFields(key, headers), bucketSettings(key).uploads), choice);
       const content = { Bucket: bucket, Key: key.slice(bucket.length + 1), UploadId: id };
       exchange.answerXml('InitiateMultipartUploadResult', content, choiceHeaders(choice));
     },

@@ -6,6 +6,7 @@ import { temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { catalogFixture } from '../../testing/catalog.fixture.ts';
 import { silent } from '../../testing/origin.fixture.ts';
+import { plainBuckets } from '../../testing/plain-buckets.fixture.ts';
 import { GarbageCollector } from '../blobs/garbage-collector.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { Uploads } from './put-object.ts';
@@ -17,7 +18,15 @@ test('a body of unknown length is refused when it passes the bound, and nothing 
   const { catalog } = fixture;
   const metrics = createOriginMetrics(new Registry());
   const garbage = new GarbageCollector({ blobs, isReferenced: () => false, metrics, log: silent });
-  const uploads = new Uploads({ blobs, catalog, garbage, blocks: { offer: () => {} }, metrics, maxUploads: 1 });
+  const uploads = new Uploads({
+    blobs,
+    catalog,
+    garbage,
+    blocks: { offer: () => {} },
+    metrics,
+    maxUploads: 1,
+    bucketSettings: plainBuckets,
+  });
   let taken = 0;
   const take = (size: number, maxBytes: number) => {
     const chunks = (async function* () {

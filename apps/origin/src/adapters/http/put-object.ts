@@ -1,5 +1,6 @@
 import { type BlobRef, type BlobStore, type BlobWriter, fromDiskError } from '@sluice/blobs';
 import { bucketOf, checkNewBucket } from '../../domain/bucket-name.ts';
+import { type BucketSettings, withDefaults } from '../../domain/bucket-settings.ts';
 import { announcedChecksums, type Checksums, checksumHeaders, checksumsOf, fullObject } from '../../domain/object-checksums.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import {
@@ -55,6 +56,7 @@ export interface UploadOptions {
   readonly garbage: GarbageCollector;
   readonly blocks: Pick<BlockDigestMaker, 'offer'>;
   readonly metrics: OriginMetrics;
+  readonly bucketSettings: (key: string) => BucketSettings;
   /** Uploads under way at once. */
   readonly maxUploads: number;
 }
@@ -76,7 +78,7 @@ export class Uploads {
       for (const name of UNSUPPORTED_HEADERS) {
         if (headers[name] !== undefined) throw new S3Error('NotImplemented', `${name}: not supported on uploads`);
       }
-      const fields = uploadFields(key, headers);
+      const fields = withDefaults(uploadFields(key, headers), this.#options.bucketSettings(key).uploads);
       const source = { ...bodyOf(exchange), maxBytes: OBJECT_MAX_BYTES };
       const guard = writeGuard(key, headers);
       // Both are looked at again when the body is there; what is refused now need not come.

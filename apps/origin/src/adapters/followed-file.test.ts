@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { createLogger, type Logger } from '@sluice/runtime';
 import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
-import { followKeysFile } from './keys-file.ts';
+import { parseKeys } from '../keys-config.ts';
+import { followFile } from './followed-file.ts';
 
+const KEYS_FILE = { variable: 'ORIGIN_KEYS_FILE', title: 'keys file', parse: parseKeys } as const;
 const SECRET = 'x'.repeat(40);
 const keys = (...ids: string[]): string =>
   JSON.stringify({ keys: ids.map((accessKeyId) => ({ accessKeyId, secretAccessKey: SECRET, rights: { '*': ['read'] } })) });
@@ -17,7 +19,7 @@ async function follow() {
   const at = (level: string) => (fields: object) => void said.push({ level, fields });
   const log: Logger = Object.assign(Object.create(createLogger('origin', 'silent')), { info: at('info'), error: at('error') });
   const clock = new FakeClock();
-  const file = await followKeysFile(path, clock, log);
+  const file = await followFile({ path, ...KEYS_FILE, clock, log });
   return {
     ...{ path, said, file },
     /** Replaces the file, and lets the time pass after which it is looked at again. */
@@ -68,7 +70,7 @@ test('a file that cannot be used, or is gone, leaves the old keys in force, and 
 
 test('a file that is not there at the start is an error that says what to do', async () => {
   const log = createLogger('origin', 'silent');
-  await expect(followKeysFile('/nowhere/keys.yaml', new FakeClock(), log)).rejects.toThrow(
+  await expect(followFile({ path: '/nowhere/keys.yaml', ...KEYS_FILE, clock: new FakeClock(), log })).rejects.toThrow(
     /\/nowhere\/keys.yaml cannot be read.*ORIGIN_KEYS_FILE/s,
   );
 });
