@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { s3Client } from './s3-client.ts';
 import { describeOutcome, movedBytes, outcomeOf, type Stage } from './stage.ts';
 
 const EDGES = ['us-1', 'eu-1', 'in-1'] as const;
@@ -18,6 +19,8 @@ export const SCENARIOS: readonly (readonly [title: string, scenario: Scenario])[
   ['Pull fallback: an edge is killed with kill -9 and loses its disk', lostDisk],
   ['A push that fails is healed by catching up', failedPush],
   ['From the nats CLI: events published by hand', byHand],
+  ['Rollback: the version before is current again everywhere, and moves nothing', rollback],
+  ['From an S3 client: a directory is synced', s3Client],
   ['A hung edge (SIGSTOP) delays no other, and a dead listener is forgotten', hungEdge],
 ];
 
@@ -120,6 +123,22 @@ async function contentCoding(stage: Stage): Promise<void> {
   );
   const plain = await stage.visit('us-1', 'site/lodash.js', { 'accept-encoding': 'identity' });
   stage.check(plain.coding === '' && plain.contentLength === script.byteLength, 'who accepts no coding gets none');
+}
+
+async function rollback(stage: Stage): Promise<void> {
+  const [good, bad] = [`good ${randomBytes(50_000).toString('hex')}`, `bad ${randomBytes(50_000).toString('hex')}`];
+  await stage.upload('site/release.txt', good);
+  await stage.upload('site/release.txt', bad);
+  const distributed = await stage.rollBack('site/release.txt');
+  stage.check(
+    distributed.complete && movedBytes(distributed) === 0,
+    'rolled back: 0 B moved',
+    distributed.edges.map(describeOutcome).join('; '),
+  );
+  for (const edge of EDGES) {
+    const visit = await stage.visit(edge, 'site/release.txt');
+    stage.check(visit.body.toString() === good, `${edge} serves the version before`, `Cache-Status: ${visit.cacheStatus}`);
+  }
 }
 
 async function invalidation(stage: Stage): Promise<void> {

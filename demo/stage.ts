@@ -82,6 +82,13 @@ export class Stage implements AsyncDisposable {
     return this.distributed(((await response.json()) as { id: string }).id);
   }
 
+  /** Makes the upload before the current one of a key current again, and waits for the outcome. */
+  async rollBack(key: string): Promise<ContentDistributed> {
+    const response = await fetch(`${this.stack.origin.url}/-/rollbacks`, { method: 'POST', body: JSON.stringify({ key }) });
+    const { rolledBack } = (await response.json()) as { rolledBack: { id: string }[] };
+    return this.distributed(rolledBack[0]?.id ?? '');
+  }
+
   /** The outcome of an event, once every live edge has answered or was given up. */
   async distributed(eventId: string): Promise<ContentDistributed> {
     return this.until(`the outcome of ${eventId}`, () => this.#outcomes.get(eventId));
