@@ -23,7 +23,8 @@ export default defineConfig({
     reporters: ['default', './test/summary-reporter.ts'],
     projects: [
       ...PROJECTS.map((root) => ({
-        test: { name: root.split('/')[1] as string, root, include: ['src/**/*.test.ts'] },
+        // Many start brokers and processes, several files at a time: on a busy machine of two cores 5 s are soon over.
+        test: { name: root.split('/')[1] as string, root, include: ['src/**/*.test.ts'], testTimeout: 20_000 },
       })),
       { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'] } },
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
