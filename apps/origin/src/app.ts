@@ -75,7 +75,10 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   lifecycle.onStop('broker', () => broker.stop());
 
   readiness.require('catalog', () => (catalog.open ? undefined : 'the catalog is closed'));
-  readiness.require('broker', () => (broker.connected ? undefined : 'not connected to the broker'));
+  readiness.require('broker', () => {
+    if (!broker.connected) return 'not connected to the broker';
+    return broker.taking ? undefined : 'does not take events yet';
+  });
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, bucketSettings, maxUploads });

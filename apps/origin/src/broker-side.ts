@@ -34,6 +34,10 @@ export class BrokerSide {
   get connected(): boolean {
     return this.#bus?.connected ?? false;
   }
+  /** Whether the streams are there: what is published by hand before that is lost. */
+  get taking(): boolean {
+    return this.#intake?.taking ?? false;
+  }
 
   /** There is something new in the outbox. */
   wake(): void {

@@ -2,5 +2,5 @@
 export type { BusLogger, BusOptions, RequestHandler, RequestOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
 export { BrokerAwayError, NoListenerError, NoReplyError } from './errors.ts';
-export type { ConsumeOptions, DurableMessage } from './streams.ts';
+export type { ConsumeOptions, Consuming, DurableMessage } from './streams.ts';
 export { Streams } from './streams.ts';

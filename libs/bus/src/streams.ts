@@ -48,6 +48,12 @@ export interface ConsumeOptions {
   readonly ackWaitMs: number;
 }
 
+export interface Consuming {
+  /** The stream is there, and its messages come: what is published from now on is not lost. */
+  readonly consuming: boolean;
+  stop(): Promise<void>;
+}
+
 export class Streams {
   readonly #bus: Bus;
   readonly #log: BusLogger;
@@ -99,8 +105,9 @@ export class Streams {
    * Delivers a stream's messages to `handler` until stopped. Streams and consumer are created when missing, also again after the
    * broker has lost them. `handler` must end each message itself.
    */
-  consume(options: ConsumeOptions, handler: (message: DurableMessage) => void): { stop(): Promise<void> } {
+  consume(options: ConsumeOptions, handler: (message: DurableMessage) => void): Consuming {
     let stopped = false;
+    let consuming = false;
     let halt: () => void = () => {};
     const loop = async (): Promise<void> => {
       while (!stopped) {
@@ -115,16 +122,21 @@ export class Streams {
             expires: 10_000,
           });
           halt = () => messages.stop();
+          consuming = true;
           if (stopped) halt();
           for await (const message of messages) handler(durableMessage(message));
         } catch (err) {
           if (!stopped) this.#log.warn({ err, stream: options.stream.name, durable: options.durable }, 'consumer interrupted');
         }
+        consuming = false;
         if (!stopped) await new Promise((resolve) => setTimeout(resolve, RESUME_DELAY_MS).unref());
       }
     };
     const running = loop();
     return {
+      get consuming() {
+        return consuming;
+      },
       stop: async () => {
         stopped = true;
         halt();

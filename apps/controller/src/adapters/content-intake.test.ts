@@ -25,7 +25,7 @@ function stage() {
     consume(consumeOptions: ConsumeOptions, handler: typeof deliver) {
       options.push(consumeOptions);
       deliver = handler;
-      return { stop: () => Promise.resolve() };
+      return { consuming: true, stop: () => Promise.resolve() };
     },
     publish(event: { subject: string }, message: object, id: string) {
       if (publishError !== undefined) return Promise.reject(publishError);

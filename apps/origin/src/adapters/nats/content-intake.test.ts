@@ -17,7 +17,7 @@ async function intakeFixture() {
   const ended: string[] = [];
   const intake = new ContentIntake({
     streams: {
-      consume: () => ({ stop: async () => {} }),
+      consume: () => ({ consuming: true, stop: async () => {} }),
       publish: async (_event, _message, id) => {
         if (state.failing) throw new SluiceError('BROKER_AWAY', 'away', { retryable: true });
         rejected.push(id);

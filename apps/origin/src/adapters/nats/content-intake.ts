@@ -1,4 +1,4 @@
-import type { DurableMessage, Streams } from '@sluice/bus';
+import type { Consuming, DurableMessage, Streams } from '@sluice/bus';
 import { CONTENT_REJECTED, STREAMS } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
@@ -29,7 +29,7 @@ export interface ContentIntakeOptions {
  */
 export class ContentIntake {
   readonly #options: ContentIntakeOptions;
-  readonly #consumer: { stop(): Promise<void> };
+  readonly #consumer: Consuming;
   /** At most as many as the consumer may have outstanding. */
   readonly #underWay = new Set<Promise<void>>();
   readonly #ownIdPrefix: string;
@@ -45,6 +45,11 @@ export class ContentIntake {
       { stream: STREAMS.CONTENT, durable: 'origin-intake', maxPending: PENDING_MAX, ackWaitMs: ACK_WAIT_MS },
       (message) => void this.take(message),
     );
+  }
+
+  /** Whether messages come. */
+  get taking(): boolean {
+    return this.#consumer.consuming;
   }
 
   /**
