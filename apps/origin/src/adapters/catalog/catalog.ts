@@ -296,8 +296,9 @@ export class Catalog {
       if (!isCurrent) return undefined;
       const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
       if (past === undefined && current === undefined) return undefined;
-      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
+      // First, so that what comes into the history for a moment pushes no older version out of it.
       if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
+      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
       this.#garbage.push(...(this.#history.delete(key, version) ?? []));
       return announced;
     });

@@ -119,6 +119,21 @@ describe('versions that are kept', () => {
     expect(catalog.versionListing.page({ bucket: 'site', prefix: '' }, undefined, 10).entries).toHaveLength(1);
   });
 
+  test('to remove the current version costs no other version than that', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 3 });
+    const { catalog } = fixture;
+    const versions = [];
+    for (const content of 'abc') versions.push((await catalog.put('site/a', fields(), body(content))).version);
+    const [a, , c] = versions as [number, number, number];
+    await catalog.removeVersion('site/a', c);
+    expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('b'));
+    expect(catalog.findVersion('site/a', a)?.manifest.sha256).toBe(checksum('a'));
+    const removed = await catalog.remove('site/a');
+    await catalog.removeVersion('site/a', removed?.version ?? 0);
+    expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('b'));
+    expect(catalog.findVersion('site/a', a)?.manifest.sha256).toBe(checksum('a'));
+  });
+
   test('a page of versions takes no longer because there is more behind it', async () => {
     await using fixture = await catalogFixture({ versionsKept: () => 2 });
     const { catalog } = fixture;
