@@ -134,6 +134,25 @@ describe('versions that are kept', () => {
     expect(catalog.findVersion('site/a', a)?.manifest.sha256).toBe(checksum('a'));
   });
 
+  test('a roll-back to how things were brings nothing back that was removed by then', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 5 });
+    const { catalog } = fixture;
+    for (const key of ['site/gone', 'site/again', 'site/later']) await catalog.put(key, fields(), body('a'));
+    await catalog.remove('site/gone');
+    await catalog.remove('site/again');
+    const to = catalog.lastVersion;
+    await catalog.put('site/again', fields(), body('b'));
+    await catalog.remove('site/later');
+    expect(await catalog.rollBack('site/gone', to, true)).toBe('current');
+    expect(await catalog.rollBack('site/again', to, true)).toBeUndefined();
+    await catalog.rollBack('site/later', to, true);
+    const now = ['site/gone', 'site/again', 'site/later'].map((key) => catalog.find(key)?.manifest.sha256);
+    expect(now).toEqual([undefined, checksum('b'), checksum('a')]);
+    // Of a key that is named the newest upload is wanted, removed or not.
+    await catalog.rollBack('site/gone', to);
+    expect(catalog.find('site/gone')?.manifest.sha256).toBe(checksum('a'));
+  });
+
   test('a page of versions takes no longer because there is more behind it', async () => {
     await using fixture = await catalogFixture({ versionsKept: () => 2 });
     const { catalog } = fixture;
