@@ -42,7 +42,7 @@ export function s3Handlers(parts: S3Parts): S3Handlers {
     GetObject: get,
     HeadObject: get,
     PutObject: (exchange, { resource }) => uploads.put(exchange, resource.key),
-    CopyObject: (exchange, { resource }) => copyObject(exchange, resource.key, catalog),
+    CopyObject: (exchange, { resource }) => copyObject(exchange, resource.key, catalog, parts.bucketSettings(resource.key).uploads),
     DeleteObject: (exchange, { resource, query }) => deleteObject(exchange, resource.key, query, parts),
     ...taggingHandlers(catalog),
     ...multipartHandlers(parts),
