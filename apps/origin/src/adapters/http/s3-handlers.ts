@@ -41,7 +41,7 @@ export function s3Handlers(parts: S3Parts): S3Handlers {
     DeleteObjects: (exchange, { resource }) => deleteObjects(exchange, resource.bucket, parts),
     GetObject: get,
     HeadObject: get,
-    PutObject: (exchange, { resource }) => uploads.put(exchange, resource.key),
+    PutObject: (exchange, { resource, query }) => uploads.put(exchange, resource.key, query),
     CopyObject: (exchange, { resource }) => copyObject(exchange, resource.key, catalog, parts.bucketSettings(resource.key).uploads),
     DeleteObject: (exchange, { resource, query }) => deleteObject(exchange, resource.key, query, parts),
     ...taggingHandlers(catalog),
