@@ -28,7 +28,7 @@ describe('buckets, by the SDK', () => {
     expect((await s3.send(new CreateBucketCommand({ Bucket }))).Location).toBe('/created');
     expect((await s3.send(new HeadBucketCommand({ Bucket }))).BucketRegion).toBe('us-east-1');
     expect((await s3.send(new GetBucketLocationCommand({ Bucket }))).LocationConstraint).toBeUndefined();
-    expect((await s3.send(new GetBucketVersioningCommand({ Bucket }))).Status).toBeUndefined();
+    expect((await s3.send(new GetBucketVersioningCommand({ Bucket }))).Status).toBe('Enabled');
     const { Buckets = [], Owner } = await s3.send(new ListBucketsCommand({}));
     expect(Owner?.ID).toBe('sluice');
     expect(Buckets).toEqual([{ Name: Bucket, CreationDate: expect.any(Date) }]);
