@@ -1,6 +1,7 @@
 /** Copies: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html */
 import type { Manifest } from '@sluice/contracts';
 import { type ByteRange, evaluatePreconditions, type Fields, fieldOf } from '@sluice/http-semantics';
+import { type UploadDefaults, withDefaults } from './bucket-settings.ts';
 import { S3Error } from './s3-error.ts';
 import { type Resource, resourceOf } from './s3-resource.ts';
 import { type UploadFields, uploadFields, uploadFieldsOf } from './upload-headers.ts';
@@ -59,14 +60,19 @@ export function checkCopySource(headers: Fields, { manifest, etag }: CopySource)
 
 /**
  * `isVersion`: a version was named, so a copy onto itself makes it current again. The fields of the copy under `key`: the source's, or the request's where a directive says REPLACE. `x-amz-meta-tags` among replaced metadata
- * replaces the tags; a redirection is never copied.
+ * replaces the tags; a redirection is never copied. `defaults` are for what is replaced, as for an upload.
  * @throws {S3Error} `InvalidRequest` when an object would be copied onto itself as it is, and what {@link uploadFields} throws
  */
-export function copyFields(key: string, headers: Fields, { manifest }: CopySource, isVersion = false): UploadFields {
+export function copyFields(
+  key: string,
+  headers: Fields,
+  { manifest }: CopySource,
+  { isVersion = false, defaults = {} }: { readonly isVersion?: boolean; readonly defaults?: UploadDefaults } = {},
+): UploadFields {
   const replacesMetadata = replaces(headers, 'x-amz-metadata-directive');
   const replacesTags = replaces(headers, 'x-amz-tagging-directive');
   const { 'x-amz-tagging': _, ...untagged } = headers;
-  const given = uploadFields(key, replacesTags ? headers : untagged);
+  const given = withDefaults(uploadFields(key, replacesTags ? headers : untagged), defaults);
   const { redirectLocation, ...copied } = uploadFieldsOf(manifest);
   if (
     !isVersion &&

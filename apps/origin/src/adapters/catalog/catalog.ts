@@ -260,15 +260,17 @@ export class Catalog {
 
   /**
    * Makes an earlier upload of a key current again, as a new version with the bytes and fields of that one: the upload before the current one, or before the removal, or
-   * with `to` the newest one up to that version. `current`: it is that already. Undefined: none is kept.
+   * with `to` the newest one up to that version. `current`: it is that already. Undefined: none is kept. `asItWas`: what was removed by `to` does not come back.
    */
-  async rollBack(key: string, to?: number): Promise<Announced | 'current' | undefined> {
+  async rollBack(key: string, to?: number, asItWas = false): Promise<Announced | 'current' | undefined> {
     const result = await this.#commit.write(() => {
       const current = this.#objects.find(key);
-      const currentVersion = current === undefined ? undefined : uploadedVersion(current.manifest);
+      const removedIn = asItWas ? this.#objects.tombstone(key)?.version : undefined;
+      const currentVersion = current === undefined ? removedIn : uploadedVersion(current.manifest);
       if (to !== undefined && currentVersion !== undefined && currentVersion <= to) return 'current';
       const past = this.#history.newestUpTo(key, to ?? Number.MAX_SAFE_INTEGER);
       if (past === undefined) return undefined;
+      if (asItWas && to !== undefined && this.#history.wasRemoved(key, to)) return undefined;
       return this.#restore(key, past, current);
     });
     if (typeof result === 'object') this.#options.onEvent?.();
@@ -296,8 +298,9 @@ export class Catalog {
       if (!isCurrent) return undefined;
       const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
       if (past === undefined && current === undefined) return undefined;
-      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
+      // First, so that what comes into the history for a moment pushes no older version out of it.
       if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
+      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
       this.#garbage.push(...(this.#history.delete(key, version) ?? []));
       return announced;
     });

@@ -15,6 +15,7 @@ export class HistoryTable {
   readonly #trim: StatementSync;
   readonly #select: StatementSync;
   readonly #selectNewest: StatementSync;
+  readonly #selectWasRemoved: StatementSync;
   readonly #delete: StatementSync;
   readonly #forgetRemoved: StatementSync;
   readonly #selectKeys: StatementSync;
@@ -28,6 +29,9 @@ export class HistoryTable {
     this.#select = db.prepare('SELECT etag, manifest FROM history WHERE key = ? AND version = ? AND manifest IS NOT NULL');
     this.#selectNewest = db.prepare(
       'SELECT etag, manifest FROM history WHERE key = ? AND version <= ? AND manifest IS NOT NULL ORDER BY version DESC LIMIT 1',
+    );
+    this.#selectWasRemoved = db.prepare(
+      'SELECT manifest IS NULL AS removed FROM history WHERE key = ? AND version <= ? ORDER BY version DESC LIMIT 1',
     );
     this.#delete = db.prepare('DELETE FROM history WHERE key = ? AND version = ? RETURNING sha256');
     this.#selectKeys = db.prepare(
@@ -58,6 +62,11 @@ export class HistoryTable {
   /** The newest upload that is not newer than `version`. */
   newestUpTo(key: string, version: number): PastUpload | undefined {
     return parsed(this.#selectNewest.get(key, version));
+  }
+
+  /** Whether the newest of a key that is not newer than `version` is a removal. */
+  wasRemoved(key: string, version: number): boolean {
+    return (this.#selectWasRemoved.get(key, version) as { removed: number } | undefined)?.removed === 1;
   }
 
   /** Keys that begin with `prefix` and were something else before, in the order of their bytes. */

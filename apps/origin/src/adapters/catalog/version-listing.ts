@@ -30,14 +30,15 @@ export interface VersionMarker {
 type Row = Omit<ListedVersion, 'kind' | 'isLatest'> & { readonly isLatest: number };
 
 const RANGE = 'key >= CAST(:from AS TEXT) AND key < CAST(:to AS TEXT)';
+const UPLOADED = "coalesce(json_extract(manifest, '$.contentVersion'), version)";
+const OF_MANIFEST = "etag, json_extract(manifest, '$.size') AS size, json_extract(manifest, '$.uploadedAt') AS uploadedAt";
+const older = (version: string): string => `${RANGE} AND (key <> :markerKey OR ${version} < :markerVersion)`;
+/** Each table comes in its own order and they are merged row by row: nothing beyond the rows that are taken is read or sorted. */
 const ROWS = `
-  SELECT * FROM (
-    SELECT key, coalesce(json_extract(manifest, '$.contentVersion'), version) AS version, 1 AS isLatest, etag,
-           json_extract(manifest, '$.size') AS size, json_extract(manifest, '$.uploadedAt') AS uploadedAt
-    FROM objects WHERE ${RANGE}
-    UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones WHERE ${RANGE}
-    UNION ALL SELECT key, version, 0, etag, json_extract(manifest, '$.size'), json_extract(manifest, '$.uploadedAt') FROM history WHERE ${RANGE}
-  ) WHERE key <> :markerKey OR version < :markerVersion ORDER BY key, version DESC LIMIT :limit`;
+  SELECT key, ${UPLOADED} AS version, 1 AS isLatest, ${OF_MANIFEST} FROM objects WHERE ${older(UPLOADED)}
+  UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones WHERE ${older('version')}
+  UNION ALL SELECT key, version, 0, ${OF_MANIFEST} FROM history WHERE ${older('version')}
+  ORDER BY key, version DESC LIMIT :limit`;
 
 /** All versions of keys: by key in the order of their bytes, the newest first. */
 export class VersionListing {
@@ -57,9 +58,9 @@ export class VersionListing {
     if (marker?.version !== undefined) range = { ...range, from: Buffer.from(`${scope.bucket}/${marker.key}`) };
     const older = { markerKey: marker?.version === undefined ? '' : `${scope.bucket}/${marker.key}`, markerVersion: marker?.version ?? 0 };
     for (;;) {
-      const rows = this.#select.all({ ...range, ...older, limit: limit + 1 - entries.length }) as unknown as Row[];
+      const rows = this.#select.iterate({ ...range, ...older, limit: limit + 1 - entries.length });
       let passed: string | undefined;
-      for (const row of rows) {
+      for (const row of rows as Iterable<unknown> as Iterable<Row>) {
         const key = row.key.slice(skip);
         passed = commonPrefix(scope, key);
         entries.push(

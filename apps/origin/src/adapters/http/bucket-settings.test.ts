@@ -32,6 +32,18 @@ test('uploads get what the buckets file says of their bucket, whole or in parts,
   ]);
 });
 
+test("what a copy replaces it gets like an upload; what it keeps is the source's", async () => {
+  await using origin = await originFixture({ config: { ORIGIN_BUCKETS_FILE: EXAMPLE } });
+  await fetch(`${origin.url}/else/a`, { method: 'PUT', body: 'x', headers: { 'x-amz-tagging': 'own' } });
+  const copy = async (name: string, headers: Record<string, string>) => {
+    const url = `${origin.url}/films/${name}`;
+    expect((await fetch(url, { method: 'PUT', headers: { 'x-amz-copy-source': '/else/a', ...headers } })).status).toBe(200);
+    return fieldsOf(url);
+  };
+  expect(await copy('kept', {})).toEqual([null, null, 'own', null]);
+  expect(await copy('replaced', { 'x-amz-metadata-directive': 'REPLACE' })).toEqual([null, null, 'own', 'US,IN']);
+});
+
 test('versions are kept as the buckets file says, and S3 clients are told whether there are any', async () => {
   await using origin = await originFixture({ config: { ORIGIN_BUCKETS_FILE: EXAMPLE } });
   const kept = async (bucket: string): Promise<number> => {

@@ -1,4 +1,5 @@
 import { bucketOf } from '../../domain/bucket-name.ts';
+import { S3Error } from '../../domain/s3-error.ts';
 import { versionAsked } from '../../domain/version-id.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -20,11 +21,13 @@ export async function deleteObject(
 ): Promise<void> {
   requireBucket(catalog, bucketOf(key));
   const asked = versionAsked(query.get('versionId'));
+  const guard = writeGuard(key, exchange.request.headers);
   if (asked !== undefined) {
+    if (guard !== undefined) throw new S3Error('NotImplemented', 'if-match: a version that is named is removed without conditions');
     await catalog.removeVersion(key, asked);
     return exchange.answer({ status: 204, headers: [['x-amz-version-id', String(asked)]] });
   }
-  const removed = await catalog.remove(key, writeGuard(key, exchange.request.headers));
+  const removed = await catalog.remove(key, guard);
   if (removed === undefined) return exchange.answer({ status: 204 });
   metrics.removals.inc();
   const headers = [

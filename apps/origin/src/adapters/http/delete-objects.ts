@@ -39,8 +39,11 @@ export async function deleteObjects(exchange: Exchange, bucket: string, options:
     maxBytes: BODY_MAX_BYTES,
   });
   const outcomes: { Deleted?: XmlParent; Error?: XmlParent }[] = [];
-  for (let start = 0; start < entries.length; start += CHUNK_KEYS) {
-    const chunk = entries.slice(start, start + CHUNK_KEYS);
+  // The current version gives way to the one before it, which would come back if that were to go only afterwards.
+  const age = ({ VersionId }: Entry): number => Number(VersionId) || Number.POSITIVE_INFINITY;
+  const inOrder = entries.toSorted((a, b) => age(a) - age(b) || 0);
+  for (let start = 0; start < inOrder.length; start += CHUNK_KEYS) {
+    const chunk = inOrder.slice(start, start + CHUNK_KEYS);
     outcomes.push(...(await Promise.all(chunk.map((each) => remove(bucket, each, options)))));
   }
   exchange.answerXml('DeleteResult', {
@@ -57,6 +60,7 @@ async function remove(bucket: string, { Key, VersionId, ...conditions }: Entry, 
     const key = checkedKey(`${bucket}/${Key}`);
     const version = versionAsked(VersionId);
     if (version !== undefined) {
+      if (conditions.ETag !== undefined) throw new S3Error('NotImplemented', 'ETag: a version that is named is removed without conditions');
       await catalog.removeVersion(key, version);
       return { Deleted: { Key, VersionId: version } };
     }

@@ -1,6 +1,9 @@
 /** The tags of an object: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html and its companions. */
+import { uploadedVersion } from '@sluice/contracts';
 import { z } from 'zod';
 import { pairOf, tagsOf } from '../../domain/object-tags.ts';
+import { S3Error } from '../../domain/s3-error.ts';
+import { versionAsked } from '../../domain/version-id.ts';
 import type { Announced, Catalog } from '../catalog/catalog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import { refuseMissing } from './missing.ts';
@@ -27,20 +30,33 @@ export interface TaggingHandlers {
 }
 
 export function taggingHandlers(catalog: Catalog): TaggingHandlers {
-  const requireObject = (key: string) => catalog.find(key) ?? refuseMissing(catalog, key);
+  const requireObject = (key: string, query: URLSearchParams) => {
+    const asked = versionAsked(query.get('versionId'));
+    const object = asked === undefined ? catalog.find(key) : catalog.findVersion(key, asked);
+    if (object === undefined) return refuseMissing(catalog, key, asked);
+    return { object, asked };
+  };
+  const requireCurrent = (key: string, query: URLSearchParams): void => {
+    const { asked } = requireObject(key, query);
+    const current = catalog.find(key);
+    if (asked !== undefined && (current === undefined || uploadedVersion(current.manifest) !== asked)) {
+      throw new S3Error('NotImplemented', 'versionId: only the tags of the current version can be changed');
+    }
+  };
   const retag = async (key: string, tags: readonly string[]): Promise<HeaderList> =>
     announcement((await catalog.retag(key, tags)) ?? refuseMissing(catalog, key));
   return {
-    GetObjectTagging(exchange, { resource }) {
-      const pairs = requireObject(resource.key).manifest.tags.map(pairOf);
+    GetObjectTagging(exchange, { resource, query }) {
+      const pairs = requireObject(resource.key, query).object.manifest.tags.map(pairOf);
       exchange.answerXml('Tagging', { TagSet: { Tag: pairs.map(({ key, value }) => ({ Key: key, Value: value })) } });
     },
-    async PutObjectTagging(exchange, { resource }) {
-      requireObject(resource.key);
+    async PutObjectTagging(exchange, { resource, query }) {
+      requireCurrent(resource.key, query);
       const headers = await retag(resource.key, await readTags(exchange));
       exchange.answer({ status: 200, headers });
     },
-    async DeleteObjectTagging(exchange, { resource }) {
+    async DeleteObjectTagging(exchange, { resource, query }) {
+      requireCurrent(resource.key, query);
       const headers = await retag(resource.key, []);
       exchange.answer({ status: 204, headers });
     },

@@ -26,6 +26,9 @@ import { RequestBody } from './request-body.ts';
 /** Headers that change what a PUT means. Ignoring one would overwrite or store the wrong thing. */
 const UNSUPPORTED_HEADERS = ['content-range'];
 
+/** Query parameters with which something else than the object was meant to be written. */
+const FOREIGN_PARAMETERS = ['partNumber', 'versionId'];
+
 type Digests = Readonly<Partial<Record<DigestAlgorithm, string>>>;
 
 /** Bytes that are to be stored, and what they must be. */
@@ -71,8 +74,12 @@ export class Uploads {
   }
 
   /** Answers a PUT of `key`. @throws {S3Error} to be sent to the client */
-  put(exchange: Exchange, key: string): Promise<void> {
+  put(exchange: Exchange, key: string, query: URLSearchParams): Promise<void> {
     return this.run(async () => {
+      for (const name of FOREIGN_PARAMETERS) {
+        if (query.has(name))
+          throw new S3Error('InvalidArgument', `${name}: goes with other requests; a part of an upload needs its uploadId`);
+      }
       const { catalog, blocks } = this.#options;
       const { headers } = exchange.request;
       for (const name of UNSUPPORTED_HEADERS) {

@@ -25,7 +25,7 @@ export async function postRollback(exchange: Exchange, catalog: Catalog, authori
   const asked = parse(await readSmallBody(exchange, BODY_MAX_BYTES));
   authorize(needsOfRollback('key' in asked ? asked.key : asked.prefix));
   const keys = 'key' in asked ? [asked.key] : catalog.keysWithHistory(asked.prefix, asked.after, PAGE_KEYS);
-  const results = await Promise.all(keys.map(async (key) => ({ key, result: await catalog.rollBack(key, asked.to) })));
+  const results = await Promise.all(keys.map(async (key) => ({ key, result: await catalog.rollBack(key, asked.to, 'prefix' in asked) })));
   const rolledBack = results.flatMap(({ key, result }) =>
     isAnnounced(result) ? [{ key, id: result.eventId, version: result.version }] : [],
   );

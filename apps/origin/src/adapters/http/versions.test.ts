@@ -1,4 +1,4 @@
-import { ListObjectVersionsCommand, type ListObjectVersionsCommandOutput } from '@aws-sdk/client-s3';
+import { DeleteObjectsCommand, ListObjectVersionsCommand, type ListObjectVersionsCommandOutput } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
@@ -50,6 +50,54 @@ describe('versions over S3', () => {
     expect((await fetch(`${it.url}?versionId=${first}`)).status).toBe(404);
     expect(await remove(second)).toBe(204);
     expect((await fetch(it.url)).status).toBe(404);
+  });
+
+  test('a batch that names all versions of a key, in the order of their listing, leaves none of them', async () => {
+    await using it = await scene();
+    for (const content of ['one', 'two', 'three']) await it.put(content);
+    const client = s3Client(it.origin.url);
+    const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: 'site' }));
+    const Objects = Versions.map(({ Key, VersionId }) => ({ Key, VersionId }));
+    const { Deleted } = await client.send(new DeleteObjectsCommand({ Bucket: 'site', Delete: { Objects } }));
+    expect([Objects.length, Deleted?.length]).toEqual([3, 3]);
+    expect((await fetch(it.url)).status).toBe(404);
+    client.destroy();
+  });
+
+  test('a condition beside the id of a version is refused, and so is an upload with parameters of other requests', async () => {
+    await using it = await scene();
+    const [first, second] = [await it.put('one'), await it.put('two')];
+    const removal = await fetch(`${it.url}?versionId=${first}`, { method: 'DELETE', headers: { 'if-match': '"other"' } });
+    expect([removal.status, await errorCode(removal)]).toEqual([501, 'NotImplemented']);
+    const client = s3Client(it.origin.url);
+    const Objects = [{ Key: 'a', VersionId: second, ETag: '"other"' }];
+    const { Errors } = await client.send(new DeleteObjectsCommand({ Bucket: 'site', Delete: { Objects } }));
+    expect(Errors?.map(({ Code }) => Code)).toEqual(['NotImplemented']);
+    client.destroy();
+    for (const query of ['partNumber=1', `versionId=${first}`]) {
+      const upload = await fetch(`${it.url}?${query}`, { method: 'PUT', body: 'three' });
+      expect([upload.status, await errorCode(upload)]).toEqual([400, 'InvalidArgument']);
+    }
+    expect(await (await fetch(it.url)).text()).toBe('two');
+  });
+
+  test('tags are read of any version, and changed of the current one only', async () => {
+    await using it = await scene();
+    const tagged = await fetch(it.url, { method: 'PUT', body: 'one', headers: { 'x-amz-tagging': 'old=1' } });
+    const first = tagged.headers.get('x-amz-version-id');
+    const second = await it.put('two');
+    const tags = async (query: string) => (await fetch(`${it.url}?tagging${query}`)).text();
+    const change = async (id: string | null) => {
+      const body = '<Tagging><TagSet><Tag><Key>new</Key><Value>1</Value></Tag></TagSet></Tagging>';
+      return (await fetch(`${it.url}?tagging&versionId=${id}`, { method: 'PUT', body })).status;
+    };
+    expect(await tags(`&versionId=${first}`)).toContain('<Key>old</Key>');
+    expect(await tags('')).not.toContain('<Key>');
+    expect([await change(first), await change('7')]).toEqual([501, 404]);
+    expect((await fetch(`${it.url}?tagging&versionId=${first}`, { method: 'DELETE' })).status).toBe(501);
+    expect(await tags('')).not.toContain('<Key>');
+    expect([await change(second), await change('null')]).toEqual([200, 200]);
+    expect(await tags('')).toContain('<Key>new</Key>');
   });
 
   test('a version copied onto its own key is current again', async () => {
