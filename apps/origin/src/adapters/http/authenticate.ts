@@ -31,7 +31,10 @@ export class Authentication {
   /** @throws {S3Error} when the request has no signature of a key that is in force, or a wrong one */
   authenticate(exchange: Exchange): Authorize {
     const { keys, clock } = this.#options;
-    if (keys === undefined) return () => {};
+    if (keys === undefined) {
+      refuseWebPages(exchange.request);
+      return () => {};
+    }
     const claim = claimOf(exchange.request.headers, targetQuery(exchange.target));
     const key = keys.current.get(claim.accessKeyId);
     if (key === undefined) throw new S3Error('InvalidAccessKeyId', 'this origin has no such access key id');
@@ -42,6 +45,12 @@ export class Authentication {
     exchange.chunkSeed = { key: signing, date: claim.date, scope: claim.scope, signature: claim.signature };
     return (needs) => authorize(key, needs);
   }
+}
+
+/** A browser sends some requests for any page without asking first (https://fetch.spec.whatwg.org/#cors-safelisted-method), also to loopback; it says where the page is from. */
+function refuseWebPages({ method, headers }: Exchange['request']): void {
+  if (method === 'GET' || method === 'HEAD' || headers.origin === undefined) return;
+  throw new S3Error('AccessDenied', 'a web page may not change anything at an origin without keys; set ORIGIN_KEYS_FILE');
 }
 
 function checkSignature({ request, target }: Exchange, claim: SignatureClaim, key: Buffer): void {

@@ -232,4 +232,15 @@ describe('operations', () => {
     expect(await origin.metric('sluice_origin_objects')).toBeGreaterThan(0);
     expect(await origin.metric('sluice_origin_outbox_events')).toBeGreaterThan(0);
   });
+
+  test.each([
+    ['POST', '/-/rollbacks', '{"prefix":""}'],
+    ['POST', '/-/invalidations', '{"all":true}'],
+    ['POST', '/site?delete', '<Delete><Object><Key>a</Key></Object></Delete>'],
+    ['PUT', '/site/a', 'x'],
+    ['DELETE', '/site/a', null],
+  ])('%s %s from a web page is refused where there are no keys', async (method, path, body) => {
+    const response = await fetch(`${origin.url}${path}`, { method, body, headers: { origin: 'https://elsewhere.example' } });
+    expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('a web page may not change anything')]);
+  });
 });
