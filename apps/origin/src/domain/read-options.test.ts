@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { partRange, requestedPart, responseOverrides } from './read-options.ts';
+import { requestedPart, responseOverrides } from './read-options.ts';
 
 const query = (text: string) => new URLSearchParams(text);
 
@@ -23,9 +23,4 @@ test('a part has a number from 1 to 10,000 and is asked for without a range', ()
     expect(() => requestedPart(query(`partNumber=${number}`), undefined)).toThrow(expect.objectContaining({ code: 'InvalidArgument' }));
   }
   expect(() => requestedPart(query('partNumber=1'), 'bytes=0-')).toThrow(expect.objectContaining({ code: 'InvalidRequest' }));
-});
-
-test('an object uploaded in one piece is its own first part', () => {
-  expect([partRange(10, 1), partRange(0, 1)]).toEqual([{ start: 0, end: 9 }, undefined]);
-  expect(() => partRange(10, 2)).toThrow(expect.objectContaining({ code: 'InvalidPartNumber', status: 416 }));
 });

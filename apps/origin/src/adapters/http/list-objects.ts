@@ -2,8 +2,8 @@
  * ListObjects and ListObjectsV2: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html,
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
  */
+import { nameEncoder, pageLimit } from '../../domain/list-query.ts';
 import { type ListedObject, type ListingScope, nameOf } from '../../domain/object-listing.ts';
-import { S3Error } from '../../domain/s3-error.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ListingPage } from '../catalog/object-listing.ts';
 import { readToken, writeToken } from './continuation-token.ts';
@@ -11,9 +11,6 @@ import type { Exchange } from './exchange.ts';
 import { requireBucket } from './missing.ts';
 import { OWNER } from './owner.ts';
 import type { XmlParent } from './xml-document.ts';
-
-/** Most entries of a page. Who asks for more gets so many. */
-const ENTRIES_MAX = 1000;
 
 type Encode = (text: string) => string;
 
@@ -56,10 +53,10 @@ export function listObjectsV2(exchange: Exchange, bucket: string, query: URLSear
 
 function list(bucket: string, query: URLSearchParams, after: string, catalog: Catalog, withOwner: boolean): Listing {
   requireBucket(catalog, bucket);
-  const encode = encoderOf(query);
+  const encode = nameEncoder(query);
   const delimiter = query.get('delimiter') || undefined;
   const scope = { bucket, prefix: query.get('prefix') ?? '', delimiter };
-  const maxKeys = limitOf(query.get('max-keys'));
+  const maxKeys = pageLimit(query, 'max-keys');
   const page = catalog.listing.page(scope, after === '' ? undefined : after, maxKeys);
   const common = {
     Name: bucket,
@@ -83,26 +80,4 @@ function contentOf({ key, size, etag, uploadedAt }: ListedObject, encode: Encode
     StorageClass: 'STANDARD',
     Owner: withOwner ? OWNER : undefined,
   };
-}
-
-/** How a listing writes keys. @throws {S3Error} `InvalidArgument` */
-export function encoderOf(query: URLSearchParams): Encode {
-  const type = query.get('encoding-type');
-  if (type !== null && type !== 'url') throw new S3Error('InvalidArgument', 'encoding-type: must be url');
-  return type === null ? (text) => text : encodeName;
-}
-
-/** Entries of a page that are asked for. @throws {S3Error} `InvalidArgument` */
-export function limitOf(text: string | null): number {
-  if (text === null || text === '') return ENTRIES_MAX;
-  if (!/^\d{1,10}$/.test(text))
-    throw new S3Error('InvalidArgument', `max-keys: must be a number from 0 on; a page has at most ${ENTRIES_MAX}`);
-  return Math.min(Number(text), ENTRIES_MAX);
-}
-
-/** Percent-encoding of all but RFC 3986's unreserved characters and "/". */
-function encodeName(text: string): string {
-  return encodeURIComponent(text).replace(/%2F|[!'()*]/g, (found) =>
-    found === '%2F' ? '/' : `%${found.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
 }

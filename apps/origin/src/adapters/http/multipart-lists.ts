@@ -1,5 +1,5 @@
 /** What there is of multipart uploads. */
-import { nameEncoder, PAGE_MAX, wholeNumber } from '../../domain/list-query.ts';
+import { nameEncoder, pageLimit, wholeNumber } from '../../domain/list-query.ts';
 import type { ChecksumChoice } from '../../domain/object-checksums.ts';
 import { checksumElements } from '../../domain/object-checksums.ts';
 import { pageOfUploads } from '../../domain/upload-page.ts';
@@ -13,7 +13,7 @@ const STORAGE_CLASS = 'STANDARD';
 export function listParts(catalog: Catalog): S3Handler<'object'> {
   return (exchange, { resource: { bucket, key }, query }) => {
     const upload = catalog.multipart.get(query.get('uploadId') ?? '', key);
-    const max = Math.min(wholeNumber(query, 'max-parts', PAGE_MAX), PAGE_MAX);
+    const max = pageLimit(query, 'max-parts');
     const marker = wholeNumber(query, 'part-number-marker', 0);
     const parts = catalog.multipart.parts(upload.id, marker, max + 1);
     const isTruncated = max > 0 && parts.length > max;
@@ -44,7 +44,7 @@ export function listParts(catalog: Catalog): S3Handler<'object'> {
 export function listMultipartUploads(catalog: Catalog): S3Handler<'bucket'> {
   return (exchange, { resource: { bucket }, query }) => {
     const encoded = nameEncoder(query);
-    const max = Math.min(wholeNumber(query, 'max-uploads', PAGE_MAX), PAGE_MAX);
+    const max = pageLimit(query, 'max-uploads');
     const prefix = query.get('prefix') ?? '';
     const delimiter = query.get('delimiter') ?? '';
     const keyMarker = query.get('key-marker') ?? '';
