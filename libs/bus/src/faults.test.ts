@@ -125,6 +125,8 @@ describe('without a broker', () => {
     const back = Promise.all([server, client].map((bus) => new Promise<void>((resolve) => bus.onReconnect(resolve))));
     await environment.broker.start();
     await back;
+    // Its subscriptions are on their way to the broker; that they have arrived nobody is told.
+    await server.flush();
     expect(await client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs })).toMatchObject({ ok: true });
   }, 30_000);
 
