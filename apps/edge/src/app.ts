@@ -8,6 +8,7 @@ import {
   answerOperations,
   type Clock,
   ConfigError,
+  every,
   httpUrl,
   Lifecycle,
   type Logger,
@@ -284,14 +285,4 @@ function observeState(
   metrics.observe('catch_up_age_seconds', 'Seconds since the edge last knew everything; -1 before the first time.', () =>
     catchUp.completedAtMs === undefined ? -1 : (clock.nowMs() - catchUp.completedAtMs) / 1000,
   );
-}
-
-function every(clock: Clock, intervalMs: number, work: () => void): () => void {
-  let cancel: () => void = () => {};
-  const tick = (): void => {
-    work();
-    cancel = clock.after(intervalMs, tick);
-  };
-  cancel = clock.after(intervalMs, tick);
-  return () => cancel();
 }

@@ -18,6 +18,17 @@ export const systemClock: Clock = {
   },
 };
 
+/** Does `work` again and again, first after `intervalMs`; the returned function ends that. */
+export function every(clock: Clock, intervalMs: number, work: () => void): () => void {
+  let cancel: () => void = () => {};
+  const tick = (): void => {
+    work();
+    cancel = clock.after(intervalMs, tick);
+  };
+  cancel = clock.after(intervalMs, tick);
+  return () => cancel();
+}
+
 /** A number in [0, 1), for jitter. */
 export type Rng = () => number;
 export const systemRng: Rng = Math.random;

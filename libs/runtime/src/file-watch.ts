@@ -1,7 +1,7 @@
 /** Notices that configuration files may have changed: by watching, by looking again, and on SIGHUP. */
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Clock } from './clock.ts';
+import { type Clock, every } from './clock.ts';
 
 /** An editor writes a file in several steps, and several events come for one change. */
 const SETTLE_MS = 200;
@@ -22,14 +22,7 @@ export function watchFiles(clock: Clock, onChange: () => void, onFailure: (error
     cancel = clock.after(SETTLE_MS, onChange);
   };
   // What no watcher sees: a link on the way that leads elsewhere now, a directory that was replaced, a network file system.
-  let cancelPoll: () => void = () => {};
-  const poll = (): void => {
-    cancelPoll = clock.after(POLL_MS, () => {
-      onChange();
-      poll();
-    });
-  };
-  poll();
+  const stopPolling = every(clock, POLL_MS, onChange);
   // It ends a process that does not listen; one that follows files never ends by it.
   process.on('SIGHUP', soon);
   return {
@@ -51,7 +44,7 @@ export function watchFiles(clock: Clock, onChange: () => void, onFailure: (error
     },
     stop() {
       cancel();
-      cancelPoll();
+      stopPolling();
       process.off('SIGHUP', soon);
       for (const watcher of watchers.values()) watcher?.close();
     },

@@ -1,6 +1,6 @@
 /** What every app needs to be a good process: configuration, logs, metrics, readiness, a clean end. */
 export type { Clock, Rng } from './clock.ts';
-export { systemClock, systemRng } from './clock.ts';
+export { every, systemClock, systemRng } from './clock.ts';
 export {
   bytesVariable,
   ConfigError,

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Clock, ConfigError, type Logger, watchFiles } from '@sluice/runtime';
+import { type Clock, ConfigError, every, type Logger, watchFiles } from '@sluice/runtime';
 import type { EdgeConfig } from '../config.ts';
 import { type Certificate, type Certificates, covers, validityProblem } from '../domain/certificates.ts';
 import { PATH_STYLE_ONLY, type Site, type Sites } from '../domain/sites/site.ts';
@@ -111,23 +111,12 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
   );
   watch.follow(pathsOf(variables, current.config));
   warn(current, clock.nowMs(), log);
-  let cancelCheck: () => void = () => {};
-  const checkDaily = (): void => {
-    cancelCheck = clock.after(VALIDITY_CHECK_MS, () => {
-      warn(current, clock.nowMs(), log);
-      checkDaily();
-    });
-  };
-  checkDaily();
-  let cancelRotation: () => void = () => {};
+  const stopChecking = every(clock, VALIDITY_CHECK_MS, () => warn(current, clock.nowMs(), log));
   const rotateTicketKeys = (): void => {
-    cancelRotation = clock.after(TICKET_KEYS_MS, () => {
-      current = withTicketKeys(current, randomBytes(TICKET_KEYS_BYTES));
-      for (const listener of listeners) listener(current.config);
-      rotateTicketKeys();
-    });
+    current = withTicketKeys(current, randomBytes(TICKET_KEYS_BYTES));
+    for (const listener of listeners) listener(current.config);
   };
-  if (variables.EDGE_TLS_PORT !== undefined) rotateTicketKeys();
+  const stopRotating = variables.EDGE_TLS_PORT === undefined ? undefined : every(clock, TICKET_KEYS_MS, rotateTicketKeys);
   return {
     get current() {
       return current.config;
@@ -135,8 +124,8 @@ export async function followConfigFiles(variables: FileVariables, clock: Clock, 
     onChange: (listener) => void listeners.push(listener),
     stop() {
       watch.stop();
-      cancelCheck();
-      cancelRotation();
+      stopChecking();
+      stopRotating?.();
     },
   };
 }

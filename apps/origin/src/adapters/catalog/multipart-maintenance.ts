@@ -1,8 +1,6 @@
 import type { Clock, Logger } from '@sluice/runtime';
+import { hourly } from './hourly.ts';
 import type { MultipartUploads } from './multipart-uploads.ts';
-
-const PERIOD_MS = 3_600_000;
-const FIRST_MS = 60_000;
 
 export interface MultipartMaintenanceOptions {
   readonly multipart: Pick<MultipartUploads, 'expire'>;
@@ -15,23 +13,13 @@ export interface MultipartMaintenanceOptions {
 
 /** Every hour, aborts the uploads that were abandoned. Returns how to end that. */
 export function expireUploads({ multipart, clock, log, expiryMs, onExpired }: MultipartMaintenanceOptions): () => void {
-  let stopped = false;
-  let cancel: () => void = () => {};
-  const run = async (): Promise<void> => {
-    try {
-      const untilMs = clock.nowMs() - expiryMs;
-      let total = 0;
-      for (let expired = -1; expired !== 0 && !stopped; total += Math.max(0, expired)) expired = await multipart.expire(untilMs);
-      if (total > 0) log.info({ uploads: total }, 'abandoned multipart uploads removed');
-      onExpired(total);
-    } catch (err) {
-      log.error({ err }, 'abandoned multipart uploads could not be removed');
-    }
-    if (!stopped) cancel = clock.after(PERIOD_MS, () => void run());
-  };
-  cancel = clock.after(FIRST_MS, () => void run());
-  return () => {
-    stopped = true;
-    cancel();
-  };
+  return hourly({
+    part: (nowMs) => multipart.expire(nowMs - expiryMs),
+    done: (uploads) => {
+      if (uploads > 0) log.info({ uploads }, 'abandoned multipart uploads removed');
+      onExpired(uploads);
+    },
+    failure: 'abandoned multipart uploads could not be removed',
+    ...{ clock, log },
+  });
 }
