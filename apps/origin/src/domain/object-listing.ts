@@ -32,7 +32,7 @@ export function nameOf(entry: ListingEntry): string {
 }
 
 /** The common prefix under which a listing has `key`; undefined when it has the key itself. `key` begins with the scope's prefix. */
-export function commonPrefix({ prefix, delimiter }: ListingScope, key: string): string | undefined {
+export function commonPrefix({ prefix, delimiter }: Pick<ListingScope, 'prefix' | 'delimiter'>, key: string): string | undefined {
   const at = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
   return delimiter === undefined || at === -1 ? undefined : key.slice(0, at + delimiter.length);
 }
@@ -42,11 +42,22 @@ const BEYOND = 0xff;
 /** Less than every byte of a key. */
 const NOTHING = 0x00;
 
-/** The content keys, as UTF-8 bytes from `from` on and before `to`, among which the entries after `after` are. */
-export function listingRange(scope: ListingScope, after: string | undefined): { readonly from: Uint8Array; readonly to: Uint8Array } {
+/** Texts as UTF-8 bytes: from `from` on, and before `to`. */
+export interface TextRange {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+}
+
+/** All texts that begin with `prefix`. */
+export function prefixRange(prefix: string): TextRange {
+  const from = utf8(prefix);
+  return { from, to: followed(from, BEYOND) };
+}
+
+/** The content keys among which the entries after `after` are. */
+export function listingRange(scope: ListingScope, after: string | undefined): TextRange {
   const { bucket, prefix } = scope;
-  const whole = utf8(`${bucket}/${prefix}`);
-  const to = followed(whole, BEYOND);
+  const { from: whole, to } = prefixRange(`${bucket}/${prefix}`);
   if (after === undefined) return { from: whole, to };
   const passed = after.startsWith(prefix) ? commonPrefix(scope, after) : undefined;
   const from = passed === undefined ? followed(utf8(`${bucket}/${after}`), NOTHING) : followed(utf8(`${bucket}/${passed}`), BEYOND);

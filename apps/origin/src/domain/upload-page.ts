@@ -1,5 +1,7 @@
 /** A page of the uploads that are open: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html */
 
+import { commonPrefix } from './object-listing.ts';
+
 /** An upload by its key below the bucket. */
 export interface ListedUpload {
   readonly key: string;
@@ -26,12 +28,12 @@ export function pageOfUploads<Upload extends ListedUpload>(
   sorted: Iterable<Upload>,
   { prefix, delimiter, keyMarker, max }: PageRequest,
 ): UploadPage<Upload> {
+  const scope = { prefix, delimiter: delimiter === '' ? undefined : delimiter };
   const uploads: Upload[] = [];
   const commonPrefixes: string[] = [];
   let last: ListedUpload | undefined;
   for (const upload of sorted) {
-    const at = delimiter === '' ? -1 : upload.key.indexOf(delimiter, prefix.length);
-    const common = at === -1 ? undefined : upload.key.slice(0, at + delimiter.length);
+    const common = commonPrefix(scope, upload.key);
     // A page may have ended with it.
     if (common !== undefined && (common === keyMarker || common === commonPrefixes.at(-1))) continue;
     if (uploads.length + commonPrefixes.length === max) return { uploads, commonPrefixes, next: last };

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Manifest } from '@sluice/contracts';
-import { afterPrefix } from '../../domain/key-range.ts';
+import { prefixRange } from '../../domain/object-listing.ts';
 
 /** An upload that another one has replaced, or a removal. */
 export interface PastUpload {
@@ -35,7 +35,7 @@ export class HistoryTable {
     );
     this.#delete = db.prepare('DELETE FROM history WHERE key = ? AND version = ? RETURNING sha256');
     this.#selectKeys = db.prepare(
-      'SELECT DISTINCT key FROM history WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4',
+      'SELECT DISTINCT key FROM history WHERE key >= CAST(:from AS TEXT) AND key < CAST(:to AS TEXT) AND key > :after ORDER BY key LIMIT :limit',
     );
     // "0" comes after "/".
     this.#forgetBucket = db.prepare("DELETE FROM history WHERE key > ?1 || '/' AND key < ?1 || '0' RETURNING sha256");
@@ -71,7 +71,7 @@ export class HistoryTable {
 
   /** Keys that begin with `prefix` and were something else before, in the order of their bytes. */
   keys(prefix: string, after: string, limit: number): string[] {
-    const rows = this.#selectKeys.all(prefix, after, afterPrefix(prefix) ?? null, limit);
+    const rows = this.#selectKeys.all({ ...prefixRange(prefix), after, limit });
     return (rows as { key: string }[]).map(({ key }) => key);
   }
 
