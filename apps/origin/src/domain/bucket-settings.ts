@@ -1,4 +1,5 @@
 /** What a publisher has said for all uploads into a bucket. */
+import { bucketOf } from './bucket-name.ts';
 import type { UploadFields } from './upload-headers.ts';
 
 /** What an upload gets that does not say so itself. */
@@ -17,7 +18,7 @@ export interface BucketsSettings {
 }
 
 export function settingsOf({ byBucket, others }: BucketsSettings, key: string): BucketSettings {
-  return byBucket.get(key.slice(0, key.indexOf('/'))) ?? others;
+  return byBucket.get(bucketOf(key)) ?? others;
 }
 
 /** Empty lists are no answer: `regions: []` of an upload is "everywhere", which is what it says when it says nothing. */

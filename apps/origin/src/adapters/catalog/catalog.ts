@@ -232,7 +232,7 @@ export class Catalog {
     guard?: WriteGuard,
   ): Promise<(Announced & Pick<StoredObject, 'manifest' | 'etag'>) | undefined> {
     return this.#announcing(() => {
-      const copied = source.version === undefined ? this.#objects.find(source.key) : this.findVersion(source.key, source.version);
+      const copied = this.findVersion(source.key, source.version);
       if (copied === undefined) return undefined;
       const fields = plan(copied);
       const current = this.#objects.find(key);
@@ -252,9 +252,10 @@ export class Catalog {
     });
   }
 
-  /** What a key was in a version: the upload that had it. */
-  findVersion(key: string, version: number): PastUpload | undefined {
+  /** What a key was in a version: the upload that had it. `version` undefined: what it is. */
+  findVersion(key: string, version: number | undefined): PastUpload | undefined {
     const current = this.#objects.find(key);
+    if (version === undefined) return current;
     return current !== undefined && uploadedVersion(current.manifest) === version ? current : this.#history.find(key, version);
   }
 
@@ -263,7 +264,7 @@ export class Catalog {
    * with `to` the newest one up to that version. `current`: it is that already. Undefined: none is kept. `asItWas`: what was removed by `to` does not come back.
    */
   async rollBack(key: string, to?: number, asItWas = false): Promise<Announced | 'current' | undefined> {
-    const result = await this.#commit.write(() => {
+    return this.#announcing(() => {
       const current = this.#objects.find(key);
       const removedIn = asItWas ? this.#objects.tombstone(key)?.version : undefined;
       const currentVersion = current === undefined ? removedIn : uploadedVersion(current.manifest);
@@ -273,8 +274,6 @@ export class Catalog {
       if (asItWas && to !== undefined && this.#history.wasRemoved(key, to)) return undefined;
       return this.#restore(key, past, current);
     });
-    if (typeof result === 'object') this.#options.onEvent?.();
-    return result;
   }
 
   /** Keys that begin with `prefix`, come after `after` and were something else before: those that can be rolled back. */
@@ -447,9 +446,10 @@ export class Catalog {
     this.#db.close();
   }
 
-  async #announcing<Result extends Announced | undefined>(change: () => Result): Promise<Result> {
+  /** For a change that comes to an event, unless it comes to nothing. */
+  async #announcing<Result extends Announced | 'current' | undefined>(change: () => Result): Promise<Result> {
     const result = await this.#commit.write(change);
-    if (result !== undefined) this.#options.onEvent?.();
+    if (typeof result === 'object') this.#options.onEvent?.();
     return result;
   }
 

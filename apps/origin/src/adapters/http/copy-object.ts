@@ -2,6 +2,7 @@ import type { UploadDefaults } from '../../domain/bucket-settings.ts';
 import { checkCopySource, copyFields, copySource } from '../../domain/copy-request.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import { announcementHeaders } from './announcement-headers.ts';
 import type { Exchange } from './exchange.ts';
 import { refuseMissing } from './missing.ts';
 
@@ -15,8 +16,7 @@ export async function copyObject(exchange: Exchange, key: string, catalog: Catal
   };
   const copied = (await catalog.copy(source, key, plan, writeGuard(key, headers))) ?? refuseMissing(catalog, source.key, source.version);
   exchange.answerXml('CopyObjectResult', { ETag: `"${copied.etag}"`, LastModified: copied.manifest.uploadedAt }, [
-    ['x-sluice-event-id', copied.eventId],
-    ['x-sluice-version', String(copied.version)],
+    ...announcementHeaders(copied),
     ['x-amz-version-id', String(copied.version)],
   ]);
 }

@@ -4,6 +4,7 @@ import { versionAsked } from '../../domain/version-id.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import { announcementHeaders } from './announcement-headers.ts';
 import type { Exchange } from './exchange.ts';
 import { requireBucket } from './missing.ts';
 
@@ -31,8 +32,7 @@ export async function deleteObject(
   if (removed === undefined) return exchange.answer({ status: 204 });
   metrics.removals.inc();
   const headers = [
-    ['x-sluice-event-id', removed.eventId],
-    ['x-sluice-version', String(removed.version)],
+    ...announcementHeaders(removed),
     ['x-amz-version-id', String(removed.version)],
     ['x-amz-delete-marker', 'true'],
   ] as const;

@@ -58,7 +58,7 @@ export interface OpenObject {
 /** `version`: an earlier one; undefined: the current one. @throws {S3Error} `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion` */
 export async function openObject(key: string, version: number | undefined, { blobs, catalog }: GetOptions): Promise<OpenObject> {
   for (let lookup = 1; ; lookup += 1) {
-    const object = version === undefined ? catalog.find(key) : catalog.findVersion(key, version);
+    const object = catalog.findVersion(key, version);
     // Of earlier versions nothing is kept but what the manifest says.
     const details = version === undefined ? catalog.details.of(key) : {};
     if (object === undefined) return refuseMissing(catalog, key, version);

@@ -3,6 +3,7 @@ import { needsOfInvalidation } from '../../domain/rights.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import { announcementHeaders } from './announcement-headers.ts';
 import type { Authorize } from './authenticate.ts';
 import type { Exchange } from './exchange.ts';
 import { readSmallBody } from './request-body.ts';
@@ -19,9 +20,5 @@ export async function postInvalidation(exchange: Exchange, catalog: Catalog, met
   if (announced === undefined)
     throw new S3Error('NoSuchKey', 'there is no object of this key; a prefix may cover keys that do not exist yet');
   metrics.invalidations.inc();
-  const headers = [
-    ['x-sluice-event-id', announced.eventId],
-    ['x-sluice-version', String(announced.version)],
-  ] as const;
-  exchange.answerJson(202, { id: announced.eventId, version: announced.version }, headers);
+  exchange.answerJson(202, { id: announced.eventId, version: announced.version }, announcementHeaders(announced));
 }

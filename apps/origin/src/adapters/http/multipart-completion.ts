@@ -1,4 +1,5 @@
 /** CompleteMultipartUpload: parts become an object. */
+
 import { createHash } from 'node:crypto';
 import { KeyLock } from '@sluice/blobs';
 import { type Fields, fieldOf } from '@sluice/http-semantics';
@@ -18,6 +19,7 @@ import { OBJECT_MAX_BYTES } from '../../domain/upload-digests.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import { bytesInOrder } from '../blobs/blob-bytes.ts';
 import type { CompletedUpload, MultipartUpload } from '../catalog/multipart-uploads.ts';
+import { announcementHeaders } from './announcement-headers.ts';
 import { BodyDigests } from './body-digests.ts';
 import type { MultipartParts } from './multipart.ts';
 import { answerPatiently } from './patient-answer.ts';
@@ -62,10 +64,7 @@ export class MultipartCompletion {
       await answerPatiently(exchange, clock, async () => {
         const completed = await this.#uploads.run(id, () => this.#complete(id, resource.key, listed, headers));
         return {
-          headers: [
-            ['x-sluice-event-id', completed.eventId],
-            ['x-sluice-version', String(completed.version)],
-          ],
+          headers: announcementHeaders(completed),
           element: xmlElement('CompleteMultipartUploadResult', answerContent(headers.host ?? '', resource, completed), S3_NAMESPACE),
         };
       });

@@ -1,10 +1,12 @@
 /** The tags of an object: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html and its companions. */
+
 import { uploadedVersion } from '@sluice/contracts';
 import { z } from 'zod';
 import { pairOf, tagsOf } from '../../domain/object-tags.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { versionAsked } from '../../domain/version-id.ts';
-import type { Announced, Catalog } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { announcementHeaders } from './announcement-headers.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import { refuseMissing } from './missing.ts';
 import type { S3Handler } from './s3-handler.ts';
@@ -32,7 +34,7 @@ export interface TaggingHandlers {
 export function taggingHandlers(catalog: Catalog): TaggingHandlers {
   const requireObject = (key: string, query: URLSearchParams) => {
     const asked = versionAsked(query.get('versionId'));
-    const object = asked === undefined ? catalog.find(key) : catalog.findVersion(key, asked);
+    const object = catalog.findVersion(key, asked);
     if (object === undefined) return refuseMissing(catalog, key, asked);
     return { object, asked };
   };
@@ -44,7 +46,7 @@ export function taggingHandlers(catalog: Catalog): TaggingHandlers {
     }
   };
   const retag = async (key: string, tags: readonly string[]): Promise<HeaderList> =>
-    announcement((await catalog.retag(key, tags)) ?? refuseMissing(catalog, key));
+    announcementHeaders((await catalog.retag(key, tags)) ?? refuseMissing(catalog, key));
   return {
     GetObjectTagging(exchange, { resource, query }) {
       const pairs = requireObject(resource.key, query).object.manifest.tags.map(pairOf);
@@ -66,11 +68,4 @@ export function taggingHandlers(catalog: Catalog): TaggingHandlers {
 async function readTags(exchange: Exchange): Promise<string[]> {
   const { TagSet } = await readXmlBody(exchange, { root: 'Tagging', schema, lists: ['Tag'], maxBytes: BODY_MAX_BYTES });
   return tagsOf(TagSet.Tag.map(({ Key, Value }) => ({ key: Key, value: Value })));
-}
-
-function announcement({ eventId, version }: Announced): HeaderList {
-  return [
-    ['x-sluice-event-id', eventId],
-    ['x-sluice-version', String(version)],
-  ];
 }

@@ -19,6 +19,7 @@ import type { GarbageCollector } from '../blobs/garbage-collector.ts';
 import { noteBufferPassed } from '../buffer-collection.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import { announcementHeaders } from './announcement-headers.ts';
 import { BodyDigests } from './body-digests.ts';
 import type { Exchange } from './exchange.ts';
 import { RequestBody } from './request-body.ts';
@@ -94,14 +95,13 @@ export class Uploads {
       await this.take(source, async ({ sha256, size, md5, checksums: values }) => {
         const checksums = fullObject(values);
         const body = { sha256, size, etag: md5 };
-        const { eventId, version } = await catalog.put(key, fields, body, { guard, details: { checksums } });
+        const announced = await catalog.put(key, fields, body, { guard, details: { checksums } });
         blocks.offer(body);
         const answer = [
           ['etag', `"${md5}"`],
           ...checksumHeaders(checksums),
-          ['x-amz-version-id', String(version)],
-          ['x-sluice-event-id', eventId],
-          ['x-sluice-version', String(version)],
+          ['x-amz-version-id', String(announced.version)],
+          ...announcementHeaders(announced),
         ] as const;
         exchange.answer({ status: 200, headers: answer });
       });

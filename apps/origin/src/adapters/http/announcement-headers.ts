@@ -1,0 +1,10 @@
+import type { Announced } from '../catalog/catalog.ts';
+import type { HeaderList } from './exchange.ts';
+
+/** By which a client follows what becomes of its change. */
+export function announcementHeaders({ eventId, version }: Announced): HeaderList {
+  return [
+    ['x-sluice-event-id', eventId],
+    ['x-sluice-version', String(version)],
+  ];
+}
