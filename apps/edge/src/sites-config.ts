@@ -1,6 +1,6 @@
 /** The sites file: YAML → {@link Sites}, or every problem in it. */
 import { fieldValue, isBucketName, keyProblem } from '@sluice/contracts';
-import { ConfigError } from '@sluice/runtime';
+import { ConfigError, placeOf } from '@sluice/runtime';
 import { KEYS_MAX, SECRET_MIN_BYTES, type SigningKey } from '@sluice/signed-url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
@@ -271,9 +271,6 @@ function describe(issue: z.core.$ZodIssue): string {
 
 /** A problem with its place. */
 function withPlace(path: readonly PropertyKey[], message: string): string {
-  const where = path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
-    .join('')
-    .replace(/^\./, '');
+  const where = placeOf(path);
   return where === '' ? message : `${where}: ${message}`;
 }

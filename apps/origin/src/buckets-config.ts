@@ -1,6 +1,6 @@
 /** The buckets file: YAML → {@link BucketsSettings}, or every problem in it. */
 import { fieldValue, isBucketName, LIST_MAX_ITEMS, region, tag } from '@sluice/contracts';
-import { ConfigError } from '@sluice/runtime';
+import { ConfigError, placeOf } from '@sluice/runtime';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import type { BucketSettings, BucketsSettings, UploadDefaults } from './domain/bucket-settings.ts';
@@ -67,12 +67,11 @@ function readYaml(text: string): unknown {
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  const where = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
   const detail =
     issue.code === 'unrecognized_keys'
       ? `has settings that do not exist: ${issue.keys.join(', ')}`
       : issue.code === 'invalid_key'
         ? issue.issues[0]?.message
         : issue.message;
-  return `${where.replace(/^\./, '') || 'the file'}: ${detail}`;
+  return `${placeOf(issue.path) || 'the file'}: ${detail}`;
 }

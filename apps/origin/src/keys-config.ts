@@ -1,6 +1,6 @@
 /** The keys file: YAML → {@link AccessKeys}, or every problem in it. No problem quotes what could be a secret. */
 import { isBucketName } from '@sluice/contracts';
-import { ConfigError } from '@sluice/runtime';
+import { ConfigError, placeOf } from '@sluice/runtime';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { type AccessKeys, EVERY_BUCKET, RIGHTS } from './domain/access-key.ts';
@@ -66,12 +66,11 @@ function readYaml(text: string): unknown {
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  const where = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
   const message =
     issue.code === 'unrecognized_keys'
       ? 'has settings that do not exist'
       : issue.code === 'invalid_key'
         ? issue.issues[0]?.message
         : issue.message;
-  return `${where.replace(/^\./, '') || 'the file'}: ${message}`;
+  return `${placeOf(issue.path) || 'the file'}: ${message}`;
 }

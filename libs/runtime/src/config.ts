@@ -12,6 +12,14 @@ export class ConfigError extends Error {
   }
 }
 
+/** A place in a configuration file, `sites[0].name`; '' for the whole of it. */
+export function placeOf(path: readonly PropertyKey[]): string {
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
+}
+
 /**
  * Reads an app's variables out of an environment. Only the schema's names are read; a variable that begins with one of
  * `ownPrefixes` and is not among them is reported as a probable typing error.

@@ -8,6 +8,7 @@ export {
   integerVariable,
   logLevelVariable,
   natsUrlVariable,
+  placeOf,
   portVariable,
   readConfig,
   readConfigOrExit,

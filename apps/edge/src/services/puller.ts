@@ -6,7 +6,7 @@ import { isSameUpload, isStale } from '../domain/entry.ts';
 import type { Fills } from './fills.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
-import { mayComeNextTime } from './transfers.ts';
+import { joinOrBegin } from './transfers.ts';
 
 /** Keys that may be asked for at the same time. */
 export const PULLS_MAX = 1_000;
@@ -40,8 +40,6 @@ const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BRO
 
 /** What is worth asking again for: the bytes went, or something newer was heard of while they came. */
 const OUTPACED_CODES: ReadonlySet<string> = new Set(['BLOB_MISSING', 'ORIGIN_BEHIND']);
-/** How often somebody joins a pull of others that fails: it may have been failing already. */
-const JOIN_ATTEMPTS = 2;
 /** Who comes later than this after the origin's answer does not join: the answer may have grown old while the bytes come. */
 const JOIN_MS = 1_000;
 
@@ -81,15 +79,16 @@ export class Puller {
    * @throws {SluiceError} when it was asked and bytes could not be brought
    */
   async pull(key: string, impatient: boolean): Promise<Pulled> {
-    for (let attempt = 1; attempt <= JOIN_ATTEMPTS; attempt++) {
-      const joined = this.#joinable(key);
-      if (joined === undefined) break;
-      try {
-        return { ...(await this.#told(joined.pulled)), collapsed: true };
-      } catch (error) {
-        if (attempt === JOIN_ATTEMPTS || !mayComeNextTime(error)) throw error;
-      }
-    }
+    return joinOrBegin(
+      () => {
+        const running = this.#joinable(key);
+        return running && this.#told(running.pulled).then((pulled) => ({ ...pulled, collapsed: true }));
+      },
+      () => this.#begin(key, impatient),
+    );
+  }
+
+  async #begin(key: string, impatient: boolean): Promise<Pulled> {
     if (impatient && this.#clock.monotonicMs() < this.#awayUntilMs) throw new OriginAwayError(undefined);
     if (this.#running.size >= PULLS_MAX)
       throw new SluiceError('EDGE_BUSY', 'too many pulls are under way on this edge', { retryable: true });

@@ -25,8 +25,24 @@ const JOIN_ATTEMPTS = 2;
 const OTHERWISE_NEXT_TIME: ReadonlySet<string> = new Set(['BLOB_MISMATCH', 'DISK_FULL']);
 
 /** Whether bytes that did not come may come with another transfer: unlike those of an origin that is silent. */
-export function mayComeNextTime(error: unknown): boolean {
+function mayComeNextTime(error: unknown): boolean {
   return error instanceof SluiceError && OTHERWISE_NEXT_TIME.has(error.code);
+}
+
+/**
+ * Joins what others have under way, or begins, in the turn in which there is nothing to join: so nobody begins beside another one. Where what was joined fails, and the next one
+ * may not, that is joined or begun.
+ */
+export async function joinOrBegin<Result>(running: () => Promise<Result> | undefined, begin: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    const others = running();
+    if (others === undefined) return begin();
+    try {
+      return await others;
+    } catch (error) {
+      if (attempt === JOIN_ATTEMPTS || !mayComeNextTime(error)) throw error;
+    }
+  }
 }
 
 /** Where the bytes may come from, besides the origin as a whole. */
@@ -103,19 +119,14 @@ export class Transfers {
   async ensure(manifest: Content, sources: Sources): Promise<Transfer> {
     // What came along has moved already; storing it again changes nothing.
     if (sources.content === undefined && this.#blobs.has(manifest.sha256)) return { kind: 'same', bytes: 0 };
-    for (let attempt = 1; attempt <= JOIN_ATTEMPTS; attempt++) {
-      const running = this.#running.get(manifest.sha256);
-      if (running === undefined) break;
-      try {
-        await running;
-        return { kind: 'same', bytes: 0 };
-      } catch (error) {
-        if (attempt === JOIN_ATTEMPTS || !mayComeNextTime(error)) throw error;
-      }
-    }
-    const transfer = this.#transfer(manifest, sources).finally(() => this.#running.delete(manifest.sha256));
-    this.#running.set(manifest.sha256, transfer);
-    return transfer;
+    return joinOrBegin(
+      () => this.#running.get(manifest.sha256)?.then((): Transfer => ({ kind: 'same', bytes: 0 })),
+      () => {
+        const transfer = this.#transfer(manifest, sources).finally(() => this.#running.delete(manifest.sha256));
+        this.#running.set(manifest.sha256, transfer);
+        return transfer;
+      },
+    );
   }
 
   /** What came along needs no turn; what has to be fetched waits for one. */
