@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { FakeClock, temporaryDirectory } from '@sluice/testkit';
-import { Catalog, type CatalogOptions, type StoredBody } from '../adapters/catalog/catalog.ts';
+import { Catalog, type CatalogOptions } from '../adapters/catalog/catalog.ts';
+import type { StoredBody } from '../domain/catalog-change.ts';
 import type { UploadFields } from '../domain/upload-headers.ts';
 
 export interface CatalogFixture extends AsyncDisposable {

@@ -6,21 +6,30 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import {
   type ChangesRequest,
-  CONTENT_INVALIDATED,
-  CONTENT_REMOVED,
   CONTENT_UPLOADED,
   encode,
   type InvalidationMode,
   type Manifest,
-  type PreviousVersion,
   type Selector,
   uploadedVersion,
   type Variant,
 } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import { bucketOf } from '../../domain/bucket-name.ts';
+import {
+  announcing,
+  type CatalogChange,
+  eventOf,
+  naming,
+  type ObjectChange,
+  removing,
+  type Stamp,
+  type StoredBody,
+  type StoredObject,
+  storing,
+} from '../../domain/catalog-change.ts';
 import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
-import { addPlacement } from '../../domain/placement.ts';
+import type { EverRegions } from '../../domain/placement.ts';
 import { type UploadFields, uploadFieldsOf } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
 import type { WriteGuard } from '../../domain/write-guard.ts';
@@ -32,7 +41,7 @@ import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
 import { MultipartUploads } from './multipart-uploads.ts';
 import { ObjectListing } from './object-listing.ts';
-import { ObjectTable, type StoredObject } from './object-table.ts';
+import { ObjectTable } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
@@ -66,14 +75,6 @@ export interface CatalogOptions {
   readonly onEventDropped?: () => void;
 }
 
-/** A body that is in the blob store. */
-export interface StoredBody {
-  readonly sha256: string;
-  readonly size: number;
-  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
-  readonly etag: string;
-}
-
 /** What may come with an upload. */
 export interface PutExtras {
   /** What the key has to be; what it throws undoes the upload. */
@@ -94,6 +95,12 @@ export interface RequestOrigin {
   readonly eventId: string;
   /** The request's own id. */
   readonly cause: string;
+}
+
+/** What a key was before a change. */
+interface KeyBefore {
+  readonly current: StoredObject | undefined;
+  readonly tombstone: { readonly version: number; readonly ever: EverRegions } | undefined;
 }
 
 export class Catalog {
@@ -248,7 +255,7 @@ export class Catalog {
     return this.#announcing(() => {
       const current = this.#objects.find(key);
       if (current === undefined) return undefined;
-      return this.#announceChanged(current, { tags: [...tags] });
+      return this.#apply(announcing(current, { tags: [...tags] }, this.#stamp()));
     });
   }
 
@@ -299,7 +306,7 @@ export class Catalog {
       if (past === undefined && current === undefined) return undefined;
       // First, so that what comes into the history for a moment pushes no older version out of it.
       if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
-      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
+      const announced = past === undefined ? this.#bury(current as StoredObject) : this.#restore(key, past, current);
       this.#garbage.push(...(this.#history.delete(key, version) ?? []));
       return announced;
     });
@@ -330,7 +337,7 @@ export class Catalog {
       if (current === undefined || !wantsVariants(current.manifest, current.manifest.size)) return undefined;
       const variants = this.variants.of(current.manifest.sha256) ?? [];
       if (namesVariants(current.manifest.variants, variants)) return undefined;
-      return this.#announceChanged(current, naming(variants));
+      return this.#apply(announcing(current, naming(variants), this.#stamp()));
     });
   }
 
@@ -344,21 +351,8 @@ export class Catalog {
     return this.#announcing(() => {
       const current = this.#objects.find(key);
       guard?.(current);
-      return current === undefined ? undefined : this.#bury(key, current);
+      return current === undefined ? undefined : this.#bury(current);
     });
-  }
-
-  #bury(key: string, current: StoredObject): Announced {
-    const nowMs = this.#options.clock.nowMs();
-    const version = this.#mint(nowMs);
-    const eventId = this.#eventId(version);
-    this.#objects.bury(key, version, current.ever);
-    this.details.set(key);
-    this.#supersede(current);
-    this.#trimHistory(key);
-    const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
-    this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
-    return { eventId, version };
   }
 
   /** Makes an earlier upload current. */
@@ -373,19 +367,7 @@ export class Catalog {
     return this.#announcing(() => {
       if ('key' in selector && this.#objects.find(selector.key) === undefined) return undefined;
       if (request !== undefined && !this.#requests.claim(request.eventId)) return undefined;
-      const nowMs = this.#options.clock.nowMs();
-      const version = this.#mint(nowMs);
-      const eventId = request?.eventId ?? this.#eventId(version);
-      this.#objects.invalidate(version, selector, mode);
-      const cause = request === undefined ? {} : { cause: request.cause };
-      const message = { ...selector, id: eventId, version, mode, ...cause, at: new Date(nowMs).toISOString() };
-      this.outbox.add(
-        eventId,
-        CONTENT_INVALIDATED.subject,
-        encode(CONTENT_INVALIDATED.subject, CONTENT_INVALIDATED.message, message),
-        nowMs,
-      );
-      return { eventId, version };
+      return this.#apply({ kind: 'invalidation', stamp: this.#stamp(request), selector, mode });
     });
   }
 
@@ -394,7 +376,7 @@ export class Catalog {
     return this.#announcing(() => {
       const current = this.#objects.find(key);
       if (current === undefined || !this.#requests.claim(request.eventId)) return undefined;
-      return this.#announceUpload(current.manifest, request.eventId, request.cause, this.#options.clock.nowMs());
+      return this.#announceUpload(current.manifest, request);
     });
   }
 
@@ -461,42 +443,81 @@ export class Catalog {
     current: StoredObject | undefined,
     details?: UploadDetails,
   ): Announced & { manifest: Manifest } {
-    const nowMs = this.#options.clock.nowMs();
-    const uploadedAt = new Date(nowMs).toISOString();
-    this.buckets.create(bucketOf(key), uploadedAt);
     const tombstone = current === undefined ? this.#objects.tombstone(key) : undefined;
-    const ever = current?.ever ?? tombstone?.ever ?? [];
-    const version = this.#mint(nowMs);
-    const { sha256, size } = body;
-    const variants = wantsVariants(fields, size) ? this.variants.of(sha256) : [];
-    if (variants === undefined) {
+    const stamp = this.#stamp();
+    const uploadedAt = new Date(stamp.atMs).toISOString();
+    const variants = wantsVariants(fields, body.size) ? (this.variants.of(body.sha256) ?? []) : [];
+    const change = storing({ key, fields, body, variants, uploadedAt }, { current, everBefore: tombstone?.ever }, stamp);
+    return { ...this.#apply(change, { current, tombstone }, details), manifest: change.manifest };
+  }
+
+  #bury(current: StoredObject): Announced {
+    return this.#apply(removing(current, this.#stamp()));
+  }
+
+  /** Inside a transaction: makes a change true, and announces it. `before`: what its key was, where that was just looked up. */
+  #apply(change: CatalogChange, before?: KeyBefore, details?: UploadDetails): Announced {
+    const { version, eventId, atMs } = change.stamp;
+    switch (change.kind) {
+      case 'object':
+        this.#applyObject(change, before ?? this.#lookUp(change.manifest.key), details);
+        break;
+      case 'removal':
+        this.#applyRemoval(change.key, version, change.ever);
+        break;
+      case 'invalidation':
+        this.#objects.invalidate(version, change.selector, change.mode);
+    }
+    const { subject, payload } = eventOf(change);
+    this.outbox.add(eventId, subject, payload, atMs);
+    return { eventId, version };
+  }
+
+  #applyObject(change: ObjectChange, { current, tombstone }: KeyBefore, details: UploadDetails | undefined): void {
+    const { manifest, stamp } = change;
+    const { key, sha256, size } = manifest;
+    const isSameUpload = current !== undefined && uploadedVersion(current.manifest) === uploadedVersion(manifest);
+    if (isSameUpload) {
+      this.#objects.put(change);
+      return;
+    }
+    this.buckets.create(bucketOf(key), new Date(stamp.atMs).toISOString());
+    if (wantsVariants(manifest, size) && this.variants.of(sha256) === undefined) {
       this.variants.await(key);
       this.#variantsWanted = true;
     }
-    const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
-    const previous = current === undefined ? undefined : asPrevious(current.manifest);
-    this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
+    this.#objects.put(change);
     this.details.set(key, details);
     if (current !== undefined) this.#supersede(current);
     if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
     this.#trimHistory(key);
-    return { ...this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs), manifest };
   }
 
-  /** Inside a transaction: a new version with the content that `current` has, and its announcement. */
-  #announceChanged(current: StoredObject, change: Pick<Manifest, 'variants'> | Pick<Manifest, 'tags'>): Announced {
-    const nowMs = this.#options.clock.nowMs();
-    const version = this.#mint(nowMs);
-    const manifest: Manifest = { ...current.manifest, ...change, version, contentVersion: uploadedVersion(current.manifest) };
-    this.#objects.put({ ...current, manifest });
-    return this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs);
+  #applyRemoval(key: string, version: number, ever: EverRegions): void {
+    const current = this.#objects.find(key);
+    this.#objects.bury(key, version, ever);
+    this.details.set(key);
+    if (current !== undefined) this.#supersede(current);
+    this.#trimHistory(key);
   }
 
-  #announceUpload(manifest: Manifest, eventId: string, cause: string | undefined, nowMs: number): Announced {
+  #lookUp(key: string): KeyBefore {
+    const current = this.#objects.find(key);
+    return { current, tombstone: current === undefined ? this.#objects.tombstone(key) : undefined };
+  }
+
+  #announceUpload(manifest: Manifest, { eventId, cause }: RequestOrigin): Announced {
     const { key, version } = manifest;
-    const message = { id: eventId, key, version, manifest, ...(cause === undefined ? {} : { cause }), at: new Date(nowMs).toISOString() };
-    this.outbox.add(eventId, CONTENT_UPLOADED.subject, encode(CONTENT_UPLOADED.subject, CONTENT_UPLOADED.message, message), nowMs);
+    const atMs = this.#options.clock.nowMs();
+    const message = { id: eventId, key, version, manifest, cause, at: new Date(atMs).toISOString() };
+    this.outbox.add(eventId, CONTENT_UPLOADED.subject, encode(CONTENT_UPLOADED.subject, CONTENT_UPLOADED.message, message), atMs);
     return { eventId, version };
+  }
+
+  #stamp(request?: RequestOrigin): Stamp {
+    const atMs = this.#options.clock.nowMs();
+    const version = this.#mint(atMs);
+    return { version, eventId: request?.eventId ?? this.#eventId(version), cause: request?.cause, atMs };
   }
 
   #mint(nowMs: number): number {
@@ -526,12 +547,4 @@ export class Catalog {
     this.#garbage.push(...this.variants.release(manifest.sha256));
     if (previous !== undefined) this.#garbage.push(previous.sha256, ...this.variants.release(previous.sha256));
   }
-}
-
-function naming(variants: readonly Variant[]): Pick<Manifest, 'variants'> {
-  return variants.length === 0 ? {} : { variants: [...variants] };
-}
-
-function asPrevious({ version, sha256, size, regions }: Manifest): PreviousVersion {
-  return { version, sha256, size, regions };
 }

@@ -1,15 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { InvalidationMode, Manifest, PreviousVersion, Selector } from '@sluice/contracts';
+import type { InvalidationMode, Selector } from '@sluice/contracts';
+import type { StoredObject } from '../../domain/catalog-change.ts';
 import type { EverRegions } from '../../domain/placement.ts';
-
-/** One key as it is now. */
-export interface StoredObject {
-  readonly manifest: Manifest;
-  readonly previous: PreviousVersion | undefined;
-  /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
-  readonly etag: string;
-  readonly ever: EverRegions;
-}
 
 interface ObjectRow {
   manifest: string;

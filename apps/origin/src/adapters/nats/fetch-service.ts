@@ -3,11 +3,11 @@ import { encodeBlockDigests, type FetchRequest, type ORIGIN_FETCH, SluiceError }
 import type { Clock } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import type { z } from 'zod';
+import type { StoredObject } from '../../domain/catalog-change.ts';
 import { type BlockDigestMaker, NoBlocksError } from '../blobs/block-digest-maker.ts';
 import type { PatchMaker } from '../blobs/patch-maker.ts';
 import type { RangeCache } from '../blobs/range-cache.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { StoredObject } from '../catalog/object-table.ts';
 import type { OriginMetrics } from '../metrics.ts';
 
 /**
