@@ -3,21 +3,12 @@
  * not hold itself. One conformance suite (`testing/source-conformance.ts`) holds all adapters to this.
  */
 import { SluiceError } from '@sluice/contracts';
+import type { SourceObject } from '../domain/source-object.ts';
 import type { UploadFields } from '../domain/upload-headers.ts';
 
-export type SourceKind = 'store' | 'directory' | 's3';
+export type { SourceObject } from '../domain/source-object.ts';
 
-/** One object as it is found at a source. */
-export interface SourceObject {
-  /** A content key: `<bucket>/<path>`. What can be none is left out and counted by the source. */
-  readonly key: string;
-  /** Bytes. */
-  readonly size: number;
-  /** Names the state of bytes and fields: another one whenever either may have changed. Opaque, at most 512 characters. */
-  readonly revision: string;
-  /** Names the state of the bytes alone: equal ones of a key mean equal bytes, so that they need not be read again where only fields changed. Opaque, at most 512 characters. */
-  readonly bytesRevision: string;
-}
+export type SourceKind = 'store' | 'directory' | 's3';
 
 /** What a source says about an object beside its bytes. */
 export interface SourceDescription {

@@ -11,15 +11,18 @@ import {
   type InvalidationMode,
   type Manifest,
   type Selector,
+  SluiceError,
   uploadedVersion,
   type Variant,
 } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
+import type { Durability } from '@sluice/sqlite';
 import { bucketOf } from '../../domain/bucket-name.ts';
 import {
   announcing,
   type CatalogChange,
   eventOf,
+  isSameContent,
   naming,
   type ObjectChange,
   removing,
@@ -30,11 +33,14 @@ import {
 } from '../../domain/catalog-change.ts';
 import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
 import type { EverRegions } from '../../domain/placement.ts';
+import type { SourceObject } from '../../domain/source-object.ts';
 import { type UploadFields, uploadFieldsOf } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
 import type { WriteGuard } from '../../domain/write-guard.ts';
+import type { ChangeOrder } from '../../services/change-order.ts';
 import { BlobReferences } from './blob-references.ts';
 import { BucketTable } from './bucket-table.ts';
+import { CatalogState } from './catalog-state.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
 import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -45,6 +51,7 @@ import { ObjectTable } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
+import { SourcedTable } from './sourced-table.ts';
 import { type UploadDetails, UploadDetailsTable } from './upload-details.ts';
 import { VariantTable, type WaitingKey } from './variant-table.ts';
 import { VersionListing } from './version-listing.ts';
@@ -56,6 +63,10 @@ const SETTLE_RETRY_MS = 5_000;
 
 export interface CatalogOptions {
   readonly path: string;
+  /** `relaxed`: what a power cut takes away is known elsewhere. */
+  readonly durability?: Durability;
+  /** Where the changes get their places when other origins have the same catalog; absent: in its transactions. */
+  readonly order?: ChangeOrder;
   readonly clock: Clock;
   readonly outboxMaxEntries: number;
   /** Versions of a key that are kept, with the one it has now; at least 1. */
@@ -97,14 +108,49 @@ export interface RequestOrigin {
   readonly cause: string;
 }
 
+/** An object as it stands at a source, with its bytes read. */
+export interface SourcedContent {
+  readonly object: SourceObject;
+  readonly fields: UploadFields;
+  readonly body: StoredBody;
+  /** RFC 3339 with milliseconds. */
+  readonly uploadedAt: string;
+}
+
+/** The catalog has got another state of an object than the one it had when somebody began to look at the source: what was found there may be old. */
+export class OvertakenError extends SluiceError {
+  constructor(key: string) {
+    super('OVERTAKEN', `${key} was brought up to date by somebody else meanwhile; look at it again`, { retryable: true });
+    this.name = 'OvertakenError';
+  }
+}
+
 /** What a key was before a change. */
 interface KeyBefore {
   readonly current: StoredObject | undefined;
   readonly tombstone: { readonly version: number; readonly ever: EverRegions } | undefined;
 }
 
+interface ApplyOptions {
+  readonly before?: KeyBefore;
+  readonly details?: UploadDetails | undefined;
+  readonly announce?: boolean;
+}
+
+/** What the order of versions has made; the rest is about bytes, or about uploads under way. */
+const TABLES_OF_THE_ORDER = [
+  'objects',
+  'listed_objects',
+  'tombstones',
+  'history',
+  'invalidations',
+  'outbox',
+  'answered_requests',
+  'upload_details',
+  'buckets',
+];
+
 export class Catalog {
-  readonly id: string;
   readonly outbox: Outbox;
   readonly references: BlobReferences;
   readonly variants: VariantTable;
@@ -114,6 +160,9 @@ export class Catalog {
   readonly versionListing: VersionListing;
   readonly multipart: MultipartUploads;
   readonly details: UploadDetailsTable;
+  /** To be read. */
+  readonly sourced: SourcedTable;
+  readonly #state: CatalogState;
   readonly #options: CatalogOptions;
   readonly #db: DatabaseSync;
   readonly #commit: GroupCommit;
@@ -122,6 +171,7 @@ export class Catalog {
   readonly #requests: RequestTable;
   readonly #feed: ChangeFeed;
   readonly #pruner: FeedPruner;
+  #id: string;
   #settling = false;
   /** The newest version on the disk, and the newest of the transaction under way. */
   #lastVersion: number;
@@ -133,13 +183,13 @@ export class Catalog {
 
   constructor(options: CatalogOptions) {
     this.#options = options;
-    this.#db = openCatalogDatabase(options.path, options.clock.nowMs());
+    this.#db = openCatalogDatabase(options.path, options.clock.nowMs(), options.durability);
     const meta = this.#db.prepare('SELECT catalog_id, last_version, horizon FROM meta').get() as {
       catalog_id: string;
       last_version: number;
       horizon: number;
     };
-    this.id = meta.catalog_id;
+    this.#id = meta.catalog_id;
     this.#lastVersion = this.#minted = meta.last_version;
     this.#horizon = meta.horizon;
     this.outbox = new Outbox(this.#db, options.outboxMaxEntries, () => options.onEventDropped?.());
@@ -149,6 +199,8 @@ export class Catalog {
     this.listing = new ObjectListing(this.#db);
     this.versionListing = new VersionListing(this.#db);
     this.details = new UploadDetailsTable(this.#db);
+    this.sourced = new SourcedTable(this.#db);
+    this.#state = new CatalogState(this.#db);
     this.multipart = new MultipartUploads({
       db: this.#db,
       write: (change) => this.#commit.write(change),
@@ -181,6 +233,10 @@ export class Catalog {
 
   get open(): boolean {
     return this.#db.isOpen;
+  }
+  /** Names the order of versions: another one, and who follows it begins anew. */
+  get id(): string {
+    return this.#id;
   }
   /** The newest version that was ever minted; everything up to it is in what this catalog says. */
   get lastVersion(): number {
@@ -331,14 +387,17 @@ export class Catalog {
    * the content before, and the time of the upload stays too. Undefined when there is nothing to announce.
    */
   async announceVariants({ seq, key }: WaitingKey): Promise<Announced | undefined> {
-    return this.#announcing(() => {
-      this.variants.settle(seq);
+    const announced = await this.#ordered(() => {
       const current = this.#objects.find(key);
       if (current === undefined || !wantsVariants(current.manifest, current.manifest.size)) return undefined;
       const variants = this.variants.of(current.manifest.sha256) ?? [];
       if (namesVariants(current.manifest.variants, variants)) return undefined;
-      return this.#apply(announcing(current, naming(variants), this.#stamp()));
+      // Another origin has made some: whose are announced matters less than that they stay.
+      if (this.#options.order !== undefined && current.manifest.variants !== undefined) return undefined;
+      return announcing(current, naming(variants), this.#stamp(), this.sourced.find(key));
     });
+    await this.#commit.write(() => this.variants.settle(seq));
+    return announced;
   }
 
   /** Making the variants for a key failed: it is tried again after the others, a few times. */
@@ -364,11 +423,48 @@ export class Catalog {
 
   /** Records an invalidation. Undefined when it names a key that is not there, or when `request` was answered before. */
   async invalidate(selector: Selector, mode: InvalidationMode, request?: RequestOrigin): Promise<Announced | undefined> {
-    return this.#announcing(() => {
+    return this.#ordered(() => {
       if ('key' in selector && this.#objects.find(selector.key) === undefined) return undefined;
-      if (request !== undefined && !this.#requests.claim(request.eventId)) return undefined;
-      return this.#apply({ kind: 'invalidation', stamp: this.#stamp(request), selector, mode });
+      if (request !== undefined && this.#requests.has(request.eventId)) return undefined;
+      return { kind: 'invalidation', stamp: this.#stamp(request), selector, mode };
     });
+  }
+
+  /**
+   * Makes the state of an object at its source that of the catalog. `seen`: the revision that the catalog had when the source was asked. Undefined when nothing that edges are told
+   * has changed. @throws {OvertakenError}
+   */
+  async reflect(
+    { object, fields, body, uploadedAt }: SourcedContent,
+    seen: string | undefined,
+    request?: RequestOrigin,
+  ): Promise<Announced | undefined> {
+    const { key } = object;
+    const current = this.#objects.find(key);
+    if (current !== undefined && this.sourced.find(key)?.revision === seen && isSameContent(current, fields, body)) {
+      await this.#commit.write(() => this.sourced.remember(key, object, body));
+      return undefined;
+    }
+    return this.#ordered(() => {
+      this.#requireSeen(key, seen);
+      const { current, tombstone } = this.#lookUp(key);
+      const variants = wantsVariants(fields, body.size) ? (this.variants.of(body.sha256) ?? []) : [];
+      const content = { key, fields, body, variants, uploadedAt, source: object };
+      return storing(content, { current, everBefore: tombstone?.ever }, this.#stamp(request));
+    });
+  }
+
+  /** Removes what is no longer at its source. @throws {OvertakenError} as {@link reflect} */
+  async removeUnsourced(key: string, seen: string | undefined): Promise<Announced | undefined> {
+    return this.#ordered(() => {
+      this.#requireSeen(key, seen);
+      const current = this.#objects.find(key);
+      return current === undefined ? undefined : removing(current, this.#stamp());
+    });
+  }
+
+  #requireSeen(key: string, seen: string | undefined): void {
+    if (this.sourced.find(key)?.revision !== seen) throw new OvertakenError(key);
   }
 
   /** Announces the current version of a key again. Undefined when there is no such key, or when `request` was answered before. */
@@ -428,6 +524,67 @@ export class Catalog {
     this.#db.close();
   }
 
+  /** Whose content it is. Said once; undefined before. */
+  get source(): string | undefined {
+    return this.#state.source;
+  }
+  /** Whether everything at the source was in the catalog once: before, what is missing says nothing. */
+  get isListed(): boolean {
+    return this.#state.isListed;
+  }
+  /** Up to where the log of a shared catalog is in this one. */
+  get position(): number {
+    return this.#state.position;
+  }
+
+  async setSource(source: string): Promise<void> {
+    await this.#commit.write(() => this.#state.begin(source));
+  }
+  /** Everything at the source is in the catalog. */
+  async setListed(): Promise<void> {
+    await this.#commit.write(() => this.#state.setListed(true));
+  }
+
+  /**
+   * The log of a shared catalog says so at `position`; what this catalog has already is passed over. `change` undefined: nothing that concerns it. `announce`: whether the change is news, so that
+   * its event is sent.
+   */
+  async follow(change: CatalogChange | undefined, position: number, announce: boolean): Promise<void> {
+    const applied = await this.#commit.write(() => {
+      if (position <= this.#state.position) return false;
+      if (change !== undefined) this.#apply(change, { announce });
+      this.#state.setPosition(position);
+      return change !== undefined;
+    });
+    if (applied && announce) this.#options.onEvent?.();
+  }
+
+  /** Another log than before: the catalog is what that one says from its beginning on. What is known of bytes stays known. */
+  async beginAnew(id: string): Promise<void> {
+    await this.#commit.write(() => {
+      for (const table of TABLES_OF_THE_ORDER) this.#db.exec(`DELETE FROM ${table}`);
+      this.sourced.unsay();
+      this.#state.setListed(false);
+      this.#state.setPosition(0);
+      this.#db.prepare('UPDATE meta SET catalog_id = ?, horizon = 0').run(id);
+    });
+    this.#id = id;
+    this.#horizon = 0;
+  }
+
+  /** For a change that others of a shared catalog have to get in the same order. */
+  async #ordered(decide: () => CatalogChange | undefined): Promise<Announced | undefined> {
+    const { order } = this.#options;
+    if (order !== undefined) {
+      const placed = await order.place(decide);
+      return placed && { eventId: placed.stamp.eventId, version: placed.stamp.version };
+    }
+    return this.#announcing(() => {
+      const change = decide();
+      return change && this.#apply(change);
+    });
+  }
+
   /** For a change that comes to an event, unless it comes to nothing. */
   async #announcing<Result extends Announced | 'current' | undefined>(change: () => Result): Promise<Result> {
     const result = await this.#commit.write(change);
@@ -448,7 +605,7 @@ export class Catalog {
     const uploadedAt = new Date(stamp.atMs).toISOString();
     const variants = wantsVariants(fields, body.size) ? (this.variants.of(body.sha256) ?? []) : [];
     const change = storing({ key, fields, body, variants, uploadedAt }, { current, everBefore: tombstone?.ever }, stamp);
-    return { ...this.#apply(change, { current, tombstone }, details), manifest: change.manifest };
+    return { ...this.#apply(change, { before: { current, tombstone }, details }), manifest: change.manifest };
   }
 
   #bury(current: StoredObject): Announced {
@@ -456,8 +613,10 @@ export class Catalog {
   }
 
   /** Inside a transaction: makes a change true, and announces it. `before`: what its key was, where that was just looked up. */
-  #apply(change: CatalogChange, before?: KeyBefore, details?: UploadDetails): Announced {
-    const { version, eventId, atMs } = change.stamp;
+  #apply(change: CatalogChange, { before, details, announce = true }: ApplyOptions = {}): Announced {
+    const { version, eventId, atMs, cause } = change.stamp;
+    this.#minted = Math.max(this.#minted, version);
+    if (cause !== undefined) this.#requests.claim(eventId);
     switch (change.kind) {
       case 'object':
         this.#applyObject(change, before ?? this.#lookUp(change.manifest.key), details);
@@ -468,8 +627,10 @@ export class Catalog {
       case 'invalidation':
         this.#objects.invalidate(version, change.selector, change.mode);
     }
-    const { subject, payload } = eventOf(change);
-    this.outbox.add(eventId, subject, payload, atMs);
+    if (announce) {
+      const { subject, payload } = eventOf(change);
+      this.outbox.add(eventId, subject, payload, atMs);
+    }
     return { eventId, version };
   }
 
@@ -477,6 +638,7 @@ export class Catalog {
     const { manifest, stamp } = change;
     const { key, sha256, size } = manifest;
     const isSameUpload = current !== undefined && uploadedVersion(current.manifest) === uploadedVersion(manifest);
+    if (change.source !== undefined) this.sourced.remember(key, change.source, { sha256, size, etag: change.etag });
     if (isSameUpload) {
       this.#objects.put(change);
       return;
@@ -496,6 +658,7 @@ export class Catalog {
   #applyRemoval(key: string, version: number, ever: EverRegions): void {
     const current = this.#objects.find(key);
     this.#objects.bury(key, version, ever);
+    this.sourced.forget(key);
     this.details.set(key);
     if (current !== undefined) this.#supersede(current);
     this.#trimHistory(key);
@@ -527,7 +690,7 @@ export class Catalog {
 
   /** The catalog's name makes it unique also beside events of an origin that was set up anew. */
   #eventId(version: number): string {
-    return `${this.id.slice(0, 8)}-${version}`;
+    return `${this.#id.slice(0, 8)}-${version}`;
   }
 
   /** After an object made way for another upload or for its removal. */

@@ -3,10 +3,12 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Manifest } from '@sluice/contracts';
-import { openDatabase, Transactions } from '@sluice/sqlite';
+import { type Durability, openDatabase, Transactions } from '@sluice/sqlite';
 import { wantsVariants } from '../../domain/content-coding.ts';
 import { mintVersion } from '../../domain/version.ts';
+import { CATALOG_STATE_SCHEMA } from './catalog-state.ts';
 import { MULTIPART_SCHEMA } from './multipart-schema.ts';
+import { SOURCED_SCHEMA } from './sourced-table.ts';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (
@@ -101,12 +103,14 @@ const LISTING_SCHEMA = `
   ) WITHOUT ROWID;
 `;
 
-/** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */
-export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
+/** Opens or creates `catalog.db`. `full`: every commit is on the disk when it returns; `relaxed`: a power cut may take the last ones away, for a catalog that is known elsewhere. */
+export function openCatalogDatabase(path: string, nowMs: number, durability: Durability = 'full'): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
-  const db = openDatabase(path, 'full');
+  const db = openDatabase(path, durability);
   db.exec(SCHEMA);
   db.exec(MULTIPART_SCHEMA);
+  db.exec(SOURCED_SCHEMA);
+  db.exec(CATALOG_STATE_SCHEMA);
   openVariants(db);
   openListing(db);
   // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.
