@@ -1,3 +1,4 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
 import { NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node';
 import { SluiceError } from '@sluice/contracts';
 
@@ -32,4 +33,9 @@ export function fromNatsError(error: unknown, subject: string, timeoutMs: number
   if (error instanceof TimeoutError || (error instanceof Error && error.name === 'TimeoutError'))
     return new NoReplyError(subject, timeoutMs);
   return new BrokerAwayError(subject, error);
+}
+
+/** JetStream's number for what went wrong (https://github.com/nats-io/nats-server/blob/main/server/errors.json), undefined when it did not say one. */
+export function errorCodeOf(error: unknown): number | undefined {
+  return error instanceof JetStreamApiError ? error.code : undefined;
 }

@@ -11,6 +11,8 @@ export {
   decodeBlockDigests,
   encodeBlockDigests,
 } from './block-digests.ts';
+export type { CatalogEntry } from './catalog-log.ts';
+export { catalogEntry } from './catalog-log.ts';
 export { decode, describeIssues, encode } from './codec.ts';
 export type {
   ContentDistributed,
@@ -38,12 +40,15 @@ export type { WireError } from './errors.ts';
 export { errorFromWire, errorToWire, InvalidMessageError, SluiceError, wireError } from './errors.ts';
 export type { Manifest, PreviousVersion, Variant } from './manifest.ts';
 export { isPlacedIn, manifest, previousVersion, uploadedVersion, VARIANTS_MAX_ITEMS } from './manifest.ts';
+export type { OriginReport } from './origin-presence.ts';
+export { originReport } from './origin-presence.ts';
 export type { Change, ChangesReply, ChangesRequest, FetchRequest, PatchOffer, ResolveReply } from './origin-requests.ts';
 export { change, changesReply, changesRequest, fetchRequest, HAVE_MAX_ITEMS, patchOffer, resolveReply } from './origin-requests.ts';
 export type { InvalidationMode, Selector } from './selector.ts';
 export { describeSelector, invalidationMode, keyPrefix, selectorOf, selects, withSelector } from './selector.ts';
 export type { EventSubject, RequestSubject } from './subjects.ts';
 export {
+  CATALOG_LOG,
   CONTENT_DISTRIBUTED,
   CONTENT_INVALIDATED,
   CONTENT_REJECTED,
@@ -54,6 +59,8 @@ export {
   edgePush,
   ORIGIN_CHANGES,
   ORIGIN_FETCH,
+  originFetch,
+  originHeartbeat,
   REPLY_KIND_HEADER,
   STREAMS,
 } from './subjects.ts';

@@ -1,8 +1,10 @@
 /** Every subject of Sluice with the schemas of what travels on it. The transport lives in `libs/bus`. */
 import type { z } from 'zod';
+import { catalogEntry } from './catalog-log.ts';
 import { contentDistributed, contentInvalidated, contentRejected, contentRemoved, contentUploaded } from './content-events.ts';
 import { edgeReport, registerReply } from './edge-presence.ts';
 import { pushCommand, pushReply } from './edge-push.ts';
+import { originReport } from './origin-presence.ts';
 import { changesReply, changesRequest, fetchRequest, resolveReply } from './origin-requests.ts';
 
 /** A subject on which one kind of message is published. */
@@ -26,6 +28,15 @@ export const CONTENT_REJECTED = { subject: 'content.rejected', message: contentR
 export const CONTROLLER_REGISTER = { subject: 'controller.register', request: edgeReport, reply: registerReply } as const;
 export const ORIGIN_FETCH = { subject: 'origin.fetch', request: fetchRequest, reply: resolveReply } as const;
 export const ORIGIN_CHANGES = { subject: 'origin.changes', request: changesRequest, reply: changesReply } as const;
+
+/** The subject on which one origin of several answers what the others do not hold themselves. */
+export function originFetch(id: string) {
+  return { subject: `origin.${id}.fetch`, request: fetchRequest, reply: resolveReply } as const;
+}
+/** The heartbeat subject of one origin; `*` for all of them. */
+export function originHeartbeat(id: string) {
+  return { subject: `origin.${id}.heartbeat`, message: originReport } as const;
+}
 
 /** The push subject of one edge. */
 export function edgePush(id: string) {
@@ -55,6 +66,16 @@ export const STREAMS = {
     maxBytes: 256 * 1024 * 1024,
     duplicateWindowMs: 2 * 60 * 1000,
   },
+} as const;
+
+/**
+ * The log of a catalog that several origins share: a stream of the newest entry of each subject, in the order in which they were taken. The subjects name what an entry is about by a
+ * digest of it, see `catalog-log.ts`. It is the only memory of the order, so nothing in it expires by itself.
+ */
+export const CATALOG_LOG = {
+  name: 'CATALOG',
+  subjectPrefix: 'origin.catalog',
+  message: catalogEntry,
 } as const;
 
 /** Header of a reply on `origin.fetch` that carries raw bytes; its value is `bytes`. */
