@@ -26,9 +26,19 @@ describe('shared log', () => {
     await using environment = await testBroker();
     const log = new SharedLog(await environment.connect(), silentLog, DEFINITION);
     await log.ensure();
-    const taken = await Promise.all(Array.from({ length: 50 }, (_, index) => log.append(`t${index}`, data('x'), index)));
-    expect(taken).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
-    expect(await Promise.all([49, 50, 51].map((after) => log.append('late', data('x'), after)))).toEqual([undefined, 51, 52]);
+    const chain = (from: number, count: number): Promise<(number | undefined)[]> =>
+      Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          log.append(`t${index}`, data('x'), from + index, {
+            id: `${from}-${index}`,
+            behind: index === 0 ? undefined : `${from}-${index - 1}`,
+          }),
+        ),
+      );
+    expect(await chain(0, 50)).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
+    // The first is refused. The others expect positions that the log has or will have, and are refused all the same.
+    const both = await Promise.all([chain(49, 3), log.append('other', data('y'), 50), log.append('other', data('z'), 51)]);
+    expect(both).toEqual([[undefined, undefined, undefined], 51, 52]);
   });
 
   test('who follows gets the newest entry of each subject in the order of positions, and then each new one', async () => {

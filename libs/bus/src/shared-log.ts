@@ -7,8 +7,8 @@ const TIMEOUT_MS = 5_000;
 /** Pause before following is begun again. */
 const RESUME_DELAY_MS = 500;
 const FETCHED_MAX = 512;
-/** https://github.com/nats-io/nats-server/blob/main/server/errors.json: `JSStreamWrongLastSequenceErrF` */
-const WRONG_LAST_SEQUENCE = 10071;
+/** https://github.com/nats-io/nats-server/blob/main/server/errors.json: `JSStreamWrongLastMsgIDErrF`, `JSStreamWrongLastSequenceErrF` */
+const REFUSALS: ReadonlySet<number> = new Set([10070, 10071]);
 const NO_MESSAGE_FOUND = 10037;
 
 export interface LogEntry {
@@ -17,6 +17,12 @@ export interface LogEntry {
   /** When the log took it, in ms since the epoch. */
   readonly storedAtMs: number;
   readonly data: Uint8Array;
+}
+
+/** Names an entry, and the one that it was made to follow. Names are never used twice. */
+export interface Link {
+  readonly id: string;
+  readonly behind?: string | undefined;
 }
 
 export class SharedLog {
@@ -72,15 +78,17 @@ export class SharedLog {
   }
 
   /**
-   * Puts an entry behind the one at `after`. Several may be under way at once, each after the position that the one before gets. Returns its position; undefined when another
-   * entry got there first. @throws {SluiceError} when it is not known whether it was taken
+   * Puts an entry behind the one at `after`. Several may be under way at once when each names the one before as its `link.behind` and expects the position that one gets: behind one that is
+   * refused none is taken, whatever others write in between. Returns its position; undefined when another entry got there first. @throws {SluiceError} when it is not known whether it was taken
    */
-  async append(token: string, data: Uint8Array, after: number): Promise<number | undefined> {
+  async append(token: string, data: Uint8Array, after: number, link?: Link): Promise<number | undefined> {
+    const expect = { lastSequence: after, ...(link?.behind === undefined ? {} : { lastMsgID: link.behind }) };
     try {
-      const taken = await this.#jetstream.publish(this.#subject(token), data, { timeout: TIMEOUT_MS, expect: { lastSequence: after } });
+      const options = { timeout: TIMEOUT_MS, expect, ...(link === undefined ? {} : { msgID: link.id }) };
+      const taken = await this.#jetstream.publish(this.#subject(token), data, options);
       return taken.seq;
     } catch (error) {
-      if (errorCodeOf(error) === WRONG_LAST_SEQUENCE) return undefined;
+      if (REFUSALS.has(errorCodeOf(error) ?? 0)) return undefined;
       throw fromNatsError(error, this.#subject(token), TIMEOUT_MS);
     }
   }

@@ -7,7 +7,7 @@ import { contentKey, eventId, region, version } from './values.ts';
 /** Names a state of an object at its source. */
 const revision = z.string().min(1).max(512);
 /** Every region a key was ever in; `*`: everywhere. */
-const everRegions = z.union([z.literal('*'), z.array(region).max(256)]);
+const everRegions = z.union([z.literal('*'), z.array(region).max(256).readonly()]);
 
 /** What every change has: its place in the order of versions, the event that tells of it, and when it was decided (milliseconds since the epoch). */
 const stamp = z.object({ version, eventId, cause: eventId.optional(), atMs: z.int().nonnegative() });

@@ -559,13 +559,13 @@ export class Catalog {
     if (applied && announce) this.#options.onEvent?.();
   }
 
-  /** Another log than before: the catalog is what that one says from its beginning on. What is known of bytes stays known. */
-  async beginAnew(id: string): Promise<void> {
+  /** Another log than before: the catalog is what that one says behind `position`. What is known of bytes stays known. */
+  async beginAnew(id: string, position: number): Promise<void> {
     await this.#commit.write(() => {
       for (const table of TABLES_OF_THE_ORDER) this.#db.exec(`DELETE FROM ${table}`);
       this.sourced.unsay();
       this.#state.setListed(false);
-      this.#state.setPosition(0);
+      this.#state.setPosition(position);
       this.#db.prepare('UPDATE meta SET catalog_id = ?, horizon = 0').run(id);
     });
     this.#id = id;

@@ -1,0 +1,115 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { Link, LogEntry, SharedLog } from '@sluice/bus';
+import { CATALOG_LOG, type CatalogEntry, decode, describeSelector, encode, selectorOf } from '@sluice/contracts';
+import type { CatalogChange } from '../../domain/catalog-change.ts';
+
+const GENESIS = 'genesis';
+const LISTED = 'listed';
+
+/** What an entry says, with its place. */
+export interface PlacedEntry {
+  readonly position: number;
+  readonly storedAtMs: number;
+  readonly entry: CatalogEntry;
+}
+
+/** The log of a shared catalog: changes as entries, each under a subject that names what it is about by a digest, because keys and selectors can be no subjects. */
+export class CatalogLog {
+  readonly #log: SharedLog;
+
+  constructor(log: SharedLog) {
+    this.#log = log;
+  }
+
+  ensure(): Promise<void> {
+    return this.#log.ensure();
+  }
+  last(): Promise<number> {
+    return this.#log.last();
+  }
+
+  /** Which catalog the log is of, and since which position; undefined when that was not said yet. */
+  async genesis(): Promise<{ readonly catalogId: string; readonly position: number } | undefined> {
+    const found = await this.#log.newest(GENESIS);
+    if (found === undefined) return undefined;
+    const { entry } = read(found);
+    return entry.kind === 'genesis' ? { catalogId: entry.catalogId, position: found.position } : undefined;
+  }
+
+  /** Begins another catalog behind the entry at `after`. Undefined when another entry came first. */
+  async begin(after: number): Promise<number | undefined> {
+    const position = await this.#append(GENESIS, { kind: 'genesis', catalogId: randomUUID() }, after);
+    if (position !== undefined && position > 1) await this.#log.dropAll(position - 1);
+    return position;
+  }
+
+  /** Everything at the source is in the log. Undefined when another entry came first. */
+  sayListed(after: number): Promise<number | undefined> {
+    return this.#append(LISTED, { kind: 'listed' }, after);
+  }
+
+  /** As {@link SharedLog.append}. */
+  append(change: CatalogChange, after: number, link: Link): Promise<number | undefined> {
+    return this.#append(tokenOf(change), change, after, link);
+  }
+
+  #append(token: string, entry: CatalogEntry, after: number, link?: Link): Promise<number | undefined> {
+    return this.#log.append(token, encode(`${CATALOG_LOG.subjectPrefix}.${token}`, CATALOG_LOG.message, entry), after, link);
+  }
+
+  /** Forgets the removal of a key or an invalidation that the log took up to `upTo`. */
+  async forget(about: { readonly key: string } | { readonly selector: string }, upTo: number): Promise<void> {
+    await this.#log.drop('key' in about ? tokenOfKey(about.key) : tokenOfSelector(about.selector), upTo);
+  }
+
+  follow(options: {
+    readonly position: () => number;
+    readonly onEntry: (placed: PlacedEntry) => Promise<void>;
+    readonly caughtUp: () => void;
+    readonly check: () => Promise<void>;
+  }): { stop(): Promise<void> } {
+    return this.#log.follow({ ...options, onEntry: (entry) => options.onEntry(read(entry)) });
+  }
+}
+
+function read({ position, storedAtMs, data }: LogEntry): PlacedEntry {
+  return { position, storedAtMs, entry: decode(CATALOG_LOG.name, CATALOG_LOG.message, data) };
+}
+
+/** The change that an entry is; undefined when it is none. */
+export function changeOf(entry: CatalogEntry): CatalogChange | undefined {
+  switch (entry.kind) {
+    case 'genesis':
+    case 'listed':
+      return undefined;
+    case 'object':
+      return { ...entry, previous: entry.previous };
+    case 'removal':
+      return entry;
+    case 'invalidation':
+      return { ...entry, selector: selectorOf(entry.selector) };
+  }
+}
+
+function tokenOf(change: CatalogChange): string {
+  switch (change.kind) {
+    case 'object':
+      return tokenOfKey(change.manifest.key);
+    case 'removal':
+      return tokenOfKey(change.key);
+    case 'invalidation':
+      return tokenOfSelector(`${change.mode} ${describeSelector(change.selector)}`);
+  }
+}
+
+function tokenOfKey(key: string): string {
+  return `key-${digest(key)}`;
+}
+function tokenOfSelector(selector: string): string {
+  return `selector-${digest(selector)}`;
+}
+
+/** 128 bits of a SHA-256. */
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest().subarray(0, 16).toString('hex');
+}
