@@ -81,6 +81,18 @@ export function createOriginMetrics(registry: Registry) {
         'skipped', // too many waited: when they are asked for
       ],
     ),
+    sourceLooks: counter(registry, 'sluice_origin_source_looks_total', 'Objects looked at at the source, by outcome', 'outcome', [
+      'announced', // new, or changed
+      'unchanged',
+      'removed',
+      'missing', // neither the source nor the catalog has it
+      'away', // the source cannot be read
+      'failed',
+    ]),
+    sourceListings: counter(registry, 'sluice_origin_source_listings_total', 'Comparisons with all of the source, by outcome', 'outcome', [
+      'completed',
+      'failed',
+    ]),
     garbageBlobs: counter(registry, 'sluice_origin_garbage_blobs_total', 'Blobs removed because nothing names them'),
     garbageBytes: counter(registry, 'sluice_origin_garbage_bytes_total', 'Bytes of those blobs'),
   };

@@ -8,4 +8,6 @@ export interface SourceObject {
   readonly revision: string;
   /** Names the state of the bytes alone: equal ones of a key mean equal bytes, so that they need not be read again where only fields changed. Opaque, at most 512 characters. */
   readonly bytesRevision: string;
+  /** It is being written: nothing is known about its next state, and the catalog keeps the one it has. */
+  readonly unsettled?: true;
 }

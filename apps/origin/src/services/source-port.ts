@@ -44,7 +44,7 @@ export interface ContentSource {
   readonly title: string;
   /** Everything whose key begins with `prefix`, in the order of the keys' UTF-8 bytes, by pages of at most 1,000. An object that changes meanwhile is in it or not. @throws {SourceAwayError} */
   list(prefix: string): AsyncIterable<readonly SourceObject[]>;
-  /** One object as it is now; undefined when there is none, or none that is complete. @throws {SourceAwayError} */
+  /** One object as it is now; undefined when there is none. @throws {SourceAwayError} */
   find(key: string): Promise<SourceObject | undefined>;
   /** Its fields, without its bytes. @throws {RevisionGoneError | SourceAwayError} */
   describe(object: SourceObject): Promise<SourceDescription>;
