@@ -22,7 +22,7 @@ export async function* differences(
         next = known.next();
       }
       const isKnown = next.done !== true && next.value.key === object.key;
-      const isSame = object.unsettled === true || (isKnown && next.value.revision === object.revision);
+      const isSame = object.settling === true || (isKnown && next.value.revision === object.revision);
       yield isSame ? { kind: 'same' } : { kind: 'found', object };
       if (isKnown) next = known.next();
     }

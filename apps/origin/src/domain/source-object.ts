@@ -8,6 +8,9 @@ export interface SourceObject {
   readonly revision: string;
   /** Names the state of the bytes alone: equal ones of a key mean equal bytes, so that they need not be read again where only fields changed. Opaque, at most 512 characters. */
   readonly bytesRevision: string;
-  /** It is being written: nothing is known about its next state, and the catalog keeps the one it has. */
-  readonly unsettled?: true;
+  /**
+   * It is being written: there is something, but no complete state of it. Neither a change nor a removal follows from that, what is known of the key stays as it is; a hint
+   * comes when it is complete. Until then `describe` and `open` refuse it with `REVISION_GONE`.
+   */
+  readonly settling?: true;
 }

@@ -153,7 +153,7 @@ export class Reflection {
       return 'removed';
     }
     // What is being written is looked at when that has ended.
-    if (found.revision === seen || found.unsettled === true) return 'unchanged';
+    if (found.revision === seen || found.settling === true) return 'unchanged';
     const announced = await catalog.reflect(await this.#read(found), seen, request);
     return announced === undefined ? 'unchanged' : 'announced';
   }
