@@ -1,5 +1,5 @@
 /** What a listing of a source says against what a catalog has: both come in the order of their keys, so one walk along both finds it. */
-import { compareKeys } from './key-order.ts';
+import { compareUtf8 } from './key-order.ts';
 import type { SourceObject } from './source-object.ts';
 
 export type Difference =
@@ -17,7 +17,7 @@ export async function* differences(
   let next = known.next();
   for await (const page of listed) {
     for (const object of page) {
-      while (next.done !== true && compareKeys(next.value.key, object.key) < 0) {
+      while (next.done !== true && compareUtf8(next.value.key, object.key) < 0) {
         yield { kind: 'missing', key: next.value.key };
         next = known.next();
       }
