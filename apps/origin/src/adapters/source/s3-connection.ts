@@ -47,10 +47,11 @@ export class S3Connection {
       middlewareStack.add(
         (next) => async (args) => {
           const result = await next(args);
-          if (result.output !== undefined) this.#headers.set(result.output, (result.response as { headers?: Fields } | undefined)?.headers ?? {});
+          if (result.output !== undefined)
+            this.#headers.set(result.output, (result.response as { headers?: Fields } | undefined)?.headers ?? {});
           return result;
         },
-        { step: 'deserialize', name: 'headersOfAnswer' },
+        { step: 'deserialize', priority: 'high', name: 'headersOfAnswer' },
       );
     }
   }
