@@ -1,10 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { CreateBucketCommand, PutObjectCommand, type PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import { Registry, systemClock } from '@sluice/runtime';
+import { inject } from 'vitest';
 import { createOriginMetrics } from '../adapters/metrics.ts';
 import { S3Source, type S3SourceOptions } from '../adapters/source/s3-source.ts';
 import { silent } from './origin.fixture.ts';
 import type { S3Account } from './s3-server.fixture.ts';
+
+/** Undefined: there is none, and the tests that need it are skipped with a reason, but where `CI` is `true` nothing is. @throws when there is none and CI=true */
+export function s3Server(): S3Account | undefined {
+  const server = inject('s3Server');
+  if (typeof server !== 'string') return server;
+  if (process.env.CI === 'true') throw new Error(server);
+  console.warn(`skipped: ${server}`);
+  return undefined;
+}
 
 /** A new bucket of a real S3 server. */
 export interface S3BucketFixture extends Disposable {

@@ -2,13 +2,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CopyObjectCommand, DeleteObjectCommand, PutObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RevisionGoneError, SourceAwayError, type SourceObject, UnusableObjectError } from '../../services/source-port.ts';
-import { type S3BucketFixture, s3BucketFixture, sourceDefaults, toArray } from '../../testing/s3-bucket.fixture.ts';
+import { type S3BucketFixture, s3BucketFixture, s3Server, sourceDefaults, toArray } from '../../testing/s3-bucket.fixture.ts';
 import type { S3Account } from '../../testing/s3-server.fixture.ts';
 import type { S3Source } from './s3-source.ts';
 
-const server = inject('s3Server');
+const server = s3Server();
 const account = server as S3Account;
 
 async function listed(source: S3Source, prefix = ''): Promise<SourceObject[]> {
