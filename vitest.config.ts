@@ -24,8 +24,25 @@ export default defineConfig({
     projects: [
       ...PROJECTS.map((root) => ({
         // Many start brokers and processes, several files at a time: on a busy machine of two cores 5 s are soon over.
-        test: { name: root.split('/')[1] as string, root, include: ['src/**/*.test.ts'], testTimeout: 20_000 },
+        test: {
+          name: root.split('/')[1] as string,
+          root,
+          include: ['src/**/*.test.ts'],
+          exclude: ['src/**/*.s3.test.ts'],
+          testTimeout: 20_000,
+        },
       })),
+      {
+        // An S3 server of its own, which takes a while to come up: one for all files, each with buckets of its own.
+        test: {
+          name: 's3-source',
+          root: 'apps/origin',
+          include: ['src/**/*.s3.test.ts'],
+          globalSetup: ['src/testing/s3-server.fixture.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'] } },
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
       {

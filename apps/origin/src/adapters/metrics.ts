@@ -50,6 +50,27 @@ export function createOriginMetrics(registry: Registry) {
       'blocks_missing', // this blob has none, or is not here
     ]),
     fetchBytes: counter(registry, 'sluice_origin_fetch_bytes_total', 'Content bytes sent on origin.fetch'),
+    sourceLeftOut: counter(
+      registry,
+      'sluice_origin_source_left_out_total',
+      'What a source has and content cannot have, each time it is found',
+      'what',
+      [
+        'object', // its key is no content key, or what the source says of it is not complete
+        'field', // of an object that is taken
+      ],
+    ),
+    sourceNotifications: counter(
+      registry,
+      'sluice_origin_source_notifications_total',
+      'Messages that tell of changes at a source, by outcome',
+      'outcome',
+      [
+        'taken',
+        'ignored', // a test, or only of other buckets or keys
+        'invalid',
+      ],
+    ),
     changesPages: counter(registry, 'sluice_origin_changes_pages_total', 'Pages of the change feed by kind', 'kind', [
       'continued',
       'reset',

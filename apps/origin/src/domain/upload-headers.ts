@@ -9,9 +9,9 @@ import { S3Error } from './s3-error.ts';
 /** What a publisher says about the content. */
 export type UploadFields = Omit<Manifest, 'key' | 'version' | 'sha256' | 'size' | 'uploadedAt' | 'variants' | 'contentVersion'>;
 
-const META_PREFIX = 'x-amz-meta-';
-const REGIONS_HEADER = `${META_PREFIX}regions`;
-const TAGS_HEADER = `${META_PREFIX}tags`;
+export const META_PREFIX = 'x-amz-meta-';
+export const REGIONS_HEADER = `${META_PREFIX}regions`;
+export const TAGS_HEADER = `${META_PREFIX}tags`;
 /** S3's own, for the same tags: see {@link tagsOfHeader}. */
 const TAGGING_HEADER = 'x-amz-tagging';
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';

@@ -46,9 +46,9 @@ export interface ContentSource {
   list(prefix: string): AsyncIterable<readonly SourceObject[]>;
   /** One object as it is now; undefined when there is none. @throws {SourceAwayError} */
   find(key: string): Promise<SourceObject | undefined>;
-  /** Its fields, without its bytes. @throws {RevisionGoneError | SourceAwayError} */
+  /** Its fields, without its bytes. @throws {RevisionGoneError | UnusableObjectError | SourceAwayError} */
   describe(object: SourceObject): Promise<SourceDescription>;
-  /** Reads that very state of an object, the whole or a part. @throws {RevisionGoneError | SourceAwayError} */
+  /** Reads that very state of an object, the whole or a part. @throws {RevisionGoneError | UnusableObjectError | SourceAwayError} */
   open(object: SourceObject, range?: SourceRange): Promise<OpenSourceObject>;
   /** Begins to notice changes. Call the result to end it. @throws {SourceAwayError} */
   watch(onHint: (hint: SourceHint) => void): Promise<() => Promise<void>>;
@@ -67,5 +67,13 @@ export class SourceAwayError extends SluiceError {
   constructor(title: string, reason: string, cause?: unknown) {
     super('SOURCE_AWAY', `the ${title} cannot be read: ${reason}`, { retryable: true, cause });
     this.name = 'SourceAwayError';
+  }
+}
+
+/** The object is there, and cannot be content as it is: asking again is of no use before somebody has changed it at its source. */
+export class UnusableObjectError extends SluiceError {
+  constructor({ key }: Pick<SourceObject, 'key'>, reason: string, cause?: unknown) {
+    super('OBJECT_UNUSABLE', `${key} cannot be taken from its source: ${reason}`, { cause });
+    this.name = 'UnusableObjectError';
   }
 }
