@@ -60,9 +60,14 @@ export type ResolveReply = z.output<typeof resolveReply>;
 
 /**
  * `origin.changes` — what changed for `region` after version `since`, oldest first, in pages. `catalogId` is the catalog the asker's
- * `since` belongs to.
+ * `since` belongs to. `listing`: the `horizon` of the first page of a listing that this goes on with, so that any origin of the catalog can answer.
  */
-export const changesRequest = z.object({ region, since: versionOrZero, catalogId: z.string().max(64).optional() });
+export const changesRequest = z.object({
+  region,
+  since: versionOrZero,
+  catalogId: z.string().max(64).optional(),
+  listing: versionOrZero.optional(),
+});
 export type ChangesRequest = z.output<typeof changesRequest>;
 
 /** One change. Of a key only its newest state is listed; `previous` lets the reader use a delta. */
@@ -94,6 +99,8 @@ export const changesReply = z.discriminatedUnion('ok', [
     changes: z.array(change).max(10_000),
     next: versionOrZero,
     done: z.boolean(),
+    /** Removals and invalidations up to here may have been forgotten: a reader from before it starts over, unless it is listing since that was so. */
+    horizon: versionOrZero.optional(),
   }),
   failure,
 ]);

@@ -38,8 +38,8 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): Or
       return decodeBlockDigests(reply, sizeBytes);
     },
     download: (sha256, sizeBytes, file) => direct.download(sha256, sizeBytes, file),
-    async changes(since, catalogId) {
-      const request = { region, since, ...(catalogId === undefined ? {} : { catalogId }) };
+    async changes(since, catalogId, listing) {
+      const request = { region, since, catalogId, listing };
       const page = await pRetry(() => bus.request(ORIGIN_CHANGES, request, { timeoutMs: CHANGES_TIMEOUT_MS }), RETRY);
       direct.learn(page.blobsUrl);
       return page;

@@ -96,9 +96,12 @@ export class CatchUp {
     let since = index.watermark;
     let catalogId = index.catalogId;
     let listing = false;
+    /** The horizon that reading from the beginning began with. */
+    let horizon: number | undefined;
     let count = 0;
     for (;;) {
-      const page = await origin.changes(since, catalogId);
+      const page = await origin.changes(since, catalogId, horizon);
+      if (since === 0 || page.reset) horizon = page.horizon;
       // Another catalog than before is another feed, also when nothing was known of it yet.
       const startsOver = page.reset || (catalogId !== undefined && page.catalogId !== catalogId);
       if (startsOver ? listing : !page.done && page.next <= since) {

@@ -21,7 +21,7 @@ export interface OriginPort {
    */
   download(sha256: string, sizeBytes: number, file: Pick<IncomingFile, 'path' | 'growth'>): Promise<boolean>;
   /** What changed for this edge's region since a version. */
-  changes(since: number, catalogId: string | undefined): Promise<ChangesPage>;
+  changes(since: number, catalogId: string | undefined, listing: number | undefined): Promise<ChangesPage>;
   /** Most bytes of one `read`. */
   readonly chunkBytes: number;
 }
@@ -38,7 +38,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
     blocks: async (sha256, sizeBytes) => origin().blocks(sha256, sizeBytes),
     download: async (sha256, sizeBytes, file) => origin().download(sha256, sizeBytes, file),
-    changes: async (since, catalogId) => origin().changes(since, catalogId),
+    changes: async (since, catalogId, listing) => origin().changes(since, catalogId, listing),
     get chunkBytes() {
       return origin().chunkBytes;
     },

@@ -65,13 +65,15 @@ describe('changes of a region', () => {
 describe('a reader of the feed', () => {
   const state = { catalogId: 'this', lastVersion: 100, horizon: 50 };
   test.each([
-    ['begins', 0, undefined, false, false],
-    ['continues', 60, 'this', false, false],
-    ['continues at the horizon', 50, 'this', false, false],
-    ['comes from another catalog', 60, 'other', false, true],
-    ['names no catalog', 60, undefined, false, true],
-    ['was away for too long', 49, 'this', false, true],
-    ['is on its way from the beginning', 49, 'this', true, false],
-    ['is ahead of a restored catalog', 101, 'this', false, true],
-  ] as const)('that %s', (_, since, catalogId, walking, reset) => expect(mustReset(state, since, catalogId, walking)).toBe(reset));
+    ['begins', 0, undefined, undefined, false],
+    ['continues', 60, 'this', undefined, false],
+    ['continues at the horizon', 50, 'this', undefined, false],
+    ['comes from another catalog', 60, 'other', undefined, true],
+    ['names no catalog', 60, undefined, undefined, true],
+    ['was away for too long', 49, 'this', undefined, true],
+    ['lists everything since that horizon was there', 49, 'this', 50, false],
+    ['lists everything by an origin that has forgotten less', 49, 'this', 60, false],
+    ['lists everything, and more was forgotten since it began', 49, 'this', 49, true],
+    ['is ahead of a restored catalog', 101, 'this', undefined, true],
+  ] as const)('that %s', (_, since, catalogId, listing, reset) => expect(mustReset(state, since, catalogId, listing)).toBe(reset));
 });

@@ -34,10 +34,10 @@ export interface FeedState {
 
 /**
  * Whether a reader at `since` has to start over: its place is one of another catalog, is ahead of this one (a restored backup), or lies before
- * something that was forgotten. `walking`: it is in the middle of starting over, where what was forgotten does not concern it.
+ * something that was forgotten. `listing`: it lists everything since the horizon was there; what was forgotten before does not concern it.
  */
-export function mustReset(state: FeedState, since: number, catalogId: string | undefined, walking: boolean): boolean {
+export function mustReset(state: FeedState, since: number, catalogId: string | undefined, listing: number | undefined): boolean {
   if (since === 0) return false;
   if (catalogId !== state.catalogId || since > state.lastVersion) return true;
-  return since < state.horizon && !walking;
+  return since < state.horizon && (listing === undefined || listing < state.horizon);
 }

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { body, type CatalogFixture, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import type { Catalog } from './catalog.ts';
-import { WALKS_MAX } from './change-feed.ts';
 
 const REGIONS = ['US', 'EU', 'IN'];
 
@@ -14,6 +13,8 @@ class Replica {
   readonly region: string;
   since = 0;
   catalogId: string | undefined;
+  /** The horizon with which it began to list everything. */
+  listing: number | undefined;
   pages = 0;
   resets = 0;
 
@@ -25,8 +26,9 @@ class Replica {
   catchUp(catalog: Catalog, maxPages = Number.POSITIVE_INFINITY): boolean {
     let listed: Set<string> | undefined;
     for (let page = 0; page < maxPages; page += 1) {
-      const { catalogId } = this;
-      const reply = catalog.changes({ region: this.region, since: this.since, ...(catalogId === undefined ? {} : { catalogId }) });
+      const { region, since, catalogId, listing } = this;
+      const reply = catalog.changes({ region, since, catalogId, listing });
+      if (since === 0 || reply.reset) this.listing = reply.horizon;
       this.pages += 1;
       if (reply.reset) {
         this.resets += 1;
@@ -36,6 +38,7 @@ class Replica {
       this.since = reply.next;
       this.catalogId = reply.catalogId;
       if (!reply.done) continue;
+      this.listing = undefined;
       if (listed !== undefined) for (const key of this.held.keys()) if (!listed.has(key)) this.held.delete(key);
       return true;
     }
@@ -177,18 +180,18 @@ describe('change feed', () => {
     expect(replica.held.has('site/7')).toBe(false);
   });
 
-  test('of more readers on their way than are remembered the oldest starts over, and still gets everything', async () => {
+  test('a listing that one origin began another of the same catalog goes on with', async () => {
     await using fixture = await catalogFixture();
     await Promise.all(Array.from({ length: 200 }, (_, index) => fixture.catalog.put(`site/${index}`, fields(), body('a'))));
     await fixture.catalog.remove('site/7');
     await fixture.catalog.prune({ untilVersion: fixture.catalog.lastVersion, maxRows: 1_000 });
-    const readers = Array.from({ length: WALKS_MAX + 1 }, (_, index) => new Replica(`R${index}`));
-    for (const reader of readers) expect(reader.catchUp(fixture.catalog, 1)).toBe(false);
-    const [oldest, next] = readers as [Replica, Replica];
-    next.catchUp(fixture.catalog);
-    oldest.catchUp(fixture.catalog);
-    expect([next.resets, oldest.resets]).toEqual([0, 1]);
-    expect([next.held.size, oldest.held.size]).toEqual([199, 199]);
+    const replica = new Replica('US');
+    expect(replica.catchUp(fixture.catalog, 1)).toBe(false);
+    // Another process on the same rows: it has handed out nothing yet.
+    fixture.reopen();
+    replica.catchUp(fixture.catalog);
+    expect(replica.resets).toBe(0);
+    expect(replica.held.size).toBe(199);
   });
 
   test('a reader of another catalog starts over', async () => {

@@ -6,8 +6,6 @@ import { changeFor, type FeedEntry, type FeedState, mustReset } from '../../doma
 const PAGE_MAX_ENTRIES = 128;
 /** Bytes of changes in one page, half of what one message may have. */
 const PAGE_MAX_BYTES = 512 * 1024;
-/** Places of readers that are starting over, see {@link ChangeFeed.page}. */
-export const WALKS_MAX = 1024;
 
 export type ChangesPage = Extract<ChangesReply, { ok: true }>;
 
@@ -25,8 +23,6 @@ interface FeedRow {
 export class ChangeFeed {
   readonly #state: () => FeedState;
   readonly #selectAfter: StatementSync;
-  /** Next place → the horizon at that time. What a walk skipped stays irrelevant to it only while nothing more is forgotten. */
-  readonly #walks = new Map<string, number>();
 
   constructor(db: DatabaseSync, state: () => FeedState) {
     this.#state = state;
@@ -39,13 +35,12 @@ export class ChangeFeed {
   }
 
   /**
-   * One page. A reader that starts over passes places before the horizon on its way; those were handed out here, which is how it is told
-   * from a reader that comes back to such a place after a long absence.
+   * One page. A reader that lists everything passes places before the horizon on its way; the horizon that it began with tells it from a reader that comes back to such a place
+   * after a long absence.
    */
-  page({ region, since, catalogId }: ChangesRequest): ChangesPage {
+  page({ region, since, catalogId, listing }: ChangesRequest): ChangesPage {
     const state = this.#state();
-    const walking = this.#walks.get(walkOf(region, since)) === state.horizon;
-    const reset = mustReset(state, since, catalogId, walking);
+    const reset = mustReset(state, since, catalogId, listing);
     const start = reset ? 0 : since;
     const rows = this.#selectAfter.all(start) as unknown as FeedRow[];
     const changes: Change[] = [];
@@ -64,22 +59,8 @@ export class ChangeFeed {
     }
     const done = taken === rows.length && rows.length < PAGE_MAX_ENTRIES;
     if (done) next = state.lastVersion;
-    else if (start === 0 || walking) this.#rememberWalk(walkOf(region, next), state.horizon);
-    return { ok: true, catalogId: state.catalogId, reset, changes, next, done };
+    return { ok: true, catalogId: state.catalogId, reset, changes, next, done, horizon: state.horizon };
   }
-
-  #rememberWalk(walk: string, horizon: number): void {
-    this.#walks.delete(walk);
-    this.#walks.set(walk, horizon);
-    for (const oldest of this.#walks.keys()) {
-      if (this.#walks.size <= WALKS_MAX) break;
-      this.#walks.delete(oldest);
-    }
-  }
-}
-
-function walkOf(region: string, next: number): string {
-  return `${next} ${region}`;
 }
 
 function entryOf(row: FeedRow): FeedEntry {
