@@ -6,8 +6,9 @@ import { randomUUID } from 'node:crypto';
 import { SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { Catalog } from '../adapters/catalog/catalog.ts';
-import { type CatalogLog, changeOf, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
+import { type CatalogLog, changeOf, type Genesis, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
 import type { CatalogChange } from '../domain/catalog-change.ts';
+import { mintVersion } from '../domain/version.ts';
 import type { ChangeOrder } from './change-order.ts';
 
 /** Changes that may wait for their places. */
@@ -33,7 +34,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'follow' | 'beginAnew' | 'setListed' | 'isListed'>;
+type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'follow' | 'beginAnew' | 'setListed' | 'isListed'>;
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
@@ -118,27 +119,29 @@ export class SharedOrder implements ChangeOrder {
     for (;;) {
       const last = await log.last();
       const genesis = await log.genesis();
-      const { id, position } = this.#catalog;
+      const { id, position, lastVersion } = this.#catalog;
       const isKnown = genesis !== undefined && genesis.catalogId === id;
       const hasLost = isKnown && last < position;
-      if (genesis !== undefined && !hasLost) {
-        if (!isKnown) await this.#beginAnew(genesis.catalogId, genesis.position);
+      // Versions must not go back, also where the log was begun by an origin that knew less.
+      const isBehind = !isKnown && position > 0 && genesis !== undefined && genesis.version < lastVersion;
+      if (genesis !== undefined && !hasLost && !isBehind) {
+        if (!isKnown) await this.#beginAnew(genesis);
         return;
       }
       this.#options.log.warn({ last, position }, 'the log of the catalog is empty or has lost something, it begins anew');
-      await log.begin(last);
+      await log.begin(last, mintVersion(this.#options.clock.nowMs(), position > 0 ? lastVersion : 0));
     }
   }
 
-  async #beginAnew(catalogId: string, position: number): Promise<void> {
-    this.#options.log.warn({ catalogId, position }, 'the log is of another catalog, this one begins anew');
-    await this.#catalog.beginAnew(catalogId, position);
+  async #beginAnew(genesis: Genesis): Promise<void> {
+    this.#options.log.warn(genesis, 'the log is of another catalog, this one begins anew');
+    await this.#catalog.beginAnew(genesis);
   }
 
   async #take(placed: PlacedEntry): Promise<void> {
     if (placed.position <= this.#catalog.position) return;
     const { entry } = placed;
-    if (entry.kind === 'genesis') await this.#beginAnew(entry.catalogId, placed.position);
+    if (entry.kind === 'genesis') await this.#beginAnew({ ...entry, position: placed.position });
     else await this.#fold(placed);
     this.#tell();
   }

@@ -559,16 +559,25 @@ export class Catalog {
     if (applied && announce) this.#options.onEvent?.();
   }
 
-  /** Another log than before: the catalog is what that one says behind `position`. What is known of bytes stays known. */
-  async beginAnew(id: string, position: number): Promise<void> {
+  /** Another log than before: the catalog is what that one says behind `position`, with versions greater than `version`. What is known of bytes stays known. */
+  async beginAnew({
+    catalogId,
+    position,
+    version,
+  }: {
+    readonly catalogId: string;
+    readonly position: number;
+    readonly version: number;
+  }): Promise<void> {
     await this.#commit.write(() => {
       for (const table of TABLES_OF_THE_ORDER) this.#db.exec(`DELETE FROM ${table}`);
       this.sourced.unsay();
       this.#state.setListed(false);
       this.#state.setPosition(position);
-      this.#db.prepare('UPDATE meta SET catalog_id = ?, horizon = 0').run(id);
+      this.#db.prepare('UPDATE meta SET catalog_id = ?, horizon = 0').run(catalogId);
+      this.#minted = version;
     });
-    this.#id = id;
+    this.#id = catalogId;
     this.#horizon = 0;
   }
 

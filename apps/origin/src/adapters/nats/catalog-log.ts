@@ -13,6 +13,14 @@ export interface PlacedEntry {
   readonly entry: CatalogEntry;
 }
 
+/** The beginning of a catalog. */
+export interface Genesis {
+  readonly catalogId: string;
+  /** All of its versions are greater. */
+  readonly version: number;
+  readonly position: number;
+}
+
 /** The log of a shared catalog: changes as entries, each under a subject that names what it is about by a digest, because keys and selectors can be no subjects. */
 export class CatalogLog {
   readonly #log: SharedLog;
@@ -29,16 +37,16 @@ export class CatalogLog {
   }
 
   /** Which catalog the log is of, and since which position; undefined when that was not said yet. */
-  async genesis(): Promise<{ readonly catalogId: string; readonly position: number } | undefined> {
+  async genesis(): Promise<Genesis | undefined> {
     const found = await this.#log.newest(GENESIS);
     if (found === undefined) return undefined;
     const { entry } = read(found);
-    return entry.kind === 'genesis' ? { catalogId: entry.catalogId, position: found.position } : undefined;
+    return entry.kind === 'genesis' ? { ...entry, position: found.position } : undefined;
   }
 
-  /** Begins another catalog behind the entry at `after`. Undefined when another entry came first. */
-  async begin(after: number): Promise<number | undefined> {
-    const position = await this.#append(GENESIS, { kind: 'genesis', catalogId: randomUUID() }, after);
+  /** Begins another catalog behind the entry at `after`, with versions greater than `version`. Undefined when another entry came first. */
+  async begin(after: number, version: number): Promise<number | undefined> {
+    const position = await this.#append(GENESIS, { kind: 'genesis', catalogId: randomUUID(), version }, after);
     if (position !== undefined && position > 1) await this.#log.dropAll(position - 1);
     return position;
   }

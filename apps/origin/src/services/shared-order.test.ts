@@ -1,0 +1,178 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SharedLog } from '@sluice/bus';
+import { STREAMS } from '@sluice/contracts';
+import { createLogger, systemClock } from '@sluice/runtime';
+import { eventually, silentLog, temporaryDirectory, testBroker } from '@sluice/testkit';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Catalog } from '../adapters/catalog/catalog.ts';
+import { CatalogLog } from '../adapters/nats/catalog-log.ts';
+import type { StoredObject } from '../domain/catalog-change.ts';
+import { checksum, fields } from '../testing/catalog.fixture.ts';
+import { CatalogBehindError, SharedOrder, WAITING_MAX } from './shared-order.ts';
+
+const log = createLogger('origin', 'silent');
+type Environment = Awaited<ReturnType<typeof testBroker>>;
+
+interface Member extends AsyncDisposable {
+  readonly catalog: Catalog;
+  readonly order: SharedOrder;
+}
+
+/** The catalog of one origin, on a directory that may be one from before. */
+async function member(
+  environment: Environment,
+  dir: string,
+  where = { name: 'CATALOG', subjectPrefix: 'origin.catalog' },
+): Promise<Member> {
+  const order = new SharedOrder({ catalog: () => catalog, clock: systemClock, log });
+  const catalog = new Catalog({
+    path: join(dir, 'catalog.db'),
+    ...{ clock: systemClock, order, durability: 'relaxed', outboxMaxEntries: 10_000, multipartMaxOpen: 1 },
+  });
+  if (catalog.source === undefined) await catalog.setSource('test');
+  const bus = await environment.connect();
+  order.start(new CatalogLog(new SharedLog(bus, silentLog, where)));
+  return {
+    catalog,
+    order,
+    async [Symbol.asyncDispose]() {
+      await order.stop();
+      catalog.close();
+      await bus.close();
+    },
+  };
+}
+
+/** Brings a state of an object into a catalog, as somebody who has just looked at the source. */
+function reflect({ catalog }: Member, key: string, state: string) {
+  const revisions = { revision: state, bytesRevision: state };
+  const content = { object: { key, size: 10, ...revisions }, fields: fields(), body: { sha256: checksum(state), size: 10, etag: state } };
+  return catalog.reflect({ ...content, uploadedAt: '2026-01-01T00:00:00.000Z' }, catalog.sourced.find(key)?.revision);
+}
+
+/** Everything that a catalog says, in the order of versions. */
+function feedOf({ catalog }: Member): unknown[] {
+  const changes: unknown[] = [];
+  for (let since = 0, done = false; !done; ) {
+    const page = catalog.changes({ region: 'US', since, catalogId: catalog.id, listing: Number.MAX_SAFE_INTEGER });
+    changes.push(...page.changes);
+    since = page.next;
+    done = page.done;
+  }
+  return changes;
+}
+
+describe('a catalog that several origins share', () => {
+  test('whatever they do at the same time, all of them come to the same catalog, with one order of versions', async () => {
+    await using environment = await testBroker();
+    let runs = 0;
+    const step = fc.record({ member: fc.nat(2), key: fc.nat(4), op: fc.constantFrom('reflect', 'reflect', 'remove', 'invalidate') });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { maxLength: 12 }), { maxLength: 4 }), async (bursts) => {
+        runs += 1;
+        const where = { name: `CATALOG${runs}`, subjectPrefix: `origin.catalog${runs}` };
+        const dirs = await Promise.all([temporaryDirectory(), temporaryDirectory(), temporaryDirectory()]);
+        const members = await Promise.all(dirs.map((dir) => member(environment, dir.path, where)));
+        await Promise.all(members.map(({ order }) => order.catchUp()));
+        let state = 0;
+        for (const burst of bursts) {
+          const work = burst.map(async (each) => {
+            const one = members[each.member] as Member;
+            const key = `site/${each.key}`;
+            state += 1;
+            try {
+              if (each.op === 'reflect') await reflect(one, key, `s${state}`);
+              else if (each.op === 'remove') await one.catalog.removeUnsourced(key, one.catalog.sourced.find(key)?.revision);
+              else await one.catalog.invalidate({ key }, 'stale');
+            } catch (error) {
+              expect(error).toMatchObject({ code: 'OVERTAKEN' });
+            }
+          });
+          await Promise.all(work);
+        }
+        await Promise.all(members.map(({ order }) => order.catchUp()));
+        const [first, ...others] = members.map(feedOf);
+        for (const other of others) expect(other).toEqual(first);
+        const versions = members.map(({ catalog }) => [catalog.id, catalog.lastVersion, catalog.position]);
+        expect(new Set(versions.map(String)).size).toBe(1);
+        // Who comes later and has nothing gets the same from the log alone.
+        const late = await temporaryDirectory();
+        const newcomer = await member(environment, late.path, where);
+        await newcomer.order.catchUp();
+        expect(feedOf(newcomer)).toEqual(first);
+        for (const each of [...members, newcomer]) await each[Symbol.asyncDispose]();
+        for (const dir of [...dirs, late]) await dir[Symbol.asyncDispose]();
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  test('of two that found different states of an object at once, one is told that it was overtaken', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'));
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    const results = await Promise.allSettled([reflect(one, 'site/a', 'x'), reflect(other, 'site/a', 'y')]);
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    const won = results[0]?.status === 'fulfilled' ? 'x' : 'y';
+    for (const { catalog } of [one, other]) expect(catalog.sourced.find('site/a')?.revision).toBe(won);
+  });
+
+  test('a change is in the outbox of every origin that heard of it in time, as the same event; who comes later announces nothing old', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'));
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await reflect(one, 'site/a', 'x');
+    await other.order.catchUp();
+    const eventsOf = ({ catalog }: Member) => catalog.outbox.oldest(10).map(({ eventId, payload }) => `${eventId} ${Buffer.from(payload)}`);
+    expect(eventsOf(one)).toHaveLength(1);
+    expect(eventsOf(other)).toEqual(eventsOf(one));
+    expect(STREAMS.CONTENT.duplicateWindowMs).toBeGreaterThan(60_000);
+  });
+
+  test('where the broker has lost the log, the catalog begins anew under another name and greater versions, and knows the bytes still', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'));
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await reflect(one, 'site/a', 'x');
+    await one.order.sayListed();
+    await other.order.catchUp();
+    const before = { id: one.catalog.id, version: one.catalog.find('site/a')?.manifest.version ?? 0 };
+    expect(other.catalog.isListed).toBe(true);
+    await environment.broker.stop();
+    await rm(environment.broker.storeDir, { recursive: true });
+    await environment.broker.start();
+    await eventually(() => {
+      expect(one.catalog.id).not.toBe(before.id);
+      expect(other.catalog.id).toBe(one.catalog.id);
+    }, 20_000);
+    expect([one.catalog.isListed, one.catalog.find('site/a'), one.catalog.objectCount]).toEqual([false, undefined, 0]);
+    expect(one.catalog.sourced.bytesOf('site/a')).toMatchObject({ bytesRevision: 'x', sha256: checksum('x') });
+    await eventually(() => reflect(one, 'site/a', 'x'), 20_000);
+    await eventually(() => expect((other.catalog.find('site/a') as StoredObject).manifest.version).toBeGreaterThan(before.version), 20_000);
+  });
+
+  test('changes that wait for the log are bounded: one more is refused with what to do', async () => {
+    await using dir = await temporaryDirectory();
+    const order = new SharedOrder({ catalog: () => catalog, clock: systemClock, log });
+    const catalog = new Catalog({
+      path: join(dir.path, 'catalog.db'),
+      ...{ clock: systemClock, order, outboxMaxEntries: 10, multipartMaxOpen: 1 },
+    });
+    const waiting = Array.from({ length: WAITING_MAX }, () => order.place(() => undefined));
+    await expect(order.place(() => undefined)).rejects.toThrow(CatalogBehindError);
+    expect(order.waiting).toBe(WAITING_MAX);
+    const ends = Promise.allSettled(waiting);
+    await order.stop();
+    expect(new Set((await ends).map(({ status }) => status))).toEqual(new Set(['rejected']));
+    catalog.close();
+  });
+});
