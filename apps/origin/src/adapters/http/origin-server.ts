@@ -1,4 +1,4 @@
-/** The origin's HTTP side: the S3 API in its path style, invalidations, and the operations paths. */
+/** The origin's HTTP side: the S3 API, invalidations, and the operations paths. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -8,6 +8,7 @@ import { needsOf } from '../../domain/rights.ts';
 import { S3Error, toS3Error } from '../../domain/s3-error.ts';
 import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
 import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
+import { inPathStyle } from '../../domain/virtual-host.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Authentication } from './authenticate.ts';
@@ -42,6 +43,8 @@ export interface OriginServerOptions extends GetBlobOptions {
   readonly catalog: Catalog;
   readonly handlers: S3Handlers;
   readonly authentication: Authentication;
+  /** Below these names buckets are hosts; in lower case. */
+  readonly domains: readonly string[];
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
@@ -104,16 +107,17 @@ export class OriginServer {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
       const headers = allowIn(refusal, exchange);
-      if (OWN_PATHS.has(targetPath(exchange.target))) {
+      if (OWN_PATHS.has(targetPath(exchange.pathStyleTarget))) {
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
       } else exchange.refuse(refusal, headers);
     }
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, handlers, authentication } = this.#options;
-    const { method } = exchange.request;
-    const path = targetPath(exchange.target);
+    const { catalog, readiness, registry, metrics, handlers, authentication, domains } = this.#options;
+    const { method, headers } = exchange.request;
+    exchange.pathStyleTarget = inPathStyle(exchange.target, headers.host, domains);
+    const path = targetPath(exchange.pathStyleTarget);
     if (method === 'GET' || method === 'HEAD') {
       const operations = await answerOperations(path, readiness, registry);
       if (operations !== undefined) return exchange.answer(operations);
@@ -124,12 +128,12 @@ export class OriginServer {
       return path === ROLLBACKS_PATH ? postRollback(exchange, catalog, authorize) : postInvalidation(exchange, catalog, metrics, authorize);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
-    const resource = resourceOf(exchange.target);
+    const resource = resourceOf(exchange.pathStyleTarget);
     const query = targetQuery(exchange.target);
     exchange.addFields(presignedFields(query));
-    const operation = operationOf(method ?? '', resource, query, exchange.request.headers);
+    const operation = operationOf(method ?? '', resource, query, headers);
     const authorize = authentication.authenticate(exchange);
-    authorize(needsOf(operation, resource, exchange.request.headers));
+    authorize(needsOf(operation, resource, headers));
     const handle = handlers[operation] as S3Handler | undefined;
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
     await handle(exchange, { resource, query });
@@ -137,7 +141,7 @@ export class OriginServer {
 }
 
 /** What a path takes instead of the method that was refused (RFC 9110 §15.5.6). */
-function allowIn({ status }: S3Error, { target }: Exchange): HeaderList {
+function allowIn({ status }: S3Error, { pathStyleTarget: target }: Exchange): HeaderList {
   if (status !== 405) return [];
   const path = targetPath(target);
   if (OWN_PATHS.has(path)) return [['allow', 'POST']];
