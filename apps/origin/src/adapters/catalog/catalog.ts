@@ -238,8 +238,7 @@ export class Catalog {
       const current = this.#objects.find(key);
       guard?.(current);
       const { sha256, size } = copied.manifest;
-      const details = source.version === undefined ? this.details.of(source.key) : undefined;
-      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current, details), etag: copied.etag };
+      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current, copied.details), etag: copied.etag };
     });
   }
 
@@ -255,8 +254,8 @@ export class Catalog {
   /** What a key was in a version: the upload that had it. `version` undefined: what it is. */
   findVersion(key: string, version: number | undefined): PastUpload | undefined {
     const current = this.#objects.find(key);
-    if (version === undefined) return current;
-    return current !== undefined && uploadedVersion(current.manifest) === version ? current : this.#history.find(key, version);
+    const isCurrent = version === undefined || (current !== undefined && uploadedVersion(current.manifest) === version);
+    return isCurrent ? current && { ...current, details: this.details.of(key) } : this.#history.find(key, version);
   }
 
   /**

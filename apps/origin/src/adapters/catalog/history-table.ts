@@ -1,12 +1,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Manifest } from '@sluice/contracts';
 import { prefixRange } from '../../domain/object-listing.ts';
+import type { UploadDetails } from './upload-details.ts';
 
 /** An upload that another one has replaced, or a removal. */
 export interface PastUpload {
   readonly manifest: Manifest;
   /** MD5 in hexadecimal, or what a multipart upload has instead. */
   readonly etag: string;
+  /** Undefined: nothing is known of them. */
+  readonly details?: UploadDetails | undefined;
 }
 
 /** What keys were before they became what they are, by the version in which that was uploaded or removed. Writes belong into a transaction. */

@@ -2,6 +2,7 @@ import { DeleteObjectsCommand, ListObjectVersionsCommand, type ListObjectVersion
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
+import { UploadInParts } from '../../testing/multipart.fixture.ts';
 import { errorCode, originFixture } from '../../testing/origin.fixture.ts';
 import { s3Client } from '../../testing/s3-client.fixture.ts';
 
@@ -38,6 +39,29 @@ describe('versions over S3', () => {
     for (const wrong of ['abc', '-1', '99999999999999999999']) {
       const refused = await fetch(`${it.url}?versionId=${wrong}`);
       expect([refused.status, await errorCode(refused)]).toEqual([400, 'InvalidArgument']);
+    }
+  });
+
+  test('the current one tells the same of its upload by its id as without it', async () => {
+    await using origin = await originFixture({ seams: { partMinBytes: 4 } });
+    const upload = await UploadInParts.create(origin, '/site/a', {
+      'x-amz-checksum-algorithm': 'CRC32C',
+      'x-amz-checksum-type': 'FULL_OBJECT',
+    });
+    await upload.complete([await upload.part(1, 'four'), await upload.part(2, 'more')]);
+    const id = (await fetch(`${origin.url}/site/a`)).headers.get('x-amz-version-id');
+    const told = async (method: string, query: string) => {
+      const { status, headers } = await fetch(`${origin.url}/site/a?${query}`, { method, headers: { 'x-amz-checksum-mode': 'ENABLED' } });
+      const { date: _, 'x-amz-request-id': __, ...fields } = Object.fromEntries(headers);
+      return { status, ...fields };
+    };
+    for (const method of ['GET', 'HEAD']) {
+      expect(await told(method, `versionId=${id}`)).toEqual(await told(method, ''));
+      expect(await told(method, `versionId=${id}`)).toMatchObject({ 'x-amz-checksum-crc32c': expect.any(String) });
+      expect(await told(method, `partNumber=2&versionId=${id}`)).toMatchObject({
+        'x-amz-mp-parts-count': '2',
+        'content-range': 'bytes 4-7/8',
+      });
     }
   });
 
