@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
 import { presignedFields } from '../../domain/presigned-fields.ts';
 import { needsOf } from '../../domain/rights.ts';
-import { S3Error, toS3Error } from '../../domain/s3-error.ts';
+import { S3Error, type S3ErrorCode, toS3Error } from '../../domain/s3-error.ts';
 import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
 import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import { inPathStyle } from '../../domain/virtual-host.ts';
@@ -72,7 +72,10 @@ export class OriginServer {
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('request', (request, response) => void this.#serve(request, response, false));
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true));
-    this.#server.on('clientError', refuseBrokenRequest);
+    this.#server.on('clientError', (error, socket) => {
+      const code = refuseBrokenRequest(error, socket);
+      if (code !== undefined) options.metrics.refusals.inc({ code });
+    });
   }
 
   static async listen(options: OriginServerOptions): Promise<OriginServer> {
@@ -96,13 +99,16 @@ export class OriginServer {
   async #serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
     const { metrics, log } = this.#options;
     const exchange = new Exchange(request, response, expectsContinue);
+    let refusedAs: string | undefined;
     response.once('close', () => {
+      if (refusedAs !== undefined) metrics.refusals.inc({ code: refusedAs });
       if (response.headersSent) metrics.httpRequests.inc({ class: `${Math.floor(response.statusCode / 100)}xx` });
     });
     try {
       await this.#route(exchange);
     } catch (error) {
       const refusal = toS3Error(error);
+      refusedAs = refusal.code;
       if (refusal.status >= 500 && refusal.status !== 501) {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
@@ -149,17 +155,21 @@ function allowIn({ status }: S3Error, { pathStyleTarget: target }: Exchange): He
   return [['allow', path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
 }
 
-/** What the HTTP parser refuses never becomes a request; the answer is written by hand. */
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, code] = BROKEN_REQUESTS[error.code ?? ''] ?? [400, 'InvalidRequest'];
+/** What the HTTP parser refuses never becomes a request; the answer is written by hand. Returns its code; undefined: there is nobody to answer. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): S3ErrorCode | undefined {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return undefined;
+  }
+  const [status, code] = BROKEN_REQUESTS[error.code ?? ''] ?? ([400, 'InvalidRequest'] as const);
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>the request is not complete HTTP/1.1</Message></Error>`;
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/xml\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
+  return code;
 }
 
-const BROKEN_REQUESTS: Readonly<Record<string, readonly [status: number, code: string]>> = {
+const BROKEN_REQUESTS: Readonly<Record<string, readonly [status: number, code: S3ErrorCode]>> = {
   HPE_INVALID_EOF_STATE: [400, 'IncompleteBody'],
   HPE_HEADER_OVERFLOW: [431, 'MetadataTooLarge'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'RequestTimeout'],
