@@ -26,7 +26,7 @@ export class BucketTable {
     this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM buckets');
     this.#page = db.prepare(`
-      SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT ?3`);
+      SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name`);
     // "0" comes after "/".
     this.#selectKey = db.prepare("SELECT 1 FROM listed_objects WHERE key > ?1 || '/' AND key < ?1 || '0' LIMIT 1");
   }
@@ -55,8 +55,12 @@ export class BucketTable {
     this.#delete.run(name);
   }
 
-  /** The first `limit` after a name, of those that begin with `prefix`, in order. */
-  page(after: string, prefix: string, limit: number): Bucket[] {
-    return this.#page.all(after, prefix, limit) as unknown as Bucket[];
+  /** The first `limit` after a name, of those that begin with `prefix` and are wanted, in order. */
+  page(after: string, prefix: string, limit: number, isWanted: (name: string) => boolean = () => true): Bucket[] {
+    const rows = this.#page.iterate(after, prefix) as Iterable<unknown> as IteratorObject<Bucket>;
+    return rows
+      .filter(({ name }) => isWanted(name))
+      .take(limit)
+      .toArray();
   }
 }

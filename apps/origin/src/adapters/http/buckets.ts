@@ -30,7 +30,7 @@ export interface BucketHandlers {
 
 export function bucketHandlers(catalog: Catalog, bucketSettings: (key: string) => BucketSettings): BucketHandlers {
   return {
-    ListBuckets: (exchange, { query }) => listBuckets(exchange, query, catalog),
+    ListBuckets: (exchange, { query, may }) => listBuckets(exchange, query, catalog, (bucket) => may({ right: 'list', bucket })),
     CreateBucket: (exchange, { resource }) => createBucket(exchange, resource.bucket, catalog),
     HeadBucket: (exchange, { resource }) => {
       requireBucket(catalog, resource.bucket);
@@ -76,12 +76,12 @@ async function deleteBucket(exchange: Exchange, bucket: string, catalog: Catalog
 /** What a token of a list of buckets belongs to. No bucket is called so. */
 const ALL_BUCKETS = '';
 
-function listBuckets(exchange: Exchange, query: URLSearchParams, catalog: Catalog): void {
+function listBuckets(exchange: Exchange, query: URLSearchParams, catalog: Catalog, isShown: (bucket: string) => boolean): void {
   const limit = bucketLimit(query.get('max-buckets'));
   const prefix = query.get('prefix') ?? '';
   const token = query.get('continuation-token') ?? '';
   const after = token === '' ? '' : readToken(catalog.id, ALL_BUCKETS, token);
-  const page = catalog.buckets.page(after, prefix, limit + 1);
+  const page = catalog.buckets.page(after, prefix, limit + 1, isShown);
   const buckets = page.slice(0, limit);
   const last = page.length > limit ? buckets.at(-1) : undefined;
   exchange.answerXml('ListAllMyBucketsResult', {

@@ -130,7 +130,7 @@ export class OriginServer {
     }
     if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
-      const authorize = authentication.authenticate(exchange);
+      const { authorize } = authentication.authenticate(exchange);
       return path === ROLLBACKS_PATH ? postRollback(exchange, catalog, authorize) : postInvalidation(exchange, catalog, metrics, authorize);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
@@ -138,11 +138,11 @@ export class OriginServer {
     const query = targetQuery(exchange.target);
     exchange.addFields(presignedFields(query));
     const operation = operationOf(method ?? '', resource, query, headers);
-    const authorize = authentication.authenticate(exchange);
+    const { authorize, may } = authentication.authenticate(exchange);
     authorize(needsOf(operation, resource, headers));
     const handle = handlers[operation] as S3Handler | undefined;
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
-    await handle(exchange, { resource, query });
+    await handle(exchange, { resource, query, may });
   }
 }
 
