@@ -22,7 +22,7 @@ export class BucketTable {
 
   constructor(db: DatabaseSync) {
     this.#select = db.prepare('SELECT 1 FROM buckets WHERE name = ?');
-    this.#insert = db.prepare('INSERT INTO buckets (name, created_at) VALUES (?, ?)');
+    this.#insert = db.prepare('INSERT INTO buckets (name, created_at, since) VALUES (?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM buckets');
     this.#page = db.prepare(`
@@ -40,14 +40,14 @@ export class BucketTable {
     return this.#selectKey.get(name) === undefined;
   }
 
-  /** Returns false when it is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
-  create(name: string, createdAt: string): boolean {
+  /** `since`: the newest version there is; what was removed before belongs to a bucket that was. Returns false when it is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
+  create(name: string, createdAt: string, since: number): boolean {
     if (this.has(name)) return false;
     checkNewBucket(name);
     if ((this.#count.get() as { count: number }).count >= BUCKETS_MAX) {
       throw new S3Error('TooManyBuckets', `there are ${BUCKETS_MAX} buckets, which is the most; delete one first`);
     }
-    this.#insert.run(name, createdAt);
+    this.#insert.run(name, createdAt, since);
     return true;
   }
 

@@ -196,15 +196,16 @@ export class Catalog {
 
   /** Returns false when the bucket is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
   async createBucket(name: string): Promise<boolean> {
-    return this.#commit.write(() => this.buckets.create(name, new Date(this.#options.clock.nowMs()).toISOString()));
+    return this.#commit.write(() => this.buckets.create(name, new Date(this.#options.clock.nowMs()).toISOString(), this.#minted));
   }
 
-  /** Removes a bucket that has no objects. */
+  /** Removes a bucket that has no objects. Uploads that are open in it are not found any more; ending them is left to {@link MultipartUploads.expire}. */
   async removeBucket(name: string): Promise<'removed' | 'missing' | 'not-empty'> {
     return this.#commit.write(() => {
       if (!this.buckets.has(name)) return 'missing';
       if (!this.buckets.isEmpty(name)) return 'not-empty';
       this.buckets.remove(name);
+      this.multipart.detach(name);
       this.#garbage.push(...this.#history.forgetBucket(name));
       return 'removed';
     });
@@ -292,7 +293,9 @@ export class Catalog {
         return undefined;
       }
       const current = this.#objects.find(key);
-      const isCurrent = version === (current === undefined ? this.#objects.tombstone(key)?.version : uploadedVersion(current.manifest));
+      const tombstone = this.#objects.tombstone(key);
+      const isCurrent =
+        current === undefined ? tombstone?.isListed && tombstone.version === version : uploadedVersion(current.manifest) === version;
       if (!isCurrent) return undefined;
       const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
       if (past === undefined && current === undefined) return undefined;
@@ -462,7 +465,7 @@ export class Catalog {
   ): Announced & { manifest: Manifest } {
     const nowMs = this.#options.clock.nowMs();
     const uploadedAt = new Date(nowMs).toISOString();
-    this.buckets.create(bucketOf(key), uploadedAt);
+    this.buckets.create(bucketOf(key), uploadedAt, this.#minted);
     const tombstone = current === undefined ? this.#objects.tombstone(key) : undefined;
     const ever = current?.ever ?? tombstone?.ever ?? [];
     const version = this.#mint(nowMs);
@@ -477,7 +480,7 @@ export class Catalog {
     this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
     this.details.set(key, details);
     if (current !== undefined) this.#supersede(current);
-    if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
+    if (tombstone?.isListed) this.#history.addRemoval(key, tombstone.version);
     this.#trimHistory(key);
     return { ...this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs), manifest };
   }

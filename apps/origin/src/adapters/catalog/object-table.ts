@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { InvalidationMode, Manifest, PreviousVersion, Selector } from '@sluice/contracts';
+import { bucketOf } from '../../domain/bucket-name.ts';
 import type { EverRegions } from '../../domain/placement.ts';
 
 /** One key as it is now. */
@@ -9,6 +10,14 @@ export interface StoredObject {
   /** MD5 in hexadecimal; of a multipart upload, the MD5 of its parts' with `-` and their number behind. */
   readonly etag: string;
   readonly ever: EverRegions;
+}
+
+/** That a key is gone. */
+export interface Tombstone {
+  readonly version: number;
+  readonly ever: EverRegions;
+  /** Whether it counts as a version of the key. One that is older than the key's bucket is there for the edges only. */
+  readonly isListed: boolean;
 }
 
 interface ObjectRow {
@@ -41,7 +50,9 @@ export class ObjectTable {
     this.#list = db.prepare('INSERT OR REPLACE INTO listed_objects (key, size, etag, uploaded_at) VALUES (?, ?, ?, ?)');
     this.#unlist = db.prepare('DELETE FROM listed_objects WHERE key = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM objects');
-    this.#selectTombstone = db.prepare('SELECT version, ever_regions AS ever FROM tombstones WHERE key = ?');
+    this.#selectTombstone = db.prepare(`
+      SELECT version, ever_regions AS ever, version > coalesce((SELECT since FROM buckets WHERE name = ?2), 0) AS isListed
+      FROM tombstones WHERE key = ?1`);
     this.#insertTombstone = db.prepare('INSERT INTO tombstones (key, version, ever_regions) VALUES (?, ?, ?)');
     this.#deleteTombstone = db.prepare('DELETE FROM tombstones WHERE key = ?');
     this.#deleteInvalidation = db.prepare('DELETE FROM invalidations WHERE kind = ? AND value = ? AND mode = ?');
@@ -63,9 +74,9 @@ export class ObjectTable {
     };
   }
 
-  tombstone(key: string): { readonly version: number; readonly ever: EverRegions } | undefined {
-    const row = this.#selectTombstone.get(key) as { version: number; ever: string } | undefined;
-    return row === undefined ? undefined : { version: row.version, ever: JSON.parse(row.ever) };
+  tombstone(key: string): Tombstone | undefined {
+    const row = this.#selectTombstone.get(key, bucketOf(key)) as { version: number; ever: string; isListed: number } | undefined;
+    return row === undefined ? undefined : { version: row.version, ever: JSON.parse(row.ever), isListed: row.isListed === 1 };
   }
 
   put({ manifest, previous, etag, ever }: StoredObject): void {

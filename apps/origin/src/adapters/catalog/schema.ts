@@ -101,6 +101,12 @@ const LISTING_SCHEMA = `
   ) WITHOUT ROWID;
 `;
 
+/** What tables of earlier catalogs do not have. */
+const LATER_COLUMNS = [
+  // A version: removals up to it are of a bucket of this name that was deleted.
+  ['buckets', 'since', 'INTEGER NOT NULL DEFAULT 0'],
+] as const;
+
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */
 export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
@@ -109,6 +115,10 @@ export function openCatalogDatabase(path: string, nowMs: number): DatabaseSync {
   db.exec(MULTIPART_SCHEMA);
   openVariants(db);
   openListing(db);
+  for (const [table, column, type] of LATER_COLUMNS) {
+    const known = db.prepare('SELECT 1 FROM pragma_table_info(?) WHERE name = ?').get(table, column) !== undefined;
+    if (!known) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
+  }
   // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.
   db.prepare('INSERT INTO meta SELECT ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID(), mintVersion(nowMs, 0));
   return db;
