@@ -32,7 +32,7 @@ import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
 import { MultipartUploads } from './multipart-uploads.ts';
 import { ObjectListing } from './object-listing.ts';
-import { ObjectTable, type StoredObject } from './object-table.ts';
+import { ObjectTable, type StoredObject, type Tombstone } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
@@ -282,8 +282,8 @@ export class Catalog {
   }
 
   /**
-   * Removes one version for good. When it is the current one, upload or removal, the upload before it is current again, as a new version; when there is none, the key is gone. A
-   * version that is not there is as good as removed.
+   * Removes one version for good. When it is the current one, upload or removal, what was before it is current again, as a new version: an upload, or a removal, with which the key
+   * stays gone. With nothing before it the key is gone and has no versions. A version that is not there is as good as removed.
    */
   async removeVersion(key: string, version: number): Promise<Announced | undefined> {
     return this.#announcing(() => {
@@ -297,11 +297,17 @@ export class Catalog {
       const isCurrent =
         current === undefined ? tombstone?.isListed && tombstone.version === version : uploadedVersion(current.manifest) === version;
       if (!isCurrent) return undefined;
-      const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
-      if (past === undefined && current === undefined) return undefined;
+      const past = this.#history.last(key);
+      if (past === undefined && current === undefined) {
+        this.#objects.bury(key, { ...(tombstone as Tombstone), isListed: false });
+        return undefined;
+      }
       // First, so that what comes into the history for a moment pushes no older version out of it.
-      if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
-      const announced = past === undefined ? this.#bury(key, current as StoredObject) : this.#restore(key, past, current);
+      if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, past.version) ?? []));
+      const announced =
+        past?.upload === undefined
+          ? this.#bury(key, current ?? (tombstone as Tombstone), past !== undefined)
+          : this.#restore(key, past.upload, current);
       this.#garbage.push(...(this.#history.delete(key, version) ?? []));
       return announced;
     });
@@ -350,13 +356,14 @@ export class Catalog {
     });
   }
 
-  #bury(key: string, current: StoredObject): Announced {
+  /** Removes what a key is now, or removes it once more. */
+  #bury(key: string, current: StoredObject | Tombstone, isListed = true): Announced {
     const nowMs = this.#options.clock.nowMs();
     const version = this.#mint(nowMs);
     const eventId = this.#eventId(version);
-    this.#objects.bury(key, version, current.ever);
+    this.#objects.bury(key, { version, ever: current.ever, isListed });
     this.details.set(key);
-    this.#supersede(current);
+    if ('manifest' in current) this.#supersede(current);
     this.#trimHistory(key);
     const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
     this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);

@@ -16,7 +16,7 @@ export interface StoredObject {
 export interface Tombstone {
   readonly version: number;
   readonly ever: EverRegions;
-  /** Whether it counts as a version of the key. One that is older than the key's bucket is there for the edges only. */
+  /** Whether it counts as a version of the key. One that is older than the key's bucket, or was removed as a version, is there for the edges only. */
   readonly isListed: boolean;
 }
 
@@ -51,9 +51,9 @@ export class ObjectTable {
     this.#unlist = db.prepare('DELETE FROM listed_objects WHERE key = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM objects');
     this.#selectTombstone = db.prepare(`
-      SELECT version, ever_regions AS ever, version > coalesce((SELECT since FROM buckets WHERE name = ?2), 0) AS isListed
+      SELECT version, ever_regions AS ever, listed AND version > coalesce((SELECT since FROM buckets WHERE name = ?2), 0) AS isListed
       FROM tombstones WHERE key = ?1`);
-    this.#insertTombstone = db.prepare('INSERT INTO tombstones (key, version, ever_regions) VALUES (?, ?, ?)');
+    this.#insertTombstone = db.prepare('INSERT OR REPLACE INTO tombstones (key, version, ever_regions, listed) VALUES (?, ?, ?, ?)');
     this.#deleteTombstone = db.prepare('DELETE FROM tombstones WHERE key = ?');
     this.#deleteInvalidation = db.prepare('DELETE FROM invalidations WHERE kind = ? AND value = ? AND mode = ?');
     this.#insertInvalidation = db.prepare('INSERT INTO invalidations (version, kind, value, mode) VALUES (?, ?, ?, ?)');
@@ -88,10 +88,10 @@ export class ObjectTable {
     this.#list.run(key, size, etag, uploadedAt);
   }
 
-  bury(key: string, version: number, ever: EverRegions): void {
+  bury(key: string, { version, ever, isListed }: Tombstone): void {
     this.#delete.run(key);
     this.#unlist.run(key);
-    this.#insertTombstone.run(key, version, JSON.stringify(ever));
+    this.#insertTombstone.run(key, version, JSON.stringify(ever), isListed ? 1 : 0);
   }
 
   invalidate(version: number, selector: Selector, mode: InvalidationMode): void {

@@ -105,6 +105,8 @@ const LISTING_SCHEMA = `
 const LATER_COLUMNS = [
   // A version: removals up to it are of a bucket of this name that was deleted.
   ['buckets', 'since', 'INTEGER NOT NULL DEFAULT 0'],
+  // 0: all versions of the key were removed for good, this one too; it is there for the edges.
+  ['tombstones', 'listed', 'INTEGER NOT NULL DEFAULT 1'],
 ] as const;
 
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */

@@ -37,7 +37,7 @@ const older = (version: string): string => `${RANGE} AND (key <> :markerKey OR $
 const ROWS = `
   SELECT key, ${UPLOADED} AS version, 1 AS isLatest, ${OF_MANIFEST} FROM objects WHERE ${older(UPLOADED)}
   UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones
-    WHERE ${older('version')} AND version > (SELECT since FROM buckets WHERE name = :bucket)
+    WHERE ${older('version')} AND listed AND version > (SELECT since FROM buckets WHERE name = :bucket)
   UNION ALL SELECT key, version, 0, ${OF_MANIFEST} FROM history WHERE ${older('version')}
   ORDER BY key, version DESC LIMIT :limit`;
 

@@ -88,6 +88,42 @@ describe('versions over S3', () => {
     client.destroy();
   });
 
+  test('an upload that is removed by its id uncovers the removal before it, as in S3: the key stays gone', async () => {
+    await using it = await scene();
+    await it.put('one');
+    await fetch(it.url, { method: 'DELETE' });
+    const second = await it.put('two');
+    expect((await fetch(`${it.url}?versionId=${second}`, { method: 'DELETE' })).status).toBe(204);
+    expect((await fetch(it.url)).status).toBe(404);
+    const client = s3Client(it.origin.url);
+    const left = await client.send(new ListObjectVersionsCommand({ Bucket: 'site' }));
+    expect([left.Versions?.map(({ IsLatest }) => IsLatest), left.DeleteMarkers?.map(({ IsLatest }) => IsLatest)]).toEqual([
+      [false],
+      [true],
+    ]);
+    client.destroy();
+  });
+
+  test('a bucket is emptied by removing what is listed until nothing is', async () => {
+    await using it = await scene();
+    for (const content of ['one', 'two']) await it.put(content);
+    await fetch(it.url, { method: 'DELETE' });
+    await it.put('three');
+    await fetch(`${it.origin.url}/site/b`, { method: 'PUT', body: 'b' });
+    await fetch(`${it.origin.url}/site/b`, { method: 'DELETE' });
+    const client = s3Client(it.origin.url);
+    const rounds: number[] = [];
+    for (;;) {
+      const { Versions = [], DeleteMarkers = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: 'site' }));
+      const Objects = [...Versions, ...DeleteMarkers].map(({ Key, VersionId }) => ({ Key, VersionId }));
+      rounds.push(Objects.length);
+      if (Objects.length === 0) break;
+      await client.send(new DeleteObjectsCommand({ Bucket: 'site', Delete: { Objects } }));
+    }
+    expect(rounds).toEqual([6, 0]);
+    client.destroy();
+  });
+
   test('a condition beside the id of a version is refused, and so is an upload with parameters of other requests', async () => {
     await using it = await scene();
     const [first, second] = [await it.put('one'), await it.put('two')];
