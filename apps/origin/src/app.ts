@@ -86,7 +86,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const completion = new MultipartCompletion(multipart);
   lifecycle.onStop('multipart completion', () => completion.stop());
   const handlers = s3Handlers({ ...multipart, completion });
-  const parts = { blobs, catalog, handlers, authentication, readiness, registry, metrics, log };
+  const parts = { blobs, catalog, handlers, authentication, domains: config.ORIGIN_S3_DOMAIN, readiness, registry, metrics, log };
   const server = await OriginServer.listen({ host, port, ...parts, limits });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');

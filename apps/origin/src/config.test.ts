@@ -9,6 +9,7 @@ test('with nothing set, the documented defaults hold', () => {
     ORIGIN_HOST: '127.0.0.1',
     ORIGIN_ANYONE_MAY_WRITE: 'no',
     ORIGIN_PORT: 9000,
+    ORIGIN_S3_DOMAIN: [],
     ORIGIN_DATA_DIR: './data/origin',
     ORIGIN_UPLOADS_MAX: 512,
     ORIGIN_FEED_RETENTION_DAYS: 30,
@@ -48,4 +49,21 @@ describe('an origin that others can reach', () => {
   test('cannot have keys and be open', () => {
     expect(() => read({ ORIGIN_KEYS_FILE: 'keys.yaml', ORIGIN_ANYONE_MAY_WRITE: 'yes' })).toThrow(/ORIGIN_ANYONE_MAY_WRITE: contradicts/);
   });
+});
+
+describe('domains below which buckets are hosts', () => {
+  const read = (value: string) => readConfig(originConfigSchema, { ORIGIN_S3_DOMAIN: value }, ['ORIGIN_']).ORIGIN_S3_DOMAIN;
+
+  test('are one or several', () => {
+    expect(read('S3.example.com')).toEqual(['s3.example.com']);
+    expect(read('s3.example.com, localhost')).toEqual(['s3.example.com', 'localhost']);
+    expect(read(Array(16).fill('a.b').join(','))).toHaveLength(16);
+  });
+
+  test.each(
+    [
+      ['http://s3.example.com', '*.s3.example.com', 's3.example.com:9000', '127.0.0.1', 'a,', '.a', 'a..b', 'x'.repeat(64)],
+      [Array(17).fill('a.b').join(','), Array(50).fill('long').join('.')],
+    ].flat(),
+  )('are not %s', (value) => expect(() => read(value)).toThrow(/ORIGIN_S3_DOMAIN: must be/));
 });

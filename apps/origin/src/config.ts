@@ -4,6 +4,19 @@ import { commonVariables, integerVariable, portVariable } from '@sluice/runtime'
 import { z } from 'zod';
 import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
 
+/** Each host's name is compared with each of them. */
+const DOMAINS_MAX = 16;
+const DOMAIN = /^(?=.{1,189}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+
+/** `s3.example.com,s3.internal`, with room for a bucket's name before it in the 253 characters of a host name (RFC 1035 §2.3.4). */
+const domainsVariable = z
+  .string()
+  .transform((text) => text.split(',').map((domain) => domain.trim().toLowerCase()))
+  .refine(
+    (domains) => domains.length <= DOMAINS_MAX && domains.every((domain) => DOMAIN.test(domain) && !isIPv4(domain)),
+    `must be one domain such as s3.example.com, or up to ${DOMAINS_MAX} separated by commas, without scheme, port and "*"`,
+  );
+
 /** The origin's environment (DESIGN §7). Variables beyond host, port and directory are bounds that rarely need a change. */
 export const originConfigSchema = z
   .strictObject({
@@ -19,6 +32,8 @@ export const originConfigSchema = z
     ORIGIN_PORT: portVariable.default(9000),
     /** Where edges reach this origin's HTTP side; made of host and port when absent. They use it for large blobs, when they can. */
     ORIGIN_URL: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).optional(),
+    /** `s3.example.com`, or several: requests for `<bucket>.s3.example.com` are about that bucket. Absent: only the path names it. */
+    ORIGIN_S3_DOMAIN: domainsVariable.default([]),
     /** Holds `catalog.db` and `blobs/`. */
     ORIGIN_DATA_DIR: z.string().default('./data/origin'),
     /** Uploads under way at once; one more is answered 503 SlowDown. */

@@ -1,4 +1,5 @@
 import { counter, type Registry } from '@sluice/runtime';
+import { S3_ERROR_CODES } from '../domain/s3-error.ts';
 
 export type OriginMetrics = ReturnType<typeof createOriginMetrics>;
 
@@ -29,6 +30,13 @@ export function createOriginMetrics(registry: Registry) {
       '4xx',
       '5xx',
     ]),
+    refusals: counter(
+      registry,
+      'sluice_origin_refusals_total',
+      'Requests that were refused or failed, by S3 error code',
+      'code',
+      S3_ERROR_CODES,
+    ),
     published: counter(registry, 'sluice_origin_events_published_total', 'Events that the stream has acknowledged'),
     dropped: counter(registry, 'sluice_origin_events_dropped_total', 'Events that found the outbox full; the edges catch up without them'),
     publishFailures: counter(registry, 'sluice_origin_publish_failures_total', 'Attempts to publish an event that failed and are repeated'),

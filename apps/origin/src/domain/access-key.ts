@@ -5,6 +5,8 @@ export type Right = (typeof RIGHTS)[number];
 
 /** In place of a bucket's name: all of them, also those to come. */
 export const EVERY_BUCKET = '*';
+/** In place of a bucket's name: whichever, as long as there is one. No bucket is called so. */
+export const SOME_BUCKET = '';
 
 export interface AccessKey {
   readonly accessKeyId: string;
@@ -19,11 +21,14 @@ export type AccessKeys = ReadonlyMap<string, AccessKey>;
 /** What a request cannot be answered without. */
 export interface Need {
   readonly right: Right;
-  /** {@link EVERY_BUCKET}: the right on all of them at once. */
+  /** {@link EVERY_BUCKET}: the right on all of them at once; {@link SOME_BUCKET}: on any. */
   readonly bucket: string;
 }
 
 /** The first of the needs that a key does not meet. */
 export function unmetNeed({ rights }: AccessKey, needs: readonly Need[]): Need | undefined {
-  return needs.find(({ right, bucket }) => !rights.get(EVERY_BUCKET)?.has(right) && !rights.get(bucket)?.has(right));
+  const isMet = ({ right, bucket }: Need): boolean =>
+    rights.get(EVERY_BUCKET)?.has(right) === true ||
+    (bucket === SOME_BUCKET ? rights.values().some((granted) => granted.has(right)) : rights.get(bucket)?.has(right) === true);
+  return needs.find((need) => !isMet(need));
 }

@@ -51,6 +51,8 @@ export interface RemovalChange {
   readonly stamp: Stamp;
   readonly key: string;
   readonly ever: EverRegions;
+  /** Whether it counts as a version of the key; so it does when nothing is said. */
+  readonly isListed?: boolean;
 }
 export interface InvalidationChange {
   readonly kind: 'invalidation';
@@ -108,8 +110,8 @@ export function announcing(
   return { kind: 'object', stamp, manifest, previous, etag, ever, source };
 }
 
-export function removing(current: StoredObject, stamp: Stamp): RemovalChange {
-  return { kind: 'removal', stamp, key: current.manifest.key, ever: current.ever };
+export function removing(key: string, ever: EverRegions, stamp: Stamp, isListed = true): RemovalChange {
+  return { kind: 'removal', stamp, key, ever, isListed };
 }
 
 /** The field of a manifest that names variants. */

@@ -13,7 +13,7 @@ const needs = (method: string, target: string, headers: Record<string, string> =
 
 describe('what an operation needs', () => {
   test.each([
-    ['GET', '/', ['list *']],
+    ['GET', '/', ['list ']],
     ['GET', '/site', ['list site']],
     ['GET', '/site?versions', ['list site']],
     ['HEAD', '/site', ['list site']],
@@ -72,5 +72,11 @@ describe('what a key may', () => {
 
   test('a right on some buckets is none on all', () => {
     expect(unmetNeed(key({ site: ['list'] }), [{ right: 'list', bucket: '*' }])).toEqual({ right: 'list', bucket: '*' });
+  });
+
+  test('a right on one bucket or on all is one on some', () => {
+    const need = { right: 'list', bucket: '' } as const;
+    for (const bucket of ['site', '*']) expect(unmetNeed(key({ other: ['read'], [bucket]: ['list'] }), [need])).toBeUndefined();
+    expect(unmetNeed(key({ site: ['read', 'write'], '*': ['read'] }), [need])).toEqual(need);
   });
 });

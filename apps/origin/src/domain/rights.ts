@@ -1,12 +1,12 @@
 /** Which rights an operation needs, and on which buckets. */
 import type { Selector } from '@sluice/contracts';
 import type { Fields } from '@sluice/http-semantics';
-import { EVERY_BUCKET, type Need, type Right } from './access-key.ts';
+import { EVERY_BUCKET, type Need, type Right, SOME_BUCKET } from './access-key.ts';
 import { copySource } from './copy-request.ts';
 import type { Operation } from './s3-operation.ts';
 import type { Resource } from './s3-resource.ts';
 
-/** On the bucket that the request names; one without a bucket needs the right on all of them. */
+/** On the bucket that the request names; the list of buckets needs it on some, and tells of those. */
 const RIGHT_OF: Readonly<Record<Operation, Right>> = {
   ListBuckets: 'list',
 
@@ -43,7 +43,7 @@ const COPIES: ReadonlySet<Operation> = new Set(['CopyObject', 'UploadPartCopy'])
 
 /** @throws {S3Error} `InvalidArgument` when the source of a copy names no bucket */
 export function needsOf(operation: Operation, resource: Resource, headers: Fields): readonly Need[] {
-  const own: Need = { right: RIGHT_OF[operation], bucket: resource.kind === 'service' ? EVERY_BUCKET : resource.bucket };
+  const own: Need = { right: RIGHT_OF[operation], bucket: resource.kind === 'service' ? SOME_BUCKET : resource.bucket };
   return COPIES.has(operation) ? [own, { right: 'read', bucket: copySource(headers).bucket }] : [own];
 }
 

@@ -32,12 +32,14 @@ const STATUS_BY_CODE = {
   NoSuchUpload: 404,
   NoSuchVersion: 404,
   MethodNotAllowed: 405,
+  RequestTimeout: 408,
   BucketAlreadyOwnedByYou: 409,
   BucketNotEmpty: 409,
   MissingContentLength: 411,
   PreconditionFailed: 412,
   InvalidPartNumber: 416,
   InvalidRange: 416,
+  MetadataTooLarge: 431,
   InternalError: 500,
   NotImplemented: 501,
   SlowDown: 503,
@@ -45,6 +47,7 @@ const STATUS_BY_CODE = {
 } as const;
 
 export type S3ErrorCode = keyof typeof STATUS_BY_CODE;
+export const S3_ERROR_CODES = Object.keys(STATUS_BY_CODE) as readonly S3ErrorCode[];
 
 /** A refusal with its HTTP status. `message` tells the client what to do; `details` are further elements of the answer's document, by name. */
 export class S3Error extends SluiceError {

@@ -7,6 +7,8 @@ import type { UploadFields } from '../domain/upload-headers.ts';
 export interface CatalogFixture extends AsyncDisposable {
   readonly catalog: Catalog;
   readonly clock: FakeClock;
+  /** Of the database. */
+  readonly path: string;
   /** Checksums named as possible garbage since the last look. */
   garbage(): string[];
   /** Closes and opens it again, as a new process would. */
@@ -16,11 +18,12 @@ export interface CatalogFixture extends AsyncDisposable {
 /** A catalog on a real file, with a clock that obeys. */
 export async function catalogFixture(options: Partial<CatalogOptions> = {}): Promise<CatalogFixture> {
   const dir = await temporaryDirectory();
+  const path = join(dir.path, 'catalog.db');
   const clock = new FakeClock();
   let garbage: string[] = [];
   const open = (more: Partial<CatalogOptions>): Catalog =>
     new Catalog({
-      path: join(dir.path, 'catalog.db'),
+      path,
       clock,
       outboxMaxEntries: 1_000,
       multipartMaxOpen: 100,
@@ -33,13 +36,14 @@ export async function catalogFixture(options: Partial<CatalogOptions> = {}): Pro
       return catalog;
     },
     clock,
+    path,
     garbage: () => {
       const seen = [...new Set(garbage)].sort();
       garbage = [];
       return seen;
     },
     reopen(more = options) {
-      catalog.close();
+      if (catalog.open) catalog.close();
       catalog = open(more);
     },
     async [Symbol.asyncDispose]() {

@@ -22,11 +22,11 @@ export class BucketTable {
 
   constructor(db: DatabaseSync) {
     this.#select = db.prepare('SELECT 1 FROM buckets WHERE name = ?');
-    this.#insert = db.prepare('INSERT INTO buckets (name, created_at) VALUES (?, ?)');
+    this.#insert = db.prepare('INSERT INTO buckets (name, created_at, since) VALUES (?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM buckets');
     this.#page = db.prepare(`
-      SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT ?3`);
+      SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name`);
     // "0" comes after "/".
     this.#selectKey = db.prepare("SELECT 1 FROM listed_objects WHERE key > ?1 || '/' AND key < ?1 || '0' LIMIT 1");
   }
@@ -40,14 +40,14 @@ export class BucketTable {
     return this.#selectKey.get(name) === undefined;
   }
 
-  /** Returns false when it is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
-  create(name: string, createdAt: string): boolean {
+  /** `since`: the newest version there is; what was removed before belongs to a bucket that was. Returns false when it is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
+  create(name: string, createdAt: string, since: number): boolean {
     if (this.has(name)) return false;
     checkNewBucket(name);
     if ((this.#count.get() as { count: number }).count >= BUCKETS_MAX) {
       throw new S3Error('TooManyBuckets', `there are ${BUCKETS_MAX} buckets, which is the most; delete one first`);
     }
-    this.#insert.run(name, createdAt);
+    this.#insert.run(name, createdAt, since);
     return true;
   }
 
@@ -55,8 +55,12 @@ export class BucketTable {
     this.#delete.run(name);
   }
 
-  /** The first `limit` after a name, of those that begin with `prefix`, in order. */
-  page(after: string, prefix: string, limit: number): Bucket[] {
-    return this.#page.all(after, prefix, limit) as unknown as Bucket[];
+  /** The first `limit` after a name, of those that begin with `prefix` and are wanted, in order. */
+  page(after: string, prefix: string, limit: number, isWanted: (name: string) => boolean = () => true): Bucket[] {
+    const rows = this.#page.iterate(after, prefix) as Iterable<unknown> as IteratorObject<Bucket>;
+    return rows
+      .filter(({ name }) => isWanted(name))
+      .take(limit)
+      .toArray();
   }
 }

@@ -25,6 +25,7 @@ import {
   isSameContent,
   naming,
   type ObjectChange,
+  type RemovalChange,
   removing,
   type Stamp,
   type StoredBody,
@@ -32,7 +33,6 @@ import {
   storing,
 } from '../../domain/catalog-change.ts';
 import { namesVariants, wantsVariants } from '../../domain/content-coding.ts';
-import type { EverRegions } from '../../domain/placement.ts';
 import type { SourceObject } from '../../domain/source-object.ts';
 import { type UploadFields, uploadFieldsOf } from '../../domain/upload-headers.ts';
 import { mintVersion } from '../../domain/version.ts';
@@ -47,7 +47,7 @@ import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
 import { MultipartUploads } from './multipart-uploads.ts';
 import { ObjectListing } from './object-listing.ts';
-import { ObjectTable } from './object-table.ts';
+import { ObjectTable, type Tombstone } from './object-table.ts';
 import { Outbox, type OutboxEntry } from './outbox.ts';
 import { RequestTable } from './request-table.ts';
 import { openCatalogDatabase } from './schema.ts';
@@ -128,7 +128,7 @@ export class OvertakenError extends SluiceError {
 /** What a key was before a change. */
 interface KeyBefore {
   readonly current: StoredObject | undefined;
-  readonly tombstone: { readonly version: number; readonly ever: EverRegions } | undefined;
+  readonly tombstone: Tombstone | undefined;
 }
 
 interface ApplyOptions {
@@ -259,15 +259,16 @@ export class Catalog {
 
   /** Returns false when the bucket is there already. @throws {S3Error} `InvalidBucketName`, `TooManyBuckets` */
   async createBucket(name: string): Promise<boolean> {
-    return this.#commit.write(() => this.buckets.create(name, new Date(this.#options.clock.nowMs()).toISOString()));
+    return this.#commit.write(() => this.buckets.create(name, new Date(this.#options.clock.nowMs()).toISOString(), this.#minted));
   }
 
-  /** Removes a bucket that has no objects. */
+  /** Removes a bucket that has no objects. Uploads that are open in it are not found any more; ending them is left to {@link MultipartUploads.expire}. */
   async removeBucket(name: string): Promise<'removed' | 'missing' | 'not-empty'> {
     return this.#commit.write(() => {
       if (!this.buckets.has(name)) return 'missing';
       if (!this.buckets.isEmpty(name)) return 'not-empty';
       this.buckets.remove(name);
+      this.multipart.detach(name);
       this.#garbage.push(...this.#history.forgetBucket(name));
       return 'removed';
     });
@@ -301,8 +302,7 @@ export class Catalog {
       const current = this.#objects.find(key);
       guard?.(current);
       const { sha256, size } = copied.manifest;
-      const details = source.version === undefined ? this.details.of(source.key) : undefined;
-      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current, details), etag: copied.etag };
+      return { ...this.#store(key, fields, { sha256, size, etag: copied.etag }, current, copied.details), etag: copied.etag };
     });
   }
 
@@ -318,8 +318,8 @@ export class Catalog {
   /** What a key was in a version: the upload that had it. `version` undefined: what it is. */
   findVersion(key: string, version: number | undefined): PastUpload | undefined {
     const current = this.#objects.find(key);
-    if (version === undefined) return current;
-    return current !== undefined && uploadedVersion(current.manifest) === version ? current : this.#history.find(key, version);
+    const isCurrent = version === undefined || (current !== undefined && uploadedVersion(current.manifest) === version);
+    return isCurrent ? current && { ...current, details: this.details.of(key) } : this.#history.find(key, version);
   }
 
   /**
@@ -345,8 +345,8 @@ export class Catalog {
   }
 
   /**
-   * Removes one version for good. When it is the current one, upload or removal, the upload before it is current again, as a new version; when there is none, the key is gone. A
-   * version that is not there is as good as removed.
+   * Removes one version for good. When it is the current one, upload or removal, what was before it is current again, as a new version: an upload, or a removal, with which the key
+   * stays gone. With nothing before it the key is gone and has no versions. A version that is not there is as good as removed.
    */
   async removeVersion(key: string, version: number): Promise<Announced | undefined> {
     return this.#announcing(() => {
@@ -356,13 +356,21 @@ export class Catalog {
         return undefined;
       }
       const current = this.#objects.find(key);
-      const isCurrent = version === (current === undefined ? this.#objects.tombstone(key)?.version : uploadedVersion(current.manifest));
+      const tombstone = this.#objects.tombstone(key);
+      const isCurrent =
+        current === undefined ? tombstone?.isListed && tombstone.version === version : uploadedVersion(current.manifest) === version;
       if (!isCurrent) return undefined;
-      const past = this.#history.newestUpTo(key, Number.MAX_SAFE_INTEGER);
-      if (past === undefined && current === undefined) return undefined;
+      const past = this.#history.last(key);
+      if (past === undefined && current === undefined) {
+        this.#objects.bury(key, { ...(tombstone as Tombstone), isListed: false });
+        return undefined;
+      }
       // First, so that what comes into the history for a moment pushes no older version out of it.
-      if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, uploadedVersion(past.manifest)) ?? []));
-      const announced = past === undefined ? this.#bury(current as StoredObject) : this.#restore(key, past, current);
+      if (past !== undefined) this.#garbage.push(...(this.#history.delete(key, past.version) ?? []));
+      const announced =
+        past?.upload === undefined
+          ? this.#apply(removing(key, (current ?? (tombstone as Tombstone)).ever, this.#stamp(), past !== undefined))
+          : this.#restore(key, past.upload, current);
       this.#garbage.push(...(this.#history.delete(key, version) ?? []));
       return announced;
     });
@@ -410,7 +418,7 @@ export class Catalog {
     return this.#announcing(() => {
       const current = this.#objects.find(key);
       guard?.(current);
-      return current === undefined ? undefined : this.#bury(current);
+      return current === undefined ? undefined : this.#bury(key, current);
     });
   }
 
@@ -459,7 +467,7 @@ export class Catalog {
     return this.#ordered(() => {
       this.#requireSeen(key, seen);
       const current = this.#objects.find(key);
-      return current === undefined ? undefined : removing(current, this.#stamp());
+      return current === undefined ? undefined : removing(key, current.ever, this.#stamp());
     });
   }
 
@@ -617,8 +625,8 @@ export class Catalog {
     return { ...this.#apply(change, { before: { current, tombstone }, details }), manifest: change.manifest };
   }
 
-  #bury(current: StoredObject): Announced {
-    return this.#apply(removing(current, this.#stamp()));
+  #bury(key: string, { ever }: StoredObject): Announced {
+    return this.#apply(removing(key, ever, this.#stamp()));
   }
 
   /** Inside a transaction: makes a change true, and announces it. `before`: what its key was, where that was just looked up. */
@@ -631,7 +639,7 @@ export class Catalog {
         this.#applyObject(change, before ?? this.#lookUp(change.manifest.key), details);
         break;
       case 'removal':
-        this.#applyRemoval(change.key, version, change.ever);
+        this.#applyRemoval(change);
         break;
       case 'invalidation':
         this.#objects.invalidate(version, change.selector, change.mode);
@@ -652,7 +660,7 @@ export class Catalog {
       this.#objects.put(change);
       return;
     }
-    this.buckets.create(bucketOf(key), new Date(stamp.atMs).toISOString());
+    const isNewBucket = this.buckets.create(bucketOf(key), new Date(stamp.atMs).toISOString(), stamp.version - 1);
     if (wantsVariants(manifest, size) && this.variants.of(sha256) === undefined) {
       this.variants.await(key);
       this.#variantsWanted = true;
@@ -660,13 +668,14 @@ export class Catalog {
     this.#objects.put(change);
     this.details.set(key, details);
     if (current !== undefined) this.#supersede(current);
-    if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
+    // What was removed from a bucket that was deleted is no version of a key in the new one.
+    if (tombstone?.isListed && !isNewBucket) this.#history.addRemoval(key, tombstone.version);
     this.#trimHistory(key);
   }
 
-  #applyRemoval(key: string, version: number, ever: EverRegions): void {
+  #applyRemoval({ key, stamp, ever, isListed = true }: RemovalChange): void {
     const current = this.#objects.find(key);
-    this.#objects.bury(key, version, ever);
+    this.#objects.bury(key, { version: stamp.version, ever, isListed });
     this.sourced.forget(key);
     this.details.set(key);
     if (current !== undefined) this.#supersede(current);

@@ -1,12 +1,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Manifest } from '@sluice/contracts';
 import { prefixRange } from '../../domain/object-listing.ts';
+import type { UploadDetails } from './upload-details.ts';
 
 /** An upload that another one has replaced, or a removal. */
 export interface PastUpload {
   readonly manifest: Manifest;
   /** MD5 in hexadecimal, or what a multipart upload has instead. */
   readonly etag: string;
+  /** Undefined: nothing is known of them. */
+  readonly details?: UploadDetails | undefined;
 }
 
 /** What keys were before they became what they are, by the version in which that was uploaded or removed. Writes belong into a transaction. */
@@ -15,6 +18,7 @@ export class HistoryTable {
   readonly #trim: StatementSync;
   readonly #select: StatementSync;
   readonly #selectNewest: StatementSync;
+  readonly #selectLast: StatementSync;
   readonly #selectWasRemoved: StatementSync;
   readonly #delete: StatementSync;
   readonly #forgetRemoved: StatementSync;
@@ -30,6 +34,7 @@ export class HistoryTable {
     this.#selectNewest = db.prepare(
       'SELECT etag, manifest FROM history WHERE key = ? AND version <= ? AND manifest IS NOT NULL ORDER BY version DESC LIMIT 1',
     );
+    this.#selectLast = db.prepare('SELECT version, etag, manifest FROM history WHERE key = ? ORDER BY version DESC LIMIT 1');
     this.#selectWasRemoved = db.prepare(
       'SELECT manifest IS NULL AS removed FROM history WHERE key = ? AND version <= ? ORDER BY version DESC LIMIT 1',
     );
@@ -62,6 +67,12 @@ export class HistoryTable {
   /** The newest upload that is not newer than `version`. */
   newestUpTo(key: string, version: number): PastUpload | undefined {
     return parsed(this.#selectNewest.get(key, version));
+  }
+
+  /** The last that a key was; without `upload` it was gone. */
+  last(key: string): { readonly version: number; readonly upload: PastUpload | undefined } | undefined {
+    const row = this.#selectLast.get(key) as { version: number; manifest: string | null } | undefined;
+    return row && { version: row.version, upload: row.manifest === null ? undefined : parsed(row) };
   }
 
   /** Whether the newest of a key that is not newer than `version` is a removal. */

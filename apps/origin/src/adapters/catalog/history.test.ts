@@ -2,6 +2,7 @@ import { uploadedVersion } from '@sluice/contracts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { body, catalogFixture, checksum, fields } from '../../testing/catalog.fixture.ts';
+import type { ListedVersion } from './version-listing.ts';
 
 describe('versions that are kept', () => {
   test('of each key the last ones, with the current one, whatever is uploaded, removed and rolled back; and their bytes are needed, no others', async () => {
@@ -118,6 +119,70 @@ describe('versions that are kept', () => {
     expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('a'));
     expect(catalog.versionListing.page({ bucket: 'site', prefix: '' }, undefined, 10).entries).toHaveLength(1);
   });
+
+  test('an upload that is removed uncovers the removal before it, not the upload before that: the key stays gone', async () => {
+    await using fixture = await catalogFixture({ versionsKept: () => 5 });
+    const { catalog } = fixture;
+    const listed = () =>
+      catalog.versionListing
+        .page({ bucket: 'site', prefix: '' }, undefined, 10)
+        .entries.map((entry) => entry.kind === 'version' && [entry.size === null ? 'removed' : 'there', entry.isLatest]);
+    const first = await catalog.put('site/a', fields(['US']), body('a'));
+    await catalog.remove('site/a');
+    const second = await catalog.put('site/a', fields(['IN']), body('b'));
+    const gone = await catalog.removeVersion('site/a', second.version);
+    expect([catalog.find('site/a'), catalog.removedAt('site/a')]).toEqual([undefined, gone?.version]);
+    expect(gone?.version).toBeGreaterThan(second.version);
+    expect(listed()).toEqual([
+      ['removed', true],
+      ['there', false],
+    ]);
+    expect(catalog.references.isReferenced(checksum('b'))).toBe(false);
+    // Both regions hear that it is gone.
+    for (const region of ['US', 'IN']) {
+      const { changes } = catalog.changes({ region, since: second.version, catalogId: catalog.id });
+      expect(changes).toEqual([expect.objectContaining({ op: 'remove', key: 'site/a' })]);
+    }
+    await catalog.removeVersion('site/a', gone?.version ?? 0);
+    expect([catalog.find('site/a')?.manifest.sha256, listed()]).toEqual([checksum('a'), [['there', true]]]);
+    expect(first.version).toBeLessThan(catalog.find('site/a')?.manifest.version ?? 0);
+  });
+
+  test('whatever is uploaded, removed and removed as a version: what is listed is what is left of it, the newest first, and the newest is what the key is', async () => {
+    const step = fc.record({
+      what: fc.constantFrom('put', 'put', 'remove', 'remove version', 'remove current'),
+      content: fc.constantFrom('p', 'q', 'r'),
+      at: fc.nat(20),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+        await using fixture = await catalogFixture({ versionsKept: () => 50 });
+        const { catalog } = fixture;
+        const listed = () => catalog.versionListing.page({ bucket: 'site', prefix: '' }, undefined, 100).entries as ListedVersion[];
+        /** Newest first: content of an upload, undefined for a removal. */
+        const model: (string | undefined)[] = [];
+        for (const { what, content, at } of steps) {
+          if (what === 'put') {
+            await catalog.put('site/a', fields(), body(content));
+            model.unshift(content);
+          } else if (what === 'remove') {
+            if ((await catalog.remove('site/a')) !== undefined) model.unshift(undefined);
+          } else if (model.length > 0) {
+            const index = what === 'remove current' ? 0 : at % model.length;
+            await catalog.removeVersion('site/a', listed()[index]?.version ?? 0);
+            model.splice(index, 1);
+          }
+          expect(catalog.find('site/a')?.manifest.sha256).toBe(model[0] && checksum(model[0]));
+          const seen = listed().map(({ version, isLatest }, index) => {
+            expect(isLatest).toBe(index === 0);
+            return catalog.findVersion('site/a', version)?.manifest.sha256;
+          });
+          expect(seen).toEqual(model.map((one) => one && checksum(one)));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
 
   test('to remove the current version costs no other version than that', async () => {
     await using fixture = await catalogFixture({ versionsKept: () => 3 });

@@ -59,6 +59,7 @@ export class MultipartUploads {
   readonly #selectIdle: StatementSync;
   readonly #touch: StatementSync;
   readonly #delete: StatementSync;
+  readonly #detach: StatementSync;
   readonly #selectPart: StatementSync;
   readonly #selectParts: StatementSync;
   readonly #upsertPart: StatementSync;
@@ -81,6 +82,8 @@ export class MultipartUploads {
     this.#selectIdle = db.prepare('SELECT id FROM multipart_uploads WHERE active_ms < ? ORDER BY active_ms LIMIT ?');
     this.#touch = db.prepare('UPDATE multipart_uploads SET active_ms = ? WHERE id = ?');
     this.#delete = db.prepare('DELETE FROM multipart_uploads WHERE id = ?');
+    // "0" comes after "/".
+    this.#detach = db.prepare("UPDATE multipart_uploads SET key = '', active_ms = -1 WHERE key > ?1 || '/' AND key < ?1 || '0'");
     this.#selectPart = db.prepare('SELECT sha256 FROM multipart_parts WHERE upload_id = ? AND number = ?');
     this.#selectParts = db.prepare(`
       SELECT number, sha256, size, md5, checksums, modified_ms AS modifiedMs FROM multipart_parts
@@ -156,6 +159,11 @@ export class MultipartUploads {
       this.get(id, key);
       this.#end(id);
     });
+  }
+
+  /** Inside a transaction: the open uploads of a bucket are not to be found any more. They end with {@link expire}, whatever time it is given, since all their parts at once would take long. */
+  detach(bucket: string): void {
+    this.#detach.run(bucket);
   }
 
   /** Ends some uploads of which nothing has come since a time. Returns how many; ask again until 0. */

@@ -1,7 +1,16 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { InvalidationMode, Selector } from '@sluice/contracts';
+import { bucketOf } from '../../domain/bucket-name.ts';
 import type { StoredObject } from '../../domain/catalog-change.ts';
 import type { EverRegions } from '../../domain/placement.ts';
+
+/** That a key is gone. */
+export interface Tombstone {
+  readonly version: number;
+  readonly ever: EverRegions;
+  /** Whether it counts as a version of the key. One that is older than the key's bucket, or was removed as a version, is there for the edges only. */
+  readonly isListed: boolean;
+}
 
 interface ObjectRow {
   manifest: string;
@@ -33,8 +42,10 @@ export class ObjectTable {
     this.#list = db.prepare('INSERT OR REPLACE INTO listed_objects (key, size, etag, uploaded_at) VALUES (?, ?, ?, ?)');
     this.#unlist = db.prepare('DELETE FROM listed_objects WHERE key = ?');
     this.#count = db.prepare('SELECT count(*) AS count FROM objects');
-    this.#selectTombstone = db.prepare('SELECT version, ever_regions AS ever FROM tombstones WHERE key = ?');
-    this.#insertTombstone = db.prepare('INSERT INTO tombstones (key, version, ever_regions) VALUES (?, ?, ?)');
+    this.#selectTombstone = db.prepare(`
+      SELECT version, ever_regions AS ever, listed AND version > coalesce((SELECT since FROM buckets WHERE name = ?2), 0) AS isListed
+      FROM tombstones WHERE key = ?1`);
+    this.#insertTombstone = db.prepare('INSERT OR REPLACE INTO tombstones (key, version, ever_regions, listed) VALUES (?, ?, ?, ?)');
     this.#deleteTombstone = db.prepare('DELETE FROM tombstones WHERE key = ?');
     this.#deleteInvalidation = db.prepare('DELETE FROM invalidations WHERE kind = ? AND value = ? AND mode = ?');
     this.#insertInvalidation = db.prepare('INSERT INTO invalidations (version, kind, value, mode) VALUES (?, ?, ?, ?)');
@@ -55,9 +66,9 @@ export class ObjectTable {
     };
   }
 
-  tombstone(key: string): { readonly version: number; readonly ever: EverRegions } | undefined {
-    const row = this.#selectTombstone.get(key) as { version: number; ever: string } | undefined;
-    return row === undefined ? undefined : { version: row.version, ever: JSON.parse(row.ever) };
+  tombstone(key: string): Tombstone | undefined {
+    const row = this.#selectTombstone.get(key, bucketOf(key)) as { version: number; ever: string; isListed: number } | undefined;
+    return row === undefined ? undefined : { version: row.version, ever: JSON.parse(row.ever), isListed: row.isListed === 1 };
   }
 
   put({ manifest, previous, etag, ever }: StoredObject): void {
@@ -69,10 +80,10 @@ export class ObjectTable {
     this.#list.run(key, size, etag, uploadedAt);
   }
 
-  bury(key: string, version: number, ever: EverRegions): void {
+  bury(key: string, { version, ever, isListed }: Tombstone): void {
     this.#delete.run(key);
     this.#unlist.run(key);
-    this.#insertTombstone.run(key, version, JSON.stringify(ever));
+    this.#insertTombstone.run(key, version, JSON.stringify(ever), isListed ? 1 : 0);
   }
 
   invalidate(version: number, selector: Selector, mode: InvalidationMode): void {

@@ -103,6 +103,14 @@ const LISTING_SCHEMA = `
   ) WITHOUT ROWID;
 `;
 
+/** What tables of earlier catalogs do not have. */
+const LATER_COLUMNS = [
+  // A version: removals up to it are of a bucket of this name that was deleted.
+  ['buckets', 'since', 'INTEGER NOT NULL DEFAULT 0'],
+  // 0: all versions of the key were removed for good, this one too; it is there for the edges.
+  ['tombstones', 'listed', 'INTEGER NOT NULL DEFAULT 1'],
+] as const;
+
 /** Opens or creates `catalog.db`. `full`: every commit is on the disk when it returns; `relaxed`: a power cut may take the last ones away, for a catalog that is known elsewhere. */
 export function openCatalogDatabase(path: string, nowMs: number, durability: Durability = 'full'): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
@@ -113,6 +121,10 @@ export function openCatalogDatabase(path: string, nowMs: number, durability: Dur
   db.exec(CATALOG_STATE_SCHEMA);
   openVariants(db);
   openListing(db);
+  for (const [table, column, type] of LATER_COLUMNS) {
+    const known = db.prepare('SELECT 1 FROM pragma_table_info(?) WHERE name = ?').get(table, column) !== undefined;
+    if (!known) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
+  }
   // A catalog begins with a version, so that a reader of another one is told from a reader that has read nothing yet.
   db.prepare('INSERT INTO meta SELECT ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)').run(randomUUID(), mintVersion(nowMs, 0));
   return db;

@@ -36,7 +36,8 @@ const older = (version: string): string => `${RANGE} AND (key <> :markerKey OR $
 /** Each table comes in its own order and they are merged row by row: nothing beyond the rows that are taken is read or sorted. */
 const ROWS = `
   SELECT key, ${UPLOADED} AS version, 1 AS isLatest, ${OF_MANIFEST} FROM objects WHERE ${older(UPLOADED)}
-  UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones WHERE ${older('version')}
+  UNION ALL SELECT key, version, 1, NULL, NULL, NULL FROM tombstones
+    WHERE ${older('version')} AND listed AND version > (SELECT since FROM buckets WHERE name = :bucket)
   UNION ALL SELECT key, version, 0, ${OF_MANIFEST} FROM history WHERE ${older('version')}
   ORDER BY key, version DESC LIMIT :limit`;
 
@@ -58,7 +59,7 @@ export class VersionListing {
     if (marker?.version !== undefined) range = { ...range, from: Buffer.from(`${scope.bucket}/${marker.key}`) };
     const older = { markerKey: marker?.version === undefined ? '' : `${scope.bucket}/${marker.key}`, markerVersion: marker?.version ?? 0 };
     for (;;) {
-      const rows = this.#select.iterate({ ...range, ...older, limit: limit + 1 - entries.length });
+      const rows = this.#select.iterate({ ...range, ...older, bucket: scope.bucket, limit: limit + 1 - entries.length });
       let passed: string | undefined;
       for (const row of rows as Iterable<unknown> as Iterable<Row>) {
         const key = row.key.slice(skip);

@@ -1,6 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListBucketsCommand,
+  type ListBucketsCommandInput,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { type Credentials, signedFields } from '@sluice/sigv4';
 import { eventually } from '@sluice/testkit';
@@ -197,6 +204,25 @@ describe('rights', () => {
       /bucket "other"/,
     );
     expect((await origin.client(WRITER).send(new GetObjectCommand(AT))).ContentLength).toBe(bytes.byteLength);
+  });
+
+  test('the list of buckets tells a key of those that it may list, page by page, and a key that may list none is refused', async () => {
+    const names = ['list-a', 'other', 'list-b', 'other-b', 'list-c'];
+    for (const Bucket of names) await origin.client(OWNER).send(new PutObjectCommand({ Bucket, Key: 'a', Body: 'a' }));
+    const rights = { 'list-c': ['list'], 'list-a': ['list', 'read'], 'list-b': ['list'], 'list-none-yet': ['list'], other: ['read'] };
+    const seer = { accessKeyId: 'SEER', secretAccessKey: 'secret-of-seer'.padEnd(40, '0') };
+    await writeFile(origin.keysFile, `${KEYS}  - ${JSON.stringify({ ...seer, rights })}\n`);
+    const listed = async (own: Credentials, more: ListBucketsCommandInput = {}) =>
+      (await origin.client(own).send(new ListBucketsCommand(more))).Buckets?.map(({ Name }) => Name);
+    await eventually(async () => expect(await listed(seer)).toEqual(['list-a', 'list-b', 'list-c']));
+    const first = await origin.client(seer).send(new ListBucketsCommand({ MaxBuckets: 2 }));
+    expect(first.Buckets?.map(({ Name }) => Name)).toEqual(['list-a', 'list-b']);
+    expect(await listed(seer, { MaxBuckets: 2, ContinuationToken: first.ContinuationToken })).toEqual(['list-c']);
+    expect(await listed(seer, { Prefix: 'other' })).toEqual([]);
+    expect(await listed(STRANGER)).toEqual(['other']);
+    expect(await listed(OWNER)).toEqual(expect.arrayContaining(names));
+    expect(await refusal(listed(WRITER))).toBe('AccessDenied');
+    await writeFile(origin.keysFile, KEYS);
   });
 
   test('an invalidation needs its right on what it covers', async () => {

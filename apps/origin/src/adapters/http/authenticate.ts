@@ -3,7 +3,7 @@
 import { fieldOf } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
 import { canonicalRequest, signatureOf, signaturesEqual, stringToSign, UNSIGNED_PAYLOAD } from '@sluice/sigv4';
-import { type AccessKey, type AccessKeys, EVERY_BUCKET, type Need, unmetNeed } from '../../domain/access-key.ts';
+import { type AccessKey, type AccessKeys, EVERY_BUCKET, type Need, SOME_BUCKET, unmetNeed } from '../../domain/access-key.ts';
 import { checkSignedHeaders, checkTime } from '../../domain/claim-check.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { targetPath, targetQuery } from '../../domain/s3-resource.ts';
@@ -13,6 +13,12 @@ import { SigningKeys } from './signing-keys.ts';
 
 /** Lets through what the caller may do. @throws {S3Error} `AccessDenied`, naming the right that is missing */
 export type Authorize = (needs: readonly Need[]) => void;
+
+/** Who sends a request. */
+export interface Caller {
+  readonly authorize: Authorize;
+  readonly may: (need: Need) => boolean;
+}
 
 export interface AuthenticationOptions {
   /** Those in force now; undefined: the origin has none, and whoever reaches it may do everything. */
@@ -29,11 +35,11 @@ export class Authentication {
   }
 
   /** @throws {S3Error} when the request has no signature of a key that is in force, or a wrong one */
-  authenticate(exchange: Exchange): Authorize {
+  authenticate(exchange: Exchange): Caller {
     const { keys, clock } = this.#options;
     if (keys === undefined) {
       refuseWebPages(exchange.request);
-      return () => {};
+      return { authorize: () => {}, may: () => true };
     }
     const claim = claimOf(exchange.request.headers, targetQuery(exchange.target));
     const key = keys.current.get(claim.accessKeyId);
@@ -43,7 +49,7 @@ export class Authentication {
     const signing = this.#signingKeys.of(key.secretAccessKey, claim.scope);
     checkSignature(exchange, claim, signing);
     exchange.chunkSeed = { key: signing, date: claim.date, scope: claim.scope, signature: claim.signature };
-    return (needs) => authorize(key, needs);
+    return { authorize: (needs) => authorize(key, needs), may: (need) => unmetNeed(key, [need]) === undefined };
   }
 }
 
@@ -73,9 +79,11 @@ function checkSignature({ request, target }: Exchange, claim: SignatureClaim, ke
   throw new S3Error('SignatureDoesNotMatch', message, undefined, { StringToSign: toSign, CanonicalRequest: canonical });
 }
 
+const WHERE: Readonly<Record<string, string>> = { [EVERY_BUCKET]: 'on every bucket ("*")', [SOME_BUCKET]: 'on any bucket' };
+
 function authorize(key: AccessKey, needs: readonly Need[]): void {
   const unmet = unmetNeed(key, needs);
   if (unmet === undefined) return;
-  const where = unmet.bucket === EVERY_BUCKET ? 'on every bucket ("*")' : `on the bucket "${unmet.bucket}"`;
+  const where = WHERE[unmet.bucket] ?? `on the bucket "${unmet.bucket}"`;
   throw new S3Error('AccessDenied', `the key ${key.accessKeyId} has not the right "${unmet.right}" ${where}`);
 }

@@ -5,6 +5,7 @@ import type { BucketSettings } from '../../domain/bucket-settings.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { BUCKETS_MAX } from '../catalog/bucket-table.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { OriginMetrics } from '../metrics.ts';
 import { readToken, writeToken } from './continuation-token.ts';
 import type { Exchange } from './exchange.ts';
 import { requireBucket } from './missing.ts';
@@ -19,6 +20,12 @@ const configuration = z.object({ LocationConstraint: z.string().optional() });
 
 type BucketHandler = S3Handler<'bucket'>;
 
+export interface BucketParts {
+  readonly catalog: Catalog;
+  readonly bucketSettings: (key: string) => BucketSettings;
+  readonly metrics: OriginMetrics;
+}
+
 export interface BucketHandlers {
   readonly ListBuckets: S3Handler<'service'>;
   readonly CreateBucket: BucketHandler;
@@ -28,15 +35,15 @@ export interface BucketHandlers {
   readonly GetBucketVersioning: BucketHandler;
 }
 
-export function bucketHandlers(catalog: Catalog, bucketSettings: (key: string) => BucketSettings): BucketHandlers {
+export function bucketHandlers({ catalog, bucketSettings, metrics }: BucketParts): BucketHandlers {
   return {
-    ListBuckets: (exchange, { query }) => listBuckets(exchange, query, catalog),
+    ListBuckets: (exchange, { query, may }) => listBuckets(exchange, query, catalog, (bucket) => may({ right: 'list', bucket })),
     CreateBucket: (exchange, { resource }) => createBucket(exchange, resource.bucket, catalog),
     HeadBucket: (exchange, { resource }) => {
       requireBucket(catalog, resource.bucket);
       exchange.answer({ status: 200, headers: [REGION] });
     },
-    DeleteBucket: (exchange, { resource }) => deleteBucket(exchange, resource.bucket, catalog),
+    DeleteBucket: (exchange, { resource }) => deleteBucket(exchange, resource.bucket, catalog, metrics),
     GetBucketLocation: (exchange, { resource }) => {
       requireBucket(catalog, resource.bucket);
       exchange.answerXml('LocationConstraint', '');
@@ -66,22 +73,27 @@ async function createBucket(exchange: Exchange, bucket: string, catalog: Catalog
   exchange.answer({ status: 200, headers: [['location', `/${bucket}`]] });
 }
 
-async function deleteBucket(exchange: Exchange, bucket: string, catalog: Catalog): Promise<void> {
+/** Uploads that are open in it are aborted, as in S3. */
+async function deleteBucket(exchange: Exchange, bucket: string, catalog: Catalog, metrics: OriginMetrics): Promise<void> {
   const outcome = await catalog.removeBucket(bucket);
   if (outcome === 'missing') requireBucket(catalog, bucket);
   if (outcome === 'not-empty') throw new S3Error('BucketNotEmpty', `the bucket "${bucket}" has objects; delete them first`);
+  for (let ended = -1; ended !== 0; ) {
+    ended = await catalog.multipart.expire(0);
+    metrics.multipart.inc({ outcome: 'aborted' }, ended);
+  }
   exchange.answer({ status: 204 });
 }
 
 /** What a token of a list of buckets belongs to. No bucket is called so. */
 const ALL_BUCKETS = '';
 
-function listBuckets(exchange: Exchange, query: URLSearchParams, catalog: Catalog): void {
+function listBuckets(exchange: Exchange, query: URLSearchParams, catalog: Catalog, isShown: (bucket: string) => boolean): void {
   const limit = bucketLimit(query.get('max-buckets'));
   const prefix = query.get('prefix') ?? '';
   const token = query.get('continuation-token') ?? '';
   const after = token === '' ? '' : readToken(catalog.id, ALL_BUCKETS, token);
-  const page = catalog.buckets.page(after, prefix, limit + 1);
+  const page = catalog.buckets.page(after, prefix, limit + 1, isShown);
   const buckets = page.slice(0, limit);
   const last = page.length > limit ? buckets.at(-1) : undefined;
   exchange.answerXml('ListAllMyBucketsResult', {

@@ -24,6 +24,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId = randomUUID();
+  /** The target as it would be in path style; {@link target} is as it was sent, and as it was signed. */
+  pathStyleTarget: string;
   /** Of the request's own signature, once it is known to be right: with it signatures inside of the body are checked. */
   chunkSeed: ChunkSeed | undefined;
   /** The client holds the body back until it is told to go on (RFC 9110 §10.1.1). */
@@ -34,6 +36,7 @@ export class Exchange {
     this.request = request;
     this.response = response;
     this.#expectsContinue = expectsContinue;
+    this.pathStyleTarget = this.target;
     response.setHeader('x-amz-request-id', this.requestId);
   }
 

@@ -59,11 +59,9 @@ export interface OpenObject {
 export async function openObject(key: string, version: number | undefined, { blobs, catalog }: GetOptions): Promise<OpenObject> {
   for (let lookup = 1; ; lookup += 1) {
     const object = catalog.findVersion(key, version);
-    // Of earlier versions nothing is kept but what the manifest says.
-    const details = version === undefined ? catalog.details.of(key) : {};
     if (object === undefined) return refuseMissing(catalog, key, version);
     try {
-      return { object, details, reader: await blobs.reader(object.manifest.sha256) };
+      return { object, details: object.details ?? {}, reader: await blobs.reader(object.manifest.sha256) };
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === 'BLOB_MISSING') || lookup === LOOKUPS_MAX) throw error;
     }

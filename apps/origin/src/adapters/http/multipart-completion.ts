@@ -14,13 +14,14 @@ import {
   type ObjectChecksums,
 } from '../../domain/object-checksums.ts';
 import { S3Error } from '../../domain/s3-error.ts';
-import type { Resource } from '../../domain/s3-resource.ts';
+import { type Resource, targetPath } from '../../domain/s3-resource.ts';
 import { OBJECT_MAX_BYTES } from '../../domain/upload-digests.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import { bytesInOrder } from '../blobs/blob-bytes.ts';
 import type { CompletedUpload, MultipartUpload } from '../catalog/multipart-uploads.ts';
 import { announcementHeaders } from './announcement-headers.ts';
 import { BodyDigests } from './body-digests.ts';
+import type { Exchange } from './exchange.ts';
 import type { MultipartParts } from './multipart.ts';
 import { answerPatiently } from './patient-answer.ts';
 import type { S3Handler } from './s3-handler.ts';
@@ -65,7 +66,7 @@ export class MultipartCompletion {
         const completed = await this.#uploads.run(id, () => this.#complete(id, resource.key, listed, headers));
         return {
           headers: announcementHeaders(completed),
-          element: xmlElement('CompleteMultipartUploadResult', answerContent(headers.host ?? '', resource, completed), S3_NAMESPACE),
+          element: xmlElement('CompleteMultipartUploadResult', answerContent(exchange, resource, completed), S3_NAMESPACE),
         };
       });
     } finally {
@@ -139,9 +140,13 @@ function ofDocument(headers: Fields): Fields {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('x-amz-checksum-')));
 }
 
-function answerContent(host: string, { bucket, key }: Resource & { kind: 'object' }, { etag, checksums }: CompletedUpload): XmlParent {
+function answerContent(
+  { request, target }: Exchange,
+  { bucket, key }: Resource & { kind: 'object' },
+  { etag, checksums }: CompletedUpload,
+): XmlParent {
   return {
-    Location: `http://${host}/${encodeURI(key)}`,
+    Location: `http://${request.headers.host ?? ''}${targetPath(target)}`,
     Bucket: bucket,
     Key: key.slice(bucket.length + 1),
     ETag: `"${etag}"`,

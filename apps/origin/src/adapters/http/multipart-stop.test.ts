@@ -53,6 +53,7 @@ test('what is being completed when the origin must stop is given up, and its upl
     const asked = {
       resource: { kind: 'object', bucket: 'site', key: 'site/a' },
       query: new URLSearchParams({ uploadId: upload.id }),
+      may: () => true,
     } as const;
     Promise.resolve(completion.handle(exchange, asked)).catch((error) => exchange.refuse(toS3Error(error)));
   });

@@ -163,6 +163,26 @@ describe('an upload', () => {
     }
   });
 
+  test('that is open in a bucket is aborted with it: its parts go, and it cannot be completed, also when the bucket is there again', async () => {
+    const blobs = await origin.metric('sluice_origin_blobs');
+    const aborted = await origin.metric('sluice_origin_multipart_total{outcome="aborted"}');
+    const bucket = `${origin.url}/with-uploads`;
+    await fetch(bucket, { method: 'PUT' });
+    const uploads = await Promise.all(['a', 'b'].map((key) => UploadInParts.create(origin, `/with-uploads/${key}`)));
+    const parts = await Promise.all(uploads.map((upload) => upload.part(1, randomBytes(20_000).toString('hex'))));
+    expect(await origin.metric('sluice_origin_blobs')).toBe(blobs + 2);
+    expect((await fetch(bucket, { method: 'DELETE' })).status).toBe(204);
+    await eventually(async () => expect(await origin.metric('sluice_origin_blobs')).toBe(blobs));
+    expect(await origin.metric('sluice_origin_multipart_total{outcome="aborted"}')).toBe(aborted + 2);
+    await fetch(bucket, { method: 'PUT' });
+    expect(elementOf(await (await fetch(`${bucket}?uploads`)).text(), 'UploadId')).toBeUndefined();
+    for (const [index, upload] of uploads.entries()) {
+      const refused = await upload.complete([parts[index] as PartOfList]);
+      expect([refused.status, await errorCode(refused)]).toEqual([404, 'NoSuchUpload']);
+    }
+    expect((await uploads[0]?.send(2, 'more'))?.status).toBe(404);
+  });
+
   test('beyond the bound is refused until another one has ended', async () => {
     const open: UploadInParts[] = [];
     const countOpen = () => origin.metric('sluice_origin_multipart_uploads');

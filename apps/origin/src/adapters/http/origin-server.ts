@@ -1,13 +1,14 @@
-/** The origin's HTTP side: the S3 API in its path style, invalidations, and the operations paths. */
+/** The origin's HTTP side: the S3 API, invalidations, and the operations paths. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
 import { presignedFields } from '../../domain/presigned-fields.ts';
 import { needsOf } from '../../domain/rights.ts';
-import { S3Error, toS3Error } from '../../domain/s3-error.ts';
+import { S3Error, type S3ErrorCode, toS3Error } from '../../domain/s3-error.ts';
 import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
 import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
+import { inPathStyle } from '../../domain/virtual-host.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Authentication } from './authenticate.ts';
@@ -42,6 +43,8 @@ export interface OriginServerOptions extends GetBlobOptions {
   readonly catalog: Catalog;
   readonly handlers: S3Handlers;
   readonly authentication: Authentication;
+  /** Below these names buckets are hosts; in lower case. */
+  readonly domains: readonly string[];
   readonly readiness: Readiness;
   readonly registry: Registry;
   readonly metrics: OriginMetrics;
@@ -69,7 +72,10 @@ export class OriginServer {
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('request', (request, response) => void this.#serve(request, response, false));
     this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true));
-    this.#server.on('clientError', refuseBrokenRequest);
+    this.#server.on('clientError', (error, socket) => {
+      const code = refuseBrokenRequest(error, socket);
+      if (code !== undefined) options.metrics.refusals.inc({ code });
+    });
   }
 
   static async listen(options: OriginServerOptions): Promise<OriginServer> {
@@ -93,51 +99,55 @@ export class OriginServer {
   async #serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
     const { metrics, log } = this.#options;
     const exchange = new Exchange(request, response, expectsContinue);
+    let refusedAs: string | undefined;
     response.once('close', () => {
+      if (refusedAs !== undefined) metrics.refusals.inc({ code: refusedAs });
       if (response.headersSent) metrics.httpRequests.inc({ class: `${Math.floor(response.statusCode / 100)}xx` });
     });
     try {
       await this.#route(exchange);
     } catch (error) {
       const refusal = toS3Error(error);
+      refusedAs = refusal.code;
       if (refusal.status >= 500 && refusal.status !== 501) {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
       const headers = allowIn(refusal, exchange);
-      if (OWN_PATHS.has(targetPath(exchange.target))) {
+      if (OWN_PATHS.has(targetPath(exchange.pathStyleTarget))) {
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
       } else exchange.refuse(refusal, headers);
     }
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, handlers, authentication } = this.#options;
-    const { method } = exchange.request;
-    const path = targetPath(exchange.target);
+    const { catalog, readiness, registry, metrics, handlers, authentication, domains } = this.#options;
+    const { method, headers } = exchange.request;
+    exchange.pathStyleTarget = inPathStyle(exchange.target, headers.host, domains);
+    const path = targetPath(exchange.pathStyleTarget);
     if (method === 'GET' || method === 'HEAD') {
       const operations = await answerOperations(path, readiness, registry);
       if (operations !== undefined) return exchange.answer(operations);
     }
     if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
-      const authorize = authentication.authenticate(exchange);
+      const { authorize } = authentication.authenticate(exchange);
       return path === ROLLBACKS_PATH ? postRollback(exchange, catalog, authorize) : postInvalidation(exchange, catalog, metrics, authorize);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
-    const resource = resourceOf(exchange.target);
+    const resource = resourceOf(exchange.pathStyleTarget);
     const query = targetQuery(exchange.target);
     exchange.addFields(presignedFields(query));
-    const operation = operationOf(method ?? '', resource, query, exchange.request.headers);
-    const authorize = authentication.authenticate(exchange);
-    authorize(needsOf(operation, resource, exchange.request.headers));
+    const operation = operationOf(method ?? '', resource, query, headers);
+    const { authorize, may } = authentication.authenticate(exchange);
+    authorize(needsOf(operation, resource, headers));
     const handle = handlers[operation] as S3Handler | undefined;
     if (handle === undefined) throw new S3Error('NotImplemented', `${operation} is not supported`);
-    await handle(exchange, { resource, query });
+    await handle(exchange, { resource, query, may });
   }
 }
 
 /** What a path takes instead of the method that was refused (RFC 9110 §15.5.6). */
-function allowIn({ status }: S3Error, { target }: Exchange): HeaderList {
+function allowIn({ status }: S3Error, { pathStyleTarget: target }: Exchange): HeaderList {
   if (status !== 405) return [];
   const path = targetPath(target);
   if (OWN_PATHS.has(path)) return [['allow', 'POST']];
@@ -145,17 +155,21 @@ function allowIn({ status }: S3Error, { target }: Exchange): HeaderList {
   return [['allow', path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
 }
 
-/** What the HTTP parser refuses never becomes a request; the answer is written by hand. */
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, code] = BROKEN_REQUESTS[error.code ?? ''] ?? [400, 'InvalidRequest'];
+/** What the HTTP parser refuses never becomes a request; the answer is written by hand. Returns its code; undefined: there is nobody to answer. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): S3ErrorCode | undefined {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return undefined;
+  }
+  const [status, code] = BROKEN_REQUESTS[error.code ?? ''] ?? ([400, 'InvalidRequest'] as const);
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>the request is not complete HTTP/1.1</Message></Error>`;
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/xml\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
+  return code;
 }
 
-const BROKEN_REQUESTS: Readonly<Record<string, readonly [status: number, code: string]>> = {
+const BROKEN_REQUESTS: Readonly<Record<string, readonly [status: number, code: S3ErrorCode]>> = {
   HPE_INVALID_EOF_STATE: [400, 'IncompleteBody'],
   HPE_HEADER_OVERFLOW: [431, 'MetadataTooLarge'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'RequestTimeout'],

@@ -1,3 +1,4 @@
+import type { Need } from '../../domain/access-key.ts';
 import type { Operation } from '../../domain/s3-operation.ts';
 import type { Resource } from '../../domain/s3-resource.ts';
 import type { Exchange } from './exchange.ts';
@@ -7,6 +8,8 @@ export interface S3Request<Kind extends Resource['kind'] = Resource['kind']> {
   readonly resource: Resource & { readonly kind: Kind };
   /** Decoded. */
   readonly query: URLSearchParams;
+  /** Whether who sends it has a right. */
+  readonly may: (need: Need) => boolean;
 }
 
 /** Answers a request. @throws {S3Error} to be sent to the client */

@@ -34,7 +34,7 @@ export function s3Handlers(parts: S3Parts): S3Handlers {
   const { uploads, catalog } = parts;
   const get: S3Handler<'object'> = (exchange, { resource, query }) => getObject(exchange, resource.key, query, parts);
   return {
-    ...bucketHandlers(catalog, parts.bucketSettings),
+    ...bucketHandlers(parts),
     ListObjects: (exchange, { resource, query }) => listObjects(exchange, resource.bucket, query, catalog),
     ListObjectsV2: (exchange, { resource, query }) => listObjectsV2(exchange, resource.bucket, query, catalog),
     ListObjectVersions: (exchange, { resource, query }) => listVersions(exchange, resource.bucket, query, catalog),

@@ -2,6 +2,7 @@ import { DeleteObjectsCommand, ListObjectVersionsCommand, type ListObjectVersion
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
+import { UploadInParts } from '../../testing/multipart.fixture.ts';
 import { errorCode, originFixture } from '../../testing/origin.fixture.ts';
 import { s3Client } from '../../testing/s3-client.fixture.ts';
 
@@ -41,6 +42,29 @@ describe('versions over S3', () => {
     }
   });
 
+  test('the current one tells the same of its upload by its id as without it', async () => {
+    await using origin = await originFixture({ seams: { partMinBytes: 4 } });
+    const upload = await UploadInParts.create(origin, '/site/a', {
+      'x-amz-checksum-algorithm': 'CRC32C',
+      'x-amz-checksum-type': 'FULL_OBJECT',
+    });
+    await upload.complete([await upload.part(1, 'four'), await upload.part(2, 'more')]);
+    const id = (await fetch(`${origin.url}/site/a`)).headers.get('x-amz-version-id');
+    const told = async (method: string, query: string) => {
+      const { status, headers } = await fetch(`${origin.url}/site/a?${query}`, { method, headers: { 'x-amz-checksum-mode': 'ENABLED' } });
+      const { date: _, 'x-amz-request-id': __, ...fields } = Object.fromEntries(headers);
+      return { status, ...fields };
+    };
+    for (const method of ['GET', 'HEAD']) {
+      expect(await told(method, `versionId=${id}`)).toEqual(await told(method, ''));
+      expect(await told(method, `versionId=${id}`)).toMatchObject({ 'x-amz-checksum-crc32c': expect.any(String) });
+      expect(await told(method, `partNumber=2&versionId=${id}`)).toMatchObject({
+        'x-amz-mp-parts-count': '2',
+        'content-range': 'bytes 4-7/8',
+      });
+    }
+  });
+
   test('a removal of one version leaves the others, and never removes the current object by mistake', async () => {
     await using it = await scene();
     const [first, second] = [await it.put('one'), await it.put('two')];
@@ -61,6 +85,42 @@ describe('versions over S3', () => {
     const { Deleted } = await client.send(new DeleteObjectsCommand({ Bucket: 'site', Delete: { Objects } }));
     expect([Objects.length, Deleted?.length]).toEqual([3, 3]);
     expect((await fetch(it.url)).status).toBe(404);
+    client.destroy();
+  });
+
+  test('an upload that is removed by its id uncovers the removal before it, as in S3: the key stays gone', async () => {
+    await using it = await scene();
+    await it.put('one');
+    await fetch(it.url, { method: 'DELETE' });
+    const second = await it.put('two');
+    expect((await fetch(`${it.url}?versionId=${second}`, { method: 'DELETE' })).status).toBe(204);
+    expect((await fetch(it.url)).status).toBe(404);
+    const client = s3Client(it.origin.url);
+    const left = await client.send(new ListObjectVersionsCommand({ Bucket: 'site' }));
+    expect([left.Versions?.map(({ IsLatest }) => IsLatest), left.DeleteMarkers?.map(({ IsLatest }) => IsLatest)]).toEqual([
+      [false],
+      [true],
+    ]);
+    client.destroy();
+  });
+
+  test('a bucket is emptied by removing what is listed until nothing is', async () => {
+    await using it = await scene();
+    for (const content of ['one', 'two']) await it.put(content);
+    await fetch(it.url, { method: 'DELETE' });
+    await it.put('three');
+    await fetch(`${it.origin.url}/site/b`, { method: 'PUT', body: 'b' });
+    await fetch(`${it.origin.url}/site/b`, { method: 'DELETE' });
+    const client = s3Client(it.origin.url);
+    const rounds: number[] = [];
+    for (;;) {
+      const { Versions = [], DeleteMarkers = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: 'site' }));
+      const Objects = [...Versions, ...DeleteMarkers].map(({ Key, VersionId }) => ({ Key, VersionId }));
+      rounds.push(Objects.length);
+      if (Objects.length === 0) break;
+      await client.send(new DeleteObjectsCommand({ Bucket: 'site', Delete: { Objects } }));
+    }
+    expect(rounds).toEqual([6, 0]);
     client.destroy();
   });
 
