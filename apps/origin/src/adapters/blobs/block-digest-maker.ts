@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import type { BlobRef, BlobStore } from '@sluice/blobs';
+import type { BlobRef } from '@sluice/blobs';
 import { type BlockDigests, blockBytesFor, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
+import type { OriginBlobs } from '../../services/origin-blobs.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import { JobThreads } from './job-threads.ts';
 
@@ -48,7 +49,7 @@ export class NoBlocksError extends SluiceError {
 }
 
 export interface BlockDigestMakerOptions {
-  readonly blobs: Pick<BlobStore, 'size' | 'filePath' | 'blockDigests' | 'setBlockDigests'>;
+  readonly blobs: Pick<OriginBlobs, 'has' | 'size' | 'filePath' | 'blockDigests' | 'setBlockDigests' | 'bring'>;
   readonly threads?: Pick<JobThreads<DigestJob, FileDigests>, 'run' | 'rest' | 'close'>;
   readonly clock: Clock;
   readonly metrics: Pick<OriginMetrics, 'blockDigests'>;

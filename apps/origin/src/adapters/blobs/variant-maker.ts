@@ -1,8 +1,9 @@
-import type { BlobRef, BlobStore } from '@sluice/blobs';
+import type { BlobRef } from '@sluice/blobs';
 import type { Manifest, Variant } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import { codingEfforts, wantsVariants, worthwhileBytes } from '../../domain/content-coding.ts';
+import type { OriginBlobs } from '../../services/origin-blobs.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { WaitingKey } from '../catalog/variant-table.ts';
 import type { OriginMetrics } from '../metrics.ts';
@@ -20,7 +21,7 @@ const SLICE_BYTES = 256 * 1024;
 
 export interface VariantMakerOptions {
   readonly catalog: Catalog;
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<OriginBlobs, 'has' | 'readAll' | 'writer'>;
   readonly garbage: GarbageCollector;
   readonly threads: Pick<CodingThreads, 'encode' | 'rest' | 'close'>;
   /** Contents worked on at once; 0: none, and the keys wait for a start that allows some. */
