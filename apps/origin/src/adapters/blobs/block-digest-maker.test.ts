@@ -130,7 +130,13 @@ test('ten times as many uploads as may wait leave as many, and what an edge asks
   };
   const registry = new Registry();
   const metrics = createOriginMetrics(registry);
-  const blobs = { has: () => true, size: () => 9_000_000, filePath: (name: string) => name, blockDigests: () => undefined, setBlockDigests() {} };
+  const blobs = {
+    has: () => true,
+    size: () => 9_000_000,
+    filePath: (name: string) => name,
+    blockDigests: () => undefined,
+    setBlockDigests() {},
+  };
   const maker = new BlockDigestMaker({ blobs, threads, clock: new FakeClock(), metrics, log: silentLog as never });
   for (let number = 0; number < 10 * WAITING_MAX; number += 1) maker.offer({ sha256: String(number), size: 9_000_000 });
   const { values } = await metrics.blockDigests.get();
