@@ -40,7 +40,9 @@ export class PatchMaker {
     const base = patchBase(manifest, previous, have);
     if (base === undefined || !blobs.has(base.sha256)) return undefined;
     const known = catalog.references.patch(manifest.sha256, base.sha256);
-    if (known !== undefined) return known === 'none' ? undefined : known;
+    if (known === 'none') return undefined;
+    // A cache may have let it go: then it is made again.
+    if (known !== undefined && blobs.has(known.sha256)) return known;
     const pair = `${manifest.sha256}:${base.sha256}`;
     let making = this.#underWay.get(pair);
     if (making === undefined) {
