@@ -246,13 +246,18 @@ export class SourcedBlobs implements OriginBlobs {
     return ingesting;
   }
 
+  /** Resolves when nothing comes into the cache any more. */
+  async idle(): Promise<void> {
+    await this.#fills.idle();
+    await Promise.allSettled(this.#ingests);
+  }
+
   /** Ends all that is under way, unfinished, and reads no more at the source. What is in the cache can still be read. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#turns.stop();
     this.#straight.close();
-    await this.#fills.idle();
-    await Promise.allSettled(this.#ingests);
+    await this.idle();
     this.#budget.stop();
   }
 }
