@@ -31,6 +31,7 @@ export class BlobWriter {
   #size = 0;
   #ref: BlobRef | undefined;
   #failed = false;
+  #isForgone = false;
   #ended = false;
 
   constructor(options: WriterOptions) {
@@ -46,6 +47,7 @@ export class BlobWriter {
   async write(chunk: Uint8Array): Promise<void> {
     this.#hash.update(chunk);
     this.#size += chunk.byteLength;
+    if (this.#isForgone) return;
     this.#buffered.push(chunk);
     this.#bufferedBytes += chunk.byteLength;
     if (this.#bufferedBytes <= (this.#file === undefined ? INLINE_MAX_BYTES : BATCH_BYTES)) return;
@@ -78,6 +80,12 @@ export class BlobWriter {
         written += (await this.#options.operate('BLOB_WRITE:WRITE', () => file.write(piece, from))).bytesWritten;
       }
     }
+  }
+
+  /** Keeps nothing, neither of what was written nor of what will be: it is only named, by {@link seal}. For bytes that cannot be kept and cannot be had twice. */
+  async forgo(): Promise<void> {
+    this.#isForgone = true;
+    await this.#drop();
   }
 
   /** The name of what was written, before it becomes part of the store. Nothing can be written after that. */
@@ -114,7 +122,7 @@ export class BlobWriter {
   }
 
   async #verify(expected: BlobRef | undefined): Promise<BlobRef> {
-    if (this.#failed) throw new BlobMismatchError('a write failed, so the bytes are not complete');
+    if (this.#failed || this.#isForgone) throw new BlobMismatchError('a write failed or the bytes were given up, so they are not complete');
     const ref = this.seal();
     if (expected === undefined || (expected.sha256 === ref.sha256 && expected.size === ref.size)) return ref;
     await this.discard();
@@ -125,7 +133,12 @@ export class BlobWriter {
   async discard(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    await this.#drop();
+  }
+
+  async #drop(): Promise<void> {
     this.#buffered = [];
+    this.#bufferedBytes = 0;
     await this.#file?.close();
     this.#file = undefined;
     await rm(this.#options.temporaryPath, { force: true });

@@ -8,6 +8,7 @@ export { BlobWriter, INLINE_MAX_BYTES } from './blob-writer.ts';
 export { readBootId } from './boot-id.ts';
 export type { ByteSource } from './byte-source.ts';
 export { BlobMismatchError, BlobMissingError, DiskFullError, fromDiskError, isDiskFull } from './errors.ts';
+export { fillWith, whenReadable } from './fill.ts';
 export { GrowingReader } from './growing-reader.ts';
 export { Growth } from './growth.ts';
 export type { IncomingFile } from './incoming-file.ts';

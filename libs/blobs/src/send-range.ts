@@ -10,7 +10,7 @@ export const PIECE_BYTES = 256 * 1024;
  * @throws what reading failed with, or, when the stream is closed meanwhile, an error; then `to.destroyed` is true
  */
 export async function sendRange(
-  reader: ByteSource,
+  reader: Pick<ByteSource, 'readInto'>,
   { start, end }: { readonly start: number; readonly end: number },
   to: Writable,
   onSent: (bytes: number) => void = () => {},

@@ -1,13 +1,13 @@
 /** Bytes that this edge may not or cannot keep: brought for one pull, verified, and gone when they have been sent. */
 
 import { createHash } from 'node:crypto';
-import { BlobMismatchError, type BlobRef, type BlobStore, INLINE_MAX_BYTES } from '@sluice/blobs';
+import { BlobMismatchError, type BlobRef, type BlobStore, INLINE_MAX_BYTES, whenReadable } from '@sluice/blobs';
 import type { Manifest } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import { blobRanges } from './blob-ranges.ts';
 import { DetachedPlaces, type Place } from './detached-places.ts';
-import { fillFile, whenReadable } from './fills.ts';
+import { fillFile } from './fills.ts';
 import type { OriginPort } from './origin-port.ts';
 import type { Detached } from './serving-messages.ts';
 import { type TransferObserver, TransfersBusyError } from './transfers.ts';

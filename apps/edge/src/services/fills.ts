@@ -1,5 +1,5 @@
 /** Large blobs on their way from the origin into a file, which visitors read as far as it has come. */
-import { BlobMismatchError, type BlobRef, type BlobStore, type IncomingFile } from '@sluice/blobs';
+import { BlobMismatchError, type BlobRef, type BlobStore, fillWith, type IncomingFile, whenReadable } from '@sluice/blobs';
 import { blobRanges } from './blob-ranges.ts';
 import type { OriginPort } from './origin-port.ts';
 import type { Fill } from './serving-messages.ts';
@@ -78,11 +78,6 @@ export class Fills {
   }
 }
 
-/** Calls back when the first bytes of a file can be read; never when it fails before. */
-export function whenReadable({ growth }: IncomingFile, readable: () => void): void {
-  growth.reach(1).then(readable, () => {});
-}
-
 /** Fills a file with the bytes of a blob and verifies them, by the short cut as far as that goes. `isWanted`: asked now and then. @throws {SluiceError} */
 export async function fillFile(
   origin: OriginPort,
@@ -92,9 +87,5 @@ export async function fillFile(
 ): Promise<void> {
   if (withShortCut && (await origin.download(ref.sha256, ref.size, file))) return file.vouch();
   if (!isWanted()) throw new BlobMismatchError('nobody waits for these bytes any more');
-  for await (const piece of blobRanges(origin, ref, file.growth.availableBytes)) {
-    if (!isWanted()) throw new BlobMismatchError('nobody waits for these bytes any more');
-    await file.append(piece);
-  }
-  await file.verify(ref);
+  await fillWith(file, ref, blobRanges(origin, ref, file.growth.availableBytes), isWanted);
 }

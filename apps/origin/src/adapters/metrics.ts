@@ -122,6 +122,19 @@ export function createOriginMetrics(registry: Registry) {
       'completed',
       'failed',
     ]),
+    sourceReads: counter(registry, 'sluice_origin_source_reads_total', 'Reads of content at a source by outcome', 'outcome', [
+      'filled', // all of it is in the cache
+      'straight', // begun beside the cache, which has no room for it
+      'changed', // it has other bytes than the catalog says
+      'failed', // the source is away, or the disk is full
+    ]),
+    sourceBytes: counter(registry, 'sluice_origin_source_bytes_total', 'Bytes that came from a source'),
+    cacheEvictions: counter(
+      registry,
+      'sluice_origin_cache_evictions_total',
+      'Blobs let go by the cache of a source to stay within its bound',
+    ),
+    cacheEvictedBytes: counter(registry, 'sluice_origin_cache_evicted_bytes_total', 'Bytes of those blobs'),
     garbageBlobs: counter(registry, 'sluice_origin_garbage_blobs_total', 'Blobs removed because nothing names them'),
     garbageBytes: counter(registry, 'sluice_origin_garbage_bytes_total', 'Bytes of those blobs'),
   };

@@ -1,3 +1,4 @@
+import { SluiceError } from '@sluice/contracts';
 import { expect, test } from 'vitest';
 import { S3Error, toS3Error } from './s3-error.ts';
 
@@ -7,3 +8,13 @@ test('an unexpected failure is told to the client without its text', () => {
   expect(error.message).not.toContain('secret');
   expect(toS3Error(new S3Error('NoSuchKey', 'x'))).toMatchObject({ status: 404, retryable: false });
 });
+
+test.each(['BLOB_MISSING', 'SOURCE_AWAY', 'BUSY'])(
+  'content that cannot be read at its source for now (%s) is a 503 that tells nothing of the source',
+  (code) => {
+    const error = toS3Error(new SluiceError(code, 'the directory /srv/secret cannot be read', { retryable: true }));
+    expect(error).toMatchObject({ code: 'ServiceUnavailable', status: 503, retryable: true });
+    expect(error.message).not.toContain('secret');
+    expect(toS3Error(new SluiceError(code, 'for good'))).toMatchObject({ status: 500 });
+  },
+);

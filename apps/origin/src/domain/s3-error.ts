@@ -42,6 +42,7 @@ const STATUS_BY_CODE = {
   MetadataTooLarge: 431,
   InternalError: 500,
   NotImplemented: 501,
+  ServiceUnavailable: 503,
   SlowDown: 503,
   InsufficientStorage: 507,
 } as const;
@@ -62,12 +63,18 @@ export class S3Error extends SluiceError {
   }
 }
 
+/** Content that is read at a source: it has changed there just now, or cannot be read there, or too many read it. */
+const AT_THE_SOURCE: ReadonlySet<string> = new Set(['BLOB_MISSING', 'REVISION_GONE', 'SOURCE_AWAY', 'BUSY']);
+
 /** Any thrown value as what the client may know of it: no path, no stack. */
 export function toS3Error(error: unknown): S3Error {
   if (error instanceof S3Error) return error;
   if (error instanceof SluiceError) {
     if (error.code === 'DISK_FULL') {
       return new S3Error('InsufficientStorage', 'the disk of the origin is full: nothing was stored; free space and try again', error);
+    }
+    if (error.retryable && AT_THE_SOURCE.has(error.code)) {
+      return new S3Error('ServiceUnavailable', 'the content cannot be read at its source now; try again a little later', error);
     }
     if (error.code === 'INVALID_MESSAGE') return new S3Error('InvalidArgument', error.message, error);
   }

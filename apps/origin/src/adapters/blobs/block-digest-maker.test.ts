@@ -7,6 +7,7 @@ import { FakeClock, silentLog, temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { silent } from '../../testing/origin.fixture.ts';
+import { sourcedFixture } from '../../testing/sourced-blobs.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { BlockDigestMaker, type BlockDigestMakerOptions, WAITING_MAX } from './block-digest-maker.ts';
 
@@ -130,7 +131,13 @@ test('ten times as many uploads as may wait leave as many, and what an edge asks
   };
   const registry = new Registry();
   const metrics = createOriginMetrics(registry);
-  const blobs = { size: () => 9_000_000, filePath: (name: string) => name, blockDigests: () => undefined, setBlockDigests() {} };
+  const blobs = {
+    has: () => true,
+    size: () => 9_000_000,
+    filePath: (name: string) => name,
+    blockDigests: () => undefined,
+    setBlockDigests() {},
+  };
   const maker = new BlockDigestMaker({ blobs, threads, clock: new FakeClock(), metrics, log: silentLog as never });
   for (let number = 0; number < 10 * WAITING_MAX; number += 1) maker.offer({ sha256: String(number), size: 9_000_000 });
   const { values } = await metrics.blockDigests.get();
@@ -144,4 +151,17 @@ test('ten times as many uploads as may wait leave as many, and what an edge asks
   await expect.poll(() => asked.length).toBe(3);
   expect(asked).toEqual(['0', '1', '500']);
   await maker.stop();
+});
+
+test('of a blob that is at a source the digests are made when it has come here; of one that does not fit here there are none', async () => {
+  await using fixture = await sourcedFixture();
+  const content = randomBytes(BLOCK_DIGESTS_MIN_BYTES);
+  const huge = randomBytes(16 * 1024 * 1024 + 1);
+  await using origin = await stage({ blobs: fixture.blobs });
+  const names = [fixture.add('site/a', content), fixture.add('site/huge', huge)] as const;
+  for (const name of names) expect(() => origin.maker.of(name)).toThrow(expect.objectContaining({ code: 'BLOCKS_PENDING' }));
+  await origin.maker.idle();
+  expect(sha256(content.subarray(0, BLOCK_MIN_BYTES)).equals(blockDigest(origin.maker.of(names[0]), 0))).toBe(true);
+  expect(() => origin.maker.of(names[1])).toThrow(expect.objectContaining({ code: 'NO_BLOCKS' }));
+  expect([fixture.source.reads.length, await origin.counted('failed')]).toEqual([1, 0]);
 });

@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import type { BlobRef, BlobStore } from '@sluice/blobs';
+import type { BlobRef } from '@sluice/blobs';
 import { type BlockDigests, blockBytesFor, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
+import type { OriginBlobs } from '../../services/origin-blobs.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import { JobThreads } from './job-threads.ts';
 
@@ -48,7 +49,7 @@ export class NoBlocksError extends SluiceError {
 }
 
 export interface BlockDigestMakerOptions {
-  readonly blobs: Pick<BlobStore, 'size' | 'filePath' | 'blockDigests' | 'setBlockDigests'>;
+  readonly blobs: Pick<OriginBlobs, 'has' | 'size' | 'filePath' | 'blockDigests' | 'setBlockDigests' | 'bring'>;
   readonly threads?: Pick<JobThreads<DigestJob, FileDigests>, 'run' | 'rest' | 'close'>;
   readonly clock: Clock;
   readonly metrics: Pick<OriginMetrics, 'blockDigests'>;
@@ -115,21 +116,29 @@ export class BlockDigestMaker {
     this.#waiting.delete(sha256);
     // The answer to the upload and its event go first.
     await new Promise((resolve) => setImmediate(resolve));
-    const { blobs, clock, metrics, log } = this.#options;
+    const { blobs, metrics, log } = this.#options;
     if (this.#stopped || blobs.size(sha256) === undefined || blobs.blockDigests(sha256) !== undefined) return;
+    let isHere = false;
     try {
+      // It is at a source, and larger than what is kept here of it.
+      if (!blobs.has(sha256) && (await blobs.bring?.(sha256)) === false) return this.#rest(sha256);
+      isHere = true;
       const made = await this.#threads.run({ path: blobs.filePath(sha256), sizeBytes: size, blockBytes });
       if (made.sha256 !== sha256) throw new SluiceError('BLOB_MISMATCH', `the file of blob ${sha256} has other bytes: ${made.sha256}`);
       blobs.setBlockDigests(sha256, { blockBytes, digests: made.digests });
       metrics.blockDigests.inc({ outcome: 'made' });
     } catch (err) {
-      // The blob was deleted or the origin is stopping: nobody misses them.
-      if (this.#stopped || blobs.size(sha256) === undefined) return;
-      // Without them an edge waits for the whole.
-      this.#restingUntilMs.set(sha256, clock.monotonicMs() + REST_MS);
+      // The blob was deleted, or let go by a cache, or the origin is stopping: nobody misses them.
+      if (this.#stopped || blobs.size(sha256) === undefined || (isHere && !blobs.has(sha256))) return;
+      this.#rest(sha256);
       metrics.blockDigests.inc({ outcome: 'failed' });
       log.warn({ err, sha256 }, 'the digests of the blocks of a blob could not be made');
     }
+  }
+
+  /** Without them an edge waits for the whole. */
+  #rest(sha256: string): void {
+    this.#restingUntilMs.set(sha256, this.#options.clock.monotonicMs() + REST_MS);
   }
 
   /** Resolves when nothing waits. */

@@ -44,6 +44,11 @@ export class GarbageCollector {
     };
   }
 
+  /** Whether somebody needs bytes to stay. */
+  isPinned(sha256: string): boolean {
+    return this.#pins.has(sha256);
+  }
+
   /** Names bytes that may be unused now. */
   offer(checksums: readonly string[]): void {
     for (const sha256 of checksums) this.#candidates.add(sha256);

@@ -1,13 +1,13 @@
-import type { BlobReader, BlobStore } from '@sluice/blobs';
 import type { Clock } from '@sluice/runtime';
+import type { OpenBlob, OriginBlobs } from '../../services/origin-blobs.ts';
 
 /** Files kept open between two reads. */
 const OPEN_MAX = 32;
 /** A file nobody read for so long is closed, so that the space of a deleted one becomes free. */
 const IDLE_MS = 10_000;
 
-interface OpenBlob {
-  readonly reader: Promise<BlobReader>;
+interface SharedBlob {
+  readonly reader: Promise<OpenBlob>;
   readers: number;
   usedAtMs: number;
   evicted: boolean;
@@ -15,14 +15,14 @@ interface OpenBlob {
 
 /** Blobs that stay open while ranges of them are being read, one opening for all that ask at once. */
 export class OpenBlobs {
-  readonly #blobs: BlobStore;
+  readonly #blobs: Pick<OriginBlobs, 'reader'>;
   readonly #clock: Clock;
   readonly #maxOpen: number;
   /** Least recently used first. */
-  readonly #open = new Map<string, OpenBlob>();
+  readonly #open = new Map<string, SharedBlob>();
   #cancelSweep: (() => void) | undefined;
 
-  constructor(blobs: BlobStore, clock: Clock, maxOpen = OPEN_MAX) {
+  constructor(blobs: Pick<OriginBlobs, 'reader'>, clock: Clock, maxOpen = OPEN_MAX) {
     this.#blobs = blobs;
     this.#clock = clock;
     this.#maxOpen = maxOpen;
@@ -44,7 +44,7 @@ export class OpenBlobs {
     }
   }
 
-  #take(sha256: string): OpenBlob {
+  #take(sha256: string): SharedBlob {
     const nowMs = this.#clock.monotonicMs();
     const entry = this.#open.get(sha256) ?? { reader: this.#blobs.reader(sha256), readers: 0, usedAtMs: nowMs, evicted: false };
     entry.readers += 1;
@@ -60,7 +60,7 @@ export class OpenBlobs {
     return entry;
   }
 
-  #evict(sha256: string, entry: OpenBlob): void {
+  #evict(sha256: string, entry: SharedBlob): void {
     if (this.#open.get(sha256) === entry) this.#open.delete(sha256);
     if (entry.evicted) return;
     entry.evicted = true;
@@ -80,7 +80,7 @@ export class OpenBlobs {
   }
 }
 
-function closeQuietly(entry: OpenBlob): void {
+function closeQuietly(entry: SharedBlob): void {
   // Whoever read through it has learned of a failure; closing has nothing to add.
   entry.reader.then((reader) => reader.close()).catch(() => {});
 }

@@ -1,12 +1,13 @@
-import type { BlobStore } from '@sluice/blobs';
+import { join } from 'node:path';
+import { BlobStore } from '@sluice/blobs';
 import type { Manifest, PreviousVersion } from '@sluice/contracts';
 import { Registry } from '@sluice/runtime';
-import { FakeClock } from '@sluice/testkit';
+import { FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
-import { catalogFixture, checksum } from '../../testing/catalog.fixture.ts';
+import { catalogFixture, checksum, fields } from '../../testing/catalog.fixture.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
-import type { GarbageCollector } from './garbage-collector.ts';
+import { GarbageCollector } from './garbage-collector.ts';
 import { PatchMaker } from './patch-maker.ts';
 
 const RUNNING_AND_WAITING = 2 + 64;
@@ -51,4 +52,33 @@ test('patches being made are bounded, what is more is sent whole, and nobody wai
   expect(skipped?.value).toBe(9 * RUNNING_AND_WAITING);
   release();
   await patches.stop();
+});
+
+test('a patch whose bytes are gone is not offered but made again, and none is made from bytes that are not here', async () => {
+  await using fixture = await catalogFixture();
+  const dir = await temporaryDirectory();
+  await using _ = dir;
+  const blobs = await BlobStore.open({ dir: join(dir.path, 'blobs'), durability: 'relaxed' });
+  const text = Array.from({ length: 2_000 }, (__, line) => `line ${line} is ${line * line}\n`).join('');
+  const before = await blobs.put(Buffer.from(text));
+  const now = await blobs.put(Buffer.from(text.replace('line 1000', 'line one thousand')));
+  const etag = '0'.repeat(32);
+  await fixture.catalog.put('site/a', fields(), { ...before, etag });
+  await fixture.catalog.put('site/a', fields(), { ...now, etag });
+  const { manifest, previous } = fixture.catalog.find('site/a') ?? {};
+  const metrics = createOriginMetrics(new Registry());
+  const garbage = new GarbageCollector({ blobs, isReferenced: () => true, metrics, log: silent });
+  const patches = new PatchMaker({ catalog: fixture.catalog, blobs, garbage, clock: new FakeClock(), metrics, log: silent });
+  const offer = () => patches.offer(manifest as Manifest, previous, [before.sha256]);
+  const first = await offer();
+  expect(first).toMatchObject({ base: before.sha256 });
+  const name = first?.sha256 as string;
+  blobs.delete(name);
+  expect(await offer()).toEqual(first);
+  expect(blobs.has(name)).toBe(true);
+  blobs.delete(name);
+  blobs.delete(before.sha256);
+  expect(await offer()).toBeUndefined();
+  await patches.stop();
+  blobs.close();
 });

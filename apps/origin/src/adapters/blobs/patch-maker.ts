@@ -1,9 +1,9 @@
-import type { BlobStore } from '@sluice/blobs';
 import type { Manifest, PatchOffer, PreviousVersion } from '@sluice/contracts';
 import { isWorthwhile, makePatch } from '@sluice/delta';
 import type { Clock, Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import { patchBase } from '../../domain/patch-base.ts';
+import type { OriginBlobs } from '../../services/origin-blobs.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
@@ -17,7 +17,7 @@ const PATIENCE_MS = 2_000;
 
 export interface PatchMakerOptions {
   readonly catalog: Catalog;
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<OriginBlobs, 'has' | 'readAll' | 'writer'>;
   readonly garbage: GarbageCollector;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
@@ -40,7 +40,9 @@ export class PatchMaker {
     const base = patchBase(manifest, previous, have);
     if (base === undefined || !blobs.has(base.sha256)) return undefined;
     const known = catalog.references.patch(manifest.sha256, base.sha256);
-    if (known !== undefined) return known === 'none' ? undefined : known;
+    if (known === 'none') return undefined;
+    // A cache may have let it go: then it is made again.
+    if (known !== undefined && blobs.has(known.sha256)) return known;
     const pair = `${manifest.sha256}:${base.sha256}`;
     let making = this.#underWay.get(pair);
     if (making === undefined) {

@@ -36,3 +36,21 @@ test('a failed read is told to all that wait, and tried again for the next', asy
   expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   await expect(cache.read('a', 0, 1)).resolves.toHaveLength(1);
 });
+
+test('what is forgotten is read again, also what was being read', async () => {
+  let reads = 0;
+  const gate = Promise.withResolvers<void>();
+  const cache = new RangeCache(async () => {
+    reads += 1;
+    if (reads === 2) await gate.promise;
+    return Uint8Array.of(reads);
+  });
+  expect(await cache.read('a', 0, 1)).toEqual(Uint8Array.of(1));
+  const underWay = cache.read('a', 1, 1);
+  cache.forget('a');
+  expect(await cache.read('a', 0, 1)).toEqual(Uint8Array.of(3));
+  gate.resolve();
+  await underWay;
+  expect(await cache.read('a', 1, 1)).toEqual(Uint8Array.of(4));
+  expect(await cache.read('a', 0, 1)).toEqual(Uint8Array.of(3));
+});

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { BlobStore } from '@sluice/blobs';
 import { Registry } from '@sluice/runtime';
 import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { UploadFields } from '../../domain/upload-headers.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { Catalog } from '../catalog/catalog.ts';
@@ -13,7 +13,7 @@ import { ATTEMPTS_MAX } from '../catalog/variant-table.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { CodingThreads } from './coding-threads.ts';
 import { GarbageCollector } from './garbage-collector.ts';
-import { VariantMaker, WAITING_MAX } from './variant-maker.ts';
+import { REMAKES_WAITING_MAX, VariantMaker, WAITING_MAX } from './variant-maker.ts';
 
 const TEXT: UploadFields = { contentType: 'text/plain', meta: {}, regions: [], tags: [] };
 const text = (name: string): Buffer => Buffer.from(`${name} is a line of text that compresses well\n`.repeat(100));
@@ -370,4 +370,78 @@ test('content that is overwritten while its coding is noted is no failure', asyn
   await origin.settled();
   await eventually(() => expect(origin.manifest('site/a.txt')?.variants).toBeDefined());
   expect(await origin.outcome('failed')).toBe(0);
+});
+
+describe('a variant whose bytes are gone', () => {
+  /** Content with its variants made, and one of them gone. */
+  async function gone(options: Parameters<typeof stage>[0] = {}) {
+    const origin = await stage(options);
+    await origin.put('site/a.txt', text('a'));
+    await origin.settled();
+    const [variant] = origin.manifest('site/a.txt')?.variants ?? [];
+    const name = variant?.sha256 as string;
+    const bytes = Buffer.from(await origin.blobs.readAll(name));
+    origin.blobs.delete(name);
+    origin.coded.length = 0;
+    return { origin, name, bytes };
+  }
+
+  test('is made again from its content, once however many ask', async () => {
+    const { origin, name, bytes } = await gone();
+    await using _ = origin;
+    expect(await Promise.all(Array.from({ length: 10 }, () => origin.maker.remake(name)))).toEqual(Array(10).fill(true));
+    expect(Buffer.from(await origin.blobs.readAll(name)).equals(bytes)).toBe(true);
+    expect(origin.coded).toHaveLength(1);
+    await origin.garbage.idle();
+    expect(origin.blobs.has(name)).toBe(true);
+  });
+
+  test('that does not come out as it was is missing, and not tried again', async () => {
+    let salt = '';
+    const { origin, name } = await gone({
+      encode: async ({ efforts }) => efforts.map(({ coding }) => ({ coding, bytes: Buffer.from(`${coding}${salt}`) })),
+    });
+    await using _ = origin;
+    salt = 'another version of the coder';
+    expect(await origin.maker.remake(name)).toBe(false);
+    expect(await origin.maker.remake(name)).toBe(false);
+    expect([origin.coded.length, origin.blobs.has(name)]).toEqual([1, false]);
+  });
+
+  test('is not made when its content is gone, or when these bytes are no variant', async () => {
+    const { origin, name } = await gone();
+    await using _ = origin;
+    const { sha256 } = origin.manifest('site/a.txt') ?? {};
+    expect(await origin.maker.remake(sha256 as string)).toBe(false);
+    origin.blobs.delete(sha256 as string);
+    expect(await origin.maker.remake(name)).toBe(false);
+    expect(origin.coded).toEqual([]);
+  });
+
+  test('waits among so many at most', async () => {
+    const release = Promise.withResolvers<void>();
+    let isHeld = false;
+    const { origin } = await gone({
+      encode: async ({ bytes, efforts }) => {
+        if (isHeld) await release.promise;
+        return efforts.map(({ coding }) => ({
+          coding,
+          bytes: Buffer.from(`${coding} ${createHash('sha256').update(bytes).digest('hex')}`),
+        }));
+      },
+    });
+    await using _ = origin;
+    const names: string[] = [];
+    for (let index = 0; index < REMAKES_WAITING_MAX + 10; index += 1) {
+      await origin.put(`site/${index}.txt`, text(`${index}`));
+      await origin.settled();
+      names.push(origin.manifest(`site/${index}.txt`)?.variants?.[0]?.sha256 as string);
+    }
+    for (const name of names) origin.blobs.delete(name);
+    isHeld = true;
+    const made = Promise.all(names.map((name) => origin.maker.remake(name)));
+    release.resolve();
+    // One is under way, the others wait.
+    expect((await made).filter(Boolean)).toHaveLength(REMAKES_WAITING_MAX + 1);
+  });
 });

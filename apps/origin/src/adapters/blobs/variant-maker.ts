@@ -1,8 +1,10 @@
-import type { BlobRef, BlobStore } from '@sluice/blobs';
+import type { BlobRef } from '@sluice/blobs';
 import type { Manifest, Variant } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
+import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
 import { codingEfforts, wantsVariants, worthwhileBytes } from '../../domain/content-coding.ts';
+import type { DerivedWriter, OriginBlobs } from '../../services/origin-blobs.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { WaitingKey } from '../catalog/variant-table.ts';
 import type { OriginMetrics } from '../metrics.ts';
@@ -15,12 +17,16 @@ export const WAITING_MAX = 64;
 const REST_MS = 10_000;
 /** Threads with nothing to do are kept so long. */
 const THREADS_IDLE_MS = 10_000;
+/** Variants that may wait to be made again. */
+export const REMAKES_WAITING_MAX = 64;
+/** Variants remembered as ones that do not come out as they were: coders differ between versions of Node. */
+const UNLIKE_MAX = 1_000;
 /** Bytes hashed and written before others get their turn. */
 const SLICE_BYTES = 256 * 1024;
 
 export interface VariantMakerOptions {
   readonly catalog: Catalog;
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<OriginBlobs, 'size' | 'has' | 'readAll' | 'writer'>;
   readonly garbage: GarbageCollector;
   readonly threads: Pick<CodingThreads, 'encode' | 'rest' | 'close'>;
   /** Contents worked on at once; 0: none, and the keys wait for a start that allows some. */
@@ -36,6 +42,10 @@ export class VariantMaker {
   readonly #queue: PQueue;
   /** One job per content, however many keys have it. */
   readonly #underWay = new Map<string, Promise<void>>();
+  readonly #remakes: PQueue;
+  /** One job per variant, however many ask for it. */
+  readonly #remaking = new Map<string, Promise<boolean>>();
+  readonly #unlike = new LRUCache<string, true>({ max: UNLIKE_MAX });
   /** The last that was taken out of the catalog. */
   #lastSeq = 0;
   #resting = false;
@@ -46,6 +56,7 @@ export class VariantMaker {
   constructor(options: VariantMakerOptions) {
     this.#options = options;
     this.#queue = new PQueue({ concurrency: Math.max(1, options.concurrency) });
+    this.#remakes = new PQueue({ concurrency: Math.max(1, options.concurrency) });
   }
 
   /** There may be keys that wait. */
@@ -61,9 +72,14 @@ export class VariantMaker {
 
   #served(): void {
     this.wake();
+    this.#dismissWhenIdle();
+  }
+
+  #dismissWhenIdle(): void {
     this.#cancelDismissal();
     const { clock, threads } = this.#options;
-    if (!this.#stopped && this.#queue.size + this.#queue.pending === 0) {
+    const jobs = [this.#queue, this.#remakes].reduce((sum, { size, pending }) => sum + size + pending, 0);
+    if (!this.#stopped && jobs === 0) {
       this.#cancelDismissal = clock.after(THREADS_IDLE_MS, () => threads.rest());
     }
   }
@@ -144,13 +160,71 @@ export class VariantMaker {
     }
   }
 
+  /**
+   * Makes a variant again whose bytes a cache has let go. False: these bytes are no variant, or it does not come out as it was, or too many wait; then it is missing.
+   * @throws {SluiceError} when its content cannot be read now
+   */
+  remake(sha256: string): Promise<boolean> {
+    const origin = this.#options.catalog.variants.originOf(sha256);
+    if (origin === undefined || this.#unlike.has(sha256) || this.#options.concurrency === 0) return Promise.resolve(false);
+    let remaking = this.#remaking.get(sha256);
+    if (remaking === undefined) {
+      if (this.#stopped || this.#remakes.size >= REMAKES_WAITING_MAX) return Promise.resolve(false);
+      remaking = this.#remakes.add(() => this.#remake(sha256, origin)).finally(() => this.#remaking.delete(sha256));
+      this.#remaking.set(sha256, remaking);
+      const dismiss = (): void => this.#dismissWhenIdle();
+      remaking.then(dismiss, dismiss);
+    }
+    return remaking;
+  }
+
+  async #remake(variant: string, { content, coding }: { readonly content: string; readonly coding: string }): Promise<boolean> {
+    const { catalog, blobs, garbage, threads, metrics, log } = this.#options;
+    const size = blobs.size(content);
+    if (this.#stopped || size === undefined) return false;
+    if (blobs.has(variant)) return true;
+    const unpin = garbage.pin(content);
+    try {
+      const bytes = await blobs.readAll(content);
+      if (this.#stopped || !(await catalog.beginCoding(content))) return false;
+      const efforts = codingEfforts(size).filter((effort) => effort.coding === coding);
+      const coded = await threads.encode({ bytes, efforts, maxBytes: worthwhileBytes(size) }).finally(() => catalog.endCoding(content));
+      const isLike = coded.length === 1 && (await this.#storeExactly(variant, coded[0]?.bytes as Uint8Array));
+      metrics.variants.inc({ outcome: isLike ? 'made' : 'failed' });
+      if (isLike) return true;
+      this.#unlike.set(variant, true);
+      log.warn({ content, coding, variant }, 'a variant does not come out as it was; visitors get the content in another coding');
+      return false;
+    } finally {
+      unpin();
+      garbage.offer([content]);
+    }
+  }
+
+  /** Stores bytes if they have this name. Whether they do. */
+  async #storeExactly(sha256: string, bytes: Uint8Array): Promise<boolean> {
+    const writer = this.#options.blobs.writer();
+    try {
+      await this.#write(bytes, writer);
+      if (writer.seal().sha256 !== sha256) return false;
+      await writer.finish();
+      return true;
+    } finally {
+      await writer.discard();
+    }
+  }
+
+  async #write(bytes: Uint8Array, writer: DerivedWriter): Promise<void> {
+    for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
+      await writer.write(bytes.subarray(at, at + SLICE_BYTES));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   async #store(bytes: Uint8Array, pinned: Map<string, () => void>): Promise<BlobRef> {
     const writer = this.#options.blobs.writer();
     try {
-      for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
-        await writer.write(bytes.subarray(at, at + SLICE_BYTES));
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      await this.#write(bytes, writer);
       const { sha256 } = writer.seal();
       if (!pinned.has(sha256)) pinned.set(sha256, this.#options.garbage.pin(sha256));
       return await writer.finish();
@@ -173,6 +247,6 @@ export class VariantMaker {
     this.#cancelDismissal();
     this.#queue.start();
     await this.#options.threads.close();
-    await this.#queue.onIdle();
+    await Promise.all([this.#queue.onIdle(), this.#remakes.onIdle()]);
   }
 }

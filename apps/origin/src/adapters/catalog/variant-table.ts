@@ -18,6 +18,7 @@ export const ATTEMPTS_MAX = 3;
 export class VariantTable {
   readonly #select: StatementSync;
   readonly #insert: StatementSync;
+  readonly #selectOrigin: StatementSync;
   readonly #delete: StatementSync;
   readonly #selectObject: StatementSync;
   readonly #selectContent: StatementSync;
@@ -32,6 +33,7 @@ export class VariantTable {
     this.#select = db.prepare(
       'SELECT coding, variant_sha256 AS sha256, variant_size AS size FROM variants WHERE content = ? ORDER BY size',
     );
+    this.#selectOrigin = db.prepare('SELECT content, coding FROM variants WHERE variant_sha256 = ? LIMIT 1');
     this.#insert = db.prepare('INSERT OR REPLACE INTO variants (content, coding, variant_sha256, variant_size) VALUES (?, ?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM variants WHERE content = ? RETURNING variant_sha256 AS sha256');
     this.#selectObject = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? LIMIT 1');
@@ -52,6 +54,11 @@ export class VariantTable {
     const rows = this.#select.all(content) as { coding: string; sha256: string | null; size: number | null }[];
     if (rows.length === 0) return undefined;
     return rows.flatMap(({ coding, sha256, size }) => (sha256 === null || size === null ? [] : [{ coding, sha256, size }]));
+  }
+
+  /** What a variant was made of, and with which coding; undefined when these bytes are no variant. */
+  originOf(variant: string): { readonly content: string; readonly coding: string } | undefined {
+    return this.#selectOrigin.get(variant) as { content: string; coding: string } | undefined;
   }
 
   /** Before a content is coded, because that may end the process. False: it has too often; leave the content as it is. */

@@ -1,7 +1,7 @@
 /** One request and its answer. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type BlobReader, sendRange } from '@sluice/blobs';
+import { type ByteSource, sendRange } from '@sluice/blobs';
 import type { ChunkSeed } from '@sluice/sigv4';
 import type { S3Error } from '../../domain/s3-error.ts';
 import { targetPath } from '../../domain/s3-resource.ts';
@@ -85,7 +85,7 @@ export class Exchange {
   }
 
   /** Sends bytes `start … end` of a blob as a body whose length was announced. When it cannot be read to its end the connection is cut, which tells the client so. */
-  async send(reader: BlobReader, start: number, end: number, onSent: (bytes: number) => void = () => {}): Promise<void> {
+  async send(reader: Pick<ByteSource, 'readInto'>, start: number, end: number, onSent: (bytes: number) => void = () => {}): Promise<void> {
     try {
       await sendRange(reader, { start, end }, this.response, onSent);
       this.response.end();

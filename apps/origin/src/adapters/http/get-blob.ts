@@ -1,7 +1,7 @@
 /** Whole blobs by their checksum, for edges: one stream moves large content at a fraction of the cost of many messages. */
-import type { BlobStore } from '@sluice/blobs';
 import { sha256 as checksum } from '@sluice/contracts';
 import { S3Error } from '../../domain/s3-error.ts';
+import type { OriginBlobs } from '../../services/origin-blobs.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -9,7 +9,7 @@ import type { Exchange } from './exchange.ts';
 export const BLOBS_PATH = '/-/blobs';
 
 export interface GetBlobOptions {
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<OriginBlobs, 'size' | 'reader'>;
   readonly metrics: OriginMetrics;
 }
 
@@ -22,9 +22,14 @@ export async function getBlob(exchange: Exchange, path: string, { blobs, metrics
   const size = blobs.size(name.data);
   if (size === undefined) throw new S3Error('NoSuchKey', 'this origin has no such blob');
   const reader = request.method === 'HEAD' || size === 0 ? undefined : await blobs.reader(name.data);
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
-  if (reader === undefined) return void response.end();
+  const sayHead = (): void => void response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
+  if (reader === undefined) {
+    sayHead();
+    return void response.end();
+  }
   try {
+    await reader.prepare?.({ start: 0, end: size - 1 });
+    sayHead();
     await exchange.send(reader, 0, size - 1, (bytes) => metrics.fetchBytes.inc(bytes));
   } finally {
     await reader.close();

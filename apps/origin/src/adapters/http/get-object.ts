@@ -1,4 +1,3 @@
-import type { BlobReader, BlobStore } from '@sluice/blobs';
 import { SluiceError, uploadedVersion } from '@sluice/contracts';
 import {
   type ByteRange,
@@ -17,17 +16,18 @@ import { requestedPart, responseOverrides } from '../../domain/read-options.ts';
 import { S3Error } from '../../domain/s3-error.ts';
 import { metadataHeaders } from '../../domain/upload-headers.ts';
 import { versionAsked } from '../../domain/version-id.ts';
+import type { OpenBlob, OriginBlobs } from '../../services/origin-blobs.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { PastUpload } from '../catalog/history-table.ts';
 import type { UploadDetails } from '../catalog/upload-details.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
 import { refuseMissing } from './missing.ts';
 
 /** How often a key is looked up again when its bytes went between looking it up and opening them: it was overwritten twice just then. */
 const LOOKUPS_MAX = 3;
 
 export interface GetOptions {
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<OriginBlobs, 'reader'>;
   readonly catalog: Catalog;
 }
 
@@ -52,7 +52,7 @@ interface Asked {
 export interface OpenObject {
   readonly object: PastUpload;
   readonly details: UploadDetails;
-  readonly reader: BlobReader;
+  readonly reader: OpenBlob;
 }
 
 /** `version`: an earlier one; undefined: the current one. @throws {S3Error} `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion` */
@@ -80,13 +80,17 @@ async function answer(exchange: Exchange, { object, details, reader }: OpenObjec
   response.setHeader('last-modified', formatHttpDate(lastModifiedMs));
   response.setHeader('x-sluice-version', String(uploadedVersion(manifest)));
   response.setHeader('x-amz-version-id', String(uploadedVersion(manifest)));
-  if (manifest.cacheControl !== undefined) response.setHeader('cache-control', manifest.cacheControl);
-  if (verdict === 'not-modified') return exchange.answer({ status: 304 });
+  const cacheControl: HeaderList = manifest.cacheControl === undefined ? [] : [['cache-control', manifest.cacheControl]];
+  if (verdict === 'not-modified') return exchange.answer({ status: 304, headers: cacheControl });
   const range =
     asked.part === undefined
       ? requestedRange(exchange, manifest.size, validators)
       : rangeOfPart(exchange, asked.part, manifest.size, details);
-  for (const [name, value] of metadataHeaders(manifest)) response.setHeader(name, value);
+  const { start, end } = range ?? { start: 0, end: manifest.size - 1 };
+  const hasBody = request.method !== 'HEAD' && manifest.size > 0;
+  // Before what is said of the content: a refusal must not be kept as long as that.
+  if (hasBody) await reader.prepare?.({ start, end });
+  for (const [name, value] of [...cacheControl, ...metadataHeaders(manifest)]) response.setHeader(name, value);
   if (manifest.tags.length > 0) response.setHeader('x-amz-tagging-count', manifest.tags.length);
   for (const [name, value] of asked.overrides) response.setHeader(name, value);
   response.setHeader('accept-ranges', 'bytes');
@@ -94,11 +98,10 @@ async function answer(exchange: Exchange, { object, details, reader }: OpenObjec
   if (range === undefined && fieldOf(request.headers, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED') {
     for (const [name, value] of checksumHeaders(details.checksums)) response.setHeader(name, value);
   }
-  const { start, end } = range ?? { start: 0, end: manifest.size - 1 };
   response.statusCode = range === undefined ? 200 : 206;
   if (range !== undefined) response.setHeader('content-range', contentRange(range, manifest.size));
   response.setHeader('content-length', end - start + 1);
-  if (request.method === 'HEAD' || manifest.size === 0) return void response.end();
+  if (!hasBody) return void response.end();
   await exchange.send(reader, start, end);
 }
 

@@ -1,7 +1,8 @@
+import { SluiceError } from '@sluice/contracts';
 import { Registry } from '@sluice/runtime';
 import { FakeClock } from '@sluice/testkit';
 import { expect, test } from 'vitest';
-import { catalogFixture } from '../../testing/catalog.fixture.ts';
+import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import { NoBlocksError } from '../blobs/block-digest-maker.ts';
 import { RangeCache } from '../blobs/range-cache.ts';
 import { createOriginMetrics } from '../metrics.ts';
@@ -97,4 +98,22 @@ test('digests of blocks wait their turn with the reads, and are refused where no
   await turn();
   expect(asked).toBe(READS_MAX);
   await expect(blocks(service(600))).rejects.toMatchObject({ code: 'NO_BLOCKS', retryable: false });
+});
+
+test.each(['SOURCE_AWAY', 'BUSY'])('what is known of a key is told also when its content cannot be read now (%s)', async (code) => {
+  await using fixture = await catalogFixture();
+  await fixture.catalog.put('site/a', fields(), body('a', 10));
+  const service = new FetchService({
+    bus: { chunkBytes: 100, flush: async () => {} },
+    catalog: fixture.catalog,
+    ranges: new RangeCache(() => Promise.reject(new SluiceError(code, 'not now', { retryable: true }))),
+    sizeOf: () => 10,
+    patches: { offer: async () => undefined },
+    blocks: NO_BLOCKS,
+    clock: new FakeClock(),
+    metrics: createOriginMetrics(new Registry()),
+  });
+  const answer = await service.handle({ op: 'resolve', key: 'site/a', have: [], inlineMaxBytes: 1_000 });
+  expect(answer).toMatchObject({ ok: true, found: true, manifest: { key: 'site/a' } });
+  expect(answer).not.toHaveProperty('content');
 });

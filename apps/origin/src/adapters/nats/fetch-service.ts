@@ -111,7 +111,8 @@ export class FetchService {
     const likelyHeld =
       isAnnouncedAgain || have.includes(sha256) || previous?.sha256 === sha256 || this.#options.catalog.references.isShared(sha256, key);
     if (size === 0 || size > maxBytes || likelyHeld) return undefined;
-    const bytes = await this.#options.ranges.read(sha256, 0, size);
+    const bytes = await this.#options.ranges.read(sha256, 0, size).catch(unlessAtItsSource);
+    if (bytes === undefined) return undefined;
     this.#options.metrics.fetchBytes.inc(size);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
   }
@@ -170,4 +171,10 @@ export class FetchService {
       bus.flush().then(done, done);
     });
   }
+}
+
+/** Content that cannot be read at its source now comes later; what is known of it comes at once. */
+function unlessAtItsSource(error: unknown): undefined {
+  if (error instanceof SluiceError && (error.code === 'SOURCE_AWAY' || error.code === 'BUSY')) return undefined;
+  throw error;
 }
