@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
+import { checkSource, sourceVariables } from './source-config.ts';
 
 /** Each host's name is compared with each of them. */
 const DOMAINS_MAX = 16;
@@ -21,6 +22,7 @@ const domainsVariable = z
 export const originConfigSchema = z
   .strictObject({
     ...commonVariables,
+    ...sourceVariables,
     ORIGIN_HOST: z.string().default('127.0.0.1'),
     /** Access keys and their rights, see docs/s3.md. Absent: there are none, and the origin listens on loopback only. */
     ORIGIN_KEYS_FILE: z.string().optional(),
@@ -61,7 +63,8 @@ export const originConfigSchema = z
   .refine((config) => config.ORIGIN_KEYS_FILE === undefined || config.ORIGIN_ANYONE_MAY_WRITE === 'no', {
     message: 'contradicts ORIGIN_KEYS_FILE: with keys nobody writes without one',
     path: ['ORIGIN_ANYONE_MAY_WRITE'],
-  });
+  })
+  .superRefine(checkSource);
 
 /** Whether a server on this host is reached from this machine only. */
 function isLoopback(host: string): boolean {

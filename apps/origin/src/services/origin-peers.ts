@@ -1,0 +1,95 @@
+/** The other origins of a shared catalog: who is there, whose turn it is to list the source, and bytes that only one of them has. */
+
+import type { BlobRef } from '@sluice/blobs';
+import type { Bus } from '@sluice/bus';
+import { originFetch, originHeartbeat, SluiceError } from '@sluice/contracts';
+import { type Clock, every } from '@sluice/runtime';
+
+const HEARTBEAT_MS = 2_000;
+/** Three heartbeats missed. */
+const LEASE_MS = 7_000;
+export const PEERS_MAX = 100;
+const READ_TIMEOUT_MS = 5_000;
+
+export interface OriginPeersOptions {
+  readonly bus: Pick<Bus, 'publish' | 'subscribe' | 'requestBytes' | 'chunkBytes'>;
+  /** One NATS token, another one for each process. */
+  readonly id: string;
+  readonly clock: Clock;
+}
+
+export class OriginPeers {
+  readonly #options: OriginPeersOptions;
+  /** Id → when its lease ends; monotonic. */
+  readonly #leases = new Map<string, number>();
+  readonly #stop: (() => void)[] = [];
+
+  constructor(options: OriginPeersOptions) {
+    this.#options = options;
+    const { bus, id, clock } = options;
+    this.#stop.push(bus.subscribe(originHeartbeat('*'), (report) => this.#heard(report.id, report.leaving)));
+    bus.publish(originHeartbeat(id), { id });
+    this.#stop.push(every(clock, HEARTBEAT_MS, () => bus.publish(originHeartbeat(id), { id })));
+  }
+
+  #heard(id: string, leaving: boolean): void {
+    if (id === this.#options.id) return;
+    this.#leases.delete(id);
+    if (leaving) return;
+    this.#forget();
+    if (this.#leases.size < PEERS_MAX) this.#leases.set(id, this.#options.clock.monotonicMs() + LEASE_MS);
+  }
+
+  #forget(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [id, untilMs] of this.#leases) if (untilMs <= nowMs) this.#leases.delete(id);
+  }
+
+  /** Those that are there, without this one. */
+  get others(): string[] {
+    this.#forget();
+    return [...this.#leases.keys()].sort();
+  }
+
+  /** Whether this is the first of those that are there. Two may think so for a moment: what the first does may be done twice. */
+  get isFirst(): boolean {
+    return this.others.every((other) => this.#options.id < other);
+  }
+
+  /** The bytes of a blob from another origin that holds them; undefined when none does. Not verified. */
+  async read(ref: BlobRef): Promise<AsyncIterable<Uint8Array> | undefined> {
+    for (const id of this.others) {
+      try {
+        const first = await this.#piece(id, ref, 0);
+        return this.#rest(id, ref, first);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+        // It has not got them, or is gone: the next one may.
+      }
+    }
+    return undefined;
+  }
+
+  async *#rest(id: string, ref: BlobRef, first: Uint8Array): AsyncGenerator<Uint8Array> {
+    yield first;
+    for (let offset = first.byteLength; offset < ref.size; ) {
+      const piece = await this.#piece(id, ref, offset);
+      if (piece.byteLength === 0) return;
+      yield piece;
+      offset += piece.byteLength;
+    }
+  }
+
+  async #piece(id: string, { sha256, size }: BlobRef, offset: number): Promise<Uint8Array> {
+    const { bus } = this.#options;
+    const length = Math.max(1, Math.min(bus.chunkBytes, size - offset));
+    return bus.requestBytes(originFetch(id), { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS });
+  }
+
+  /** Tells the others that this one leaves. */
+  stop(): void {
+    const { bus, id } = this.#options;
+    for (const stop of this.#stop.splice(0)) stop();
+    bus.publish(originHeartbeat(id), { id, leaving: true });
+  }
+}
