@@ -1,5 +1,5 @@
 import type { BlobRef } from '@sluice/blobs';
-import type { Manifest, Variant } from '@sluice/contracts';
+import { type Manifest, SluiceError, type Variant } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
@@ -23,6 +23,14 @@ export const REMAKES_WAITING_MAX = 64;
 const UNLIKE_MAX = 1_000;
 /** Bytes hashed and written before others get their turn. */
 const SLICE_BYTES = 256 * 1024;
+
+/** No more variants can wait to be made again. */
+export class RemakesBusyError extends SluiceError {
+  constructor() {
+    super('BUSY', `${REMAKES_WAITING_MAX} variants wait to be made again already; ask again later`, { retryable: true });
+    this.name = 'RemakesBusyError';
+  }
+}
 
 export interface VariantMakerOptions {
   readonly catalog: Catalog;
@@ -161,15 +169,15 @@ export class VariantMaker {
   }
 
   /**
-   * Makes a variant again whose bytes a cache has let go. False: these bytes are no variant, or it does not come out as it was, or too many wait; then it is missing.
-   * @throws {SluiceError} when its content cannot be read now
+   * Makes a variant again whose bytes a cache has let go. False: these bytes are no variant, or it does not come out as it was; then it is missing.
+   * @throws {RemakesBusyError} and {SluiceError} when its content cannot be read now
    */
   remake(sha256: string): Promise<boolean> {
     const origin = this.#options.catalog.variants.originOf(sha256);
     if (origin === undefined || this.#unlike.has(sha256) || this.#options.concurrency === 0) return Promise.resolve(false);
     let remaking = this.#remaking.get(sha256);
     if (remaking === undefined) {
-      if (this.#stopped || this.#remakes.size >= REMAKES_WAITING_MAX) return Promise.resolve(false);
+      if (this.#remakes.size >= REMAKES_WAITING_MAX) return Promise.reject(new RemakesBusyError());
       remaking = this.#remakes.add(() => this.#remake(sha256, origin)).finally(() => this.#remaking.delete(sha256));
       this.#remaking.set(sha256, remaking);
       const dismiss = (): void => this.#dismissWhenIdle();
