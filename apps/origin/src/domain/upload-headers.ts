@@ -35,7 +35,7 @@ const STANDARD_FIELDS = [
  */
 export function uploadFields(key: string, headers: Fields): UploadFields {
   const fields: UploadFields = {
-    contentType: checked(headers, 'content-type') || lookup(key) || DEFAULT_CONTENT_TYPE,
+    contentType: checked(headers, 'content-type') || contentTypeByName(key),
     meta: userMetadata(headers),
     regions: nameList(headers, REGIONS_HEADER, region, 'US,IN'),
     tags: tags(headers),
@@ -44,10 +44,20 @@ export function uploadFields(key: string, headers: Fields): UploadFields {
     const value = checked(headers, header);
     if (value) fields[field] = value;
   }
-  if (fields.redirectLocation !== undefined && !/^(?:\/|https?:\/\/)/.test(fields.redirectLocation)) {
-    throw invalid(REDIRECT_HEADER, 'must begin with "/", "http://" or "https://"');
+  if (fields.redirectLocation !== undefined && !isRedirectLocation(fields.redirectLocation)) {
+    throw invalid(REDIRECT_HEADER, REDIRECT_LOCATION_RULE);
   }
   return fields;
+}
+
+/** What content is by its key's extension. */
+export function contentTypeByName(key: string): string {
+  return lookup(key) || DEFAULT_CONTENT_TYPE;
+}
+
+export const REDIRECT_LOCATION_RULE = 'must begin with "/", "http://" or "https://"';
+export function isRedirectLocation(value: string): boolean {
+  return /^(?:\/|https?:\/\/)/.test(value);
 }
 
 function checked(headers: Fields, name: string): string | undefined {

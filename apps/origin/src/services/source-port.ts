@@ -17,6 +17,11 @@ export interface SourceObject {
   readonly revision: string;
   /** Names the state of the bytes alone: equal ones of a key mean equal bytes, so that they need not be read again where only fields changed. Opaque, at most 512 characters. */
   readonly bytesRevision: string;
+  /**
+   * It is being written: there is something, but no complete state of it. Neither a change nor a removal follows from that, what is known of the key stays as it is; a hint
+   * comes when it is complete. Until then `describe` and `open` refuse it with {@link RevisionGoneError}.
+   */
+  readonly settling?: true;
 }
 
 /** What a source says about an object beside its bytes. */
@@ -53,7 +58,7 @@ export interface ContentSource {
   readonly title: string;
   /** Everything whose key begins with `prefix`, in the order of the keys' UTF-8 bytes, by pages of at most 1,000. An object that changes meanwhile is in it or not. @throws {SourceAwayError} */
   list(prefix: string): AsyncIterable<readonly SourceObject[]>;
-  /** One object as it is now; undefined when there is none, or none that is complete. @throws {SourceAwayError} */
+  /** One object as it is now; undefined when there is none. @throws {SourceAwayError} */
   find(key: string): Promise<SourceObject | undefined>;
   /** Its fields, without its bytes. @throws {RevisionGoneError | UnusableObjectError | SourceAwayError} */
   describe(object: SourceObject): Promise<SourceDescription>;
