@@ -61,9 +61,9 @@ export function objectHeaders(size: number): Record<string, string | number> {
 }
 
 /** A page of a listing. */
-export function listingOf(keys: readonly string[], next?: string): string {
+export function listingOf(keys: readonly string[], next?: string, modified = MODIFIED): string {
   const entry = (key: string): string =>
-    `<Contents><Key>${key}</Key><LastModified>${MODIFIED.toISOString()}</LastModified><ETag>${ETAG}</ETag><Size>5</Size></Contents>`;
+    `<Contents><Key>${key}</Key><LastModified>${modified.toISOString()}</LastModified><ETag>${ETAG}</ETag><Size>5</Size></Contents>`;
   const more = next === undefined ? '' : `<NextContinuationToken>${next}</NextContinuationToken>`;
   return `<?xml version="1.0"?><ListBucketResult><Name>b</Name><EncodingType>url</EncodingType><IsTruncated>${next !== undefined}</IsTruncated>${more}${keys.map(entry).join('')}</ListBucketResult>`;
 }

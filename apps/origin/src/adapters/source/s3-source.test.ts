@@ -4,7 +4,16 @@ import { eventually, FakeClock } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { RevisionGoneError, SourceAwayError, UnusableObjectError } from '../../services/source-port.ts';
 import { toArray } from '../../testing/s3-bucket.fixture.ts';
-import { ETAG, errorDocument, listingOf, objectHeaders, objectOfSize, type Script, scriptedS3 } from '../../testing/scripted-s3.fixture.ts';
+import {
+  ETAG,
+  errorDocument,
+  listingOf,
+  MODIFIED,
+  objectHeaders,
+  objectOfSize,
+  type Script,
+  scriptedS3,
+} from '../../testing/scripted-s3.fixture.ts';
 
 const always =
   (status: number, body: string, headers: Record<string, string> = {}): Script =>
@@ -276,4 +285,16 @@ describe('no connection', () => {
 test('a password in the endpoint is in no title', async () => {
   await using s3 = await scriptedS3(() => {}, { endpoint: 'http://user:pass-word@127.0.0.1:1', prefix: 'www/' });
   expect(s3.source.title).toBe('bucket b from www/ on at http://127.0.0.1:1');
+});
+
+test('a service that rounds its dates up is asked for a listing, and only then', async () => {
+  const rounded = 'Fri, 02 Jan 2026 03:04:06 GMT';
+  let listed = MODIFIED;
+  await using s3 = await scriptedS3((request, response) => {
+    if (request.url?.includes('list-type')) response.writeHead(200, XML).end(listingOf(['a'], undefined, listed));
+    else response.writeHead(200, { ...objectHeaders(5), 'Last-Modified': rounded }).end();
+  });
+  expect((await s3.source.describe(objectOfSize(5))).modifiedAt).toBe(MODIFIED.toISOString());
+  listed = new Date(rounded);
+  await expect(s3.source.describe(objectOfSize(5))).rejects.toThrow(RevisionGoneError);
 });
