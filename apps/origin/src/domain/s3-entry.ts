@@ -37,10 +37,10 @@ export function stateOf({ ETag: etag, Size: size, LastModified: modified }: Said
 /**
  * The state as one text, out of which {@link parseRevision} reads it again. Where a service tells whole seconds, another change in the same second would look the same: an
  * object seen in its very second has a revision of its own, and gets another one when it is seen later.
- * @param saidAtMs the service's own clock, when it said so
+ * @param saidAtMs the service's own clock when it said so; undefined where it tells milliseconds, or no time
  */
 export function revisionOf({ etag, size, modifiedMs }: S3State, saidAtMs: number | undefined): string {
-  const mayChangeUnseen = modifiedMs % 1000 === 0 && saidAtMs !== undefined && saidAtMs - modifiedMs < SECOND_IS_OVER_MS;
+  const mayChangeUnseen = saidAtMs !== undefined && saidAtMs - modifiedMs < SECOND_IS_OVER_MS;
   return `${mayChangeUnseen ? YOUNG : ''}${size}.${modifiedMs}.${etag}`;
 }
 

@@ -18,6 +18,8 @@ export class S3Bucket {
   readonly title: string;
   readonly keys: S3Keys;
   readonly connection: S3Connection;
+  /** Whether a time that the service has told has shown that it knows more than seconds. */
+  tellsMilliseconds = false;
 
   constructor(options: S3BucketOptions) {
     const { bucket, prefix = '', name = bucket, endpoint, region } = options;

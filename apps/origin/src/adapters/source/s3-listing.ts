@@ -83,8 +83,11 @@ async function pageOf(bucket: S3Bucket, scope: Scope): Promise<{ readonly entrie
 }
 
 function entriesOf(bucket: S3Bucket, said: ListObjectsV2CommandOutput): Entry[] {
-  const saidAtMs = Date.parse(fieldOf(bucket.connection.headersOf(said), 'date') ?? '');
-  return (said.Contents ?? []).map((content): Entry => {
+  const { Contents = [] } = said;
+  const date = Date.parse(fieldOf(bucket.connection.headersOf(said), 'date') ?? '');
+  bucket.tellsMilliseconds ||= Contents.some(({ LastModified }) => (LastModified?.getTime() ?? 0) % 1000 !== 0);
+  const saidAtMs = bucket.tellsMilliseconds || Number.isNaN(date) ? undefined : date;
+  return Contents.map((content): Entry => {
     const { Key: path = '' } = content;
     const key = said.EncodingType === 'url' ? decodeKey(path) : path;
     if (key === undefined) return { path, key, problem: 'is not UTF-8' };
@@ -93,7 +96,7 @@ function entriesOf(bucket: S3Bucket, said: ListObjectsV2CommandOutput): Entry[] 
     if (isFolderMarker(key, state.size)) return { path, key };
     const contentKey = bucket.keys.contentKey(key);
     if (contentKey === undefined) return { path, key, problem: bucket.keys.problemOf(key) ?? '' };
-    const revision = revisionOf(state, Number.isNaN(saidAtMs) ? undefined : saidAtMs);
+    const revision = revisionOf(state, saidAtMs);
     return { path, key, object: { key: contentKey, size: state.size, revision, bytesRevision: bytesRevisionOf(state) } };
   });
 }

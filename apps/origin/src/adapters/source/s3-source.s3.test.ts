@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { CopyObjectCommand, DeleteObjectCommand, PutObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { describe, expect, test } from 'vitest';
+import { readS3Notification } from '../../domain/s3-notification.ts';
 import { RevisionGoneError, SourceAwayError, type SourceObject, UnusableObjectError } from '../../services/source-port.ts';
 import { type S3BucketFixture, s3BucketFixture, s3Server, toArray } from '../../testing/s3-bucket.fixture.ts';
 import type { S3Account } from '../../testing/s3-server.fixture.ts';
@@ -320,6 +321,13 @@ describe.skipIf(server === undefined)('the s3 source', () => {
     const stranger = bucket.source({ credentials: { accessKeyId: 'NOBODY', secretAccessKey: 'x' } });
     await expect(stranger.open(object)).rejects.toThrow(SourceAwayError);
     await expect(stranger.describe(object)).rejects.toThrow(/s3:GetObject/);
+  });
+
+  test('notifications are about the bucket as its service calls it, and the keys as content has them', async () => {
+    using bucket = await s3BucketFixture(account);
+    const message = { Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: bucket.name }, object: { key: 'www%2Fa' } } }] };
+    const { scope } = bucket.source({ prefix: 'www/', name: 'site' });
+    expect(readS3Notification(Buffer.from(JSON.stringify(message)), scope)).toEqual({ kind: 'changes', keys: ['site/a'] });
   });
 
   test('watching an s3 bucket tells nothing, and ends', async () => {

@@ -298,3 +298,23 @@ test('a service that rounds its dates up is asked for a listing, and only then',
   listed = new Date(rounded);
   await expect(s3.source.describe(objectOfSize(5))).rejects.toThrow(RevisionGoneError);
 });
+
+test('where a service tells seconds only, an object gets another revision when the second of its change is over; where it tells more, it does not', async () => {
+  const date = new Date('2026-01-02T03:04:05.000Z');
+  let now = date;
+  const keys = ['a'];
+  let modified = date;
+  await using s3 = await scriptedS3((_, response) => {
+    response.sendDate = false;
+    response.writeHead(200, { ...XML, Date: now.toUTCString() }).end(listingOf(keys, undefined, modified));
+  });
+  const young = await s3.source.find('b/a');
+  expect(await s3.source.find('b/a')).toEqual(young);
+  now = new Date(date.getTime() + 2_000);
+  const old = await s3.source.find('b/a');
+  expect([old?.revision === young?.revision, old?.bytesRevision]).toEqual([false, young?.bytesRevision]);
+  modified = MODIFIED;
+  await s3.source.find('b/a');
+  [modified, now] = [date, date];
+  expect(await s3.source.find('b/a')).toEqual(old);
+});

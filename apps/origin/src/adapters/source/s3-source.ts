@@ -11,6 +11,7 @@ import type { Clock, Logger } from '@sluice/runtime';
 import type { TagPair } from '../../domain/object-tags.ts';
 import { bareTag, compareStates, parseRevision, type S3State, stateOf, strongTag } from '../../domain/s3-entry.ts';
 import { S3Error } from '../../domain/s3-error.ts';
+import type { NotificationScope } from '../../domain/s3-notification.ts';
 import { sourceFields } from '../../domain/source-fields.ts';
 import {
   type ContentSource,
@@ -57,6 +58,11 @@ export class S3Source implements ContentSource {
     this.#options = options;
     this.#bucket = new S3Bucket(options);
     this.title = this.#bucket.title;
+  }
+
+  /** What of the service's notifications is about this source. */
+  get scope(): NotificationScope {
+    return { bucket: this.#bucket.name, keys: this.#bucket.keys };
   }
 
   list(prefix: string): AsyncGenerator<readonly SourceObject[], void> {
