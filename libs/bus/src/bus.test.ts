@@ -42,6 +42,31 @@ describe('bus', () => {
     await expect(given).rejects.toThrow('left');
   });
 
+  test('what others send is heard as it is, by one of a group, and a listener that throws hears the next', async () => {
+    await using environment = await testBroker();
+    const [sender, one, other] = await Promise.all([environment.connect(), environment.connect(), environment.connect()]);
+    const heard: string[] = [];
+    let wake: () => void = () => {};
+    const all = new Promise<void>((resolve) => {
+      wake = () => heard.length === 40 && resolve();
+    });
+    const listener = (data: Uint8Array, subject: string): void => {
+      heard.push(`${subject} ${Buffer.from(data).toString()}`);
+      wake();
+      throw new Error('this is a test');
+    };
+    const ends = [one, other].map((bus) => bus.listen('others.>', listener, { queue: 'group' }));
+    await Promise.all([one.flush(), other.flush()]);
+    const sent = Array.from({ length: 40 }, (_, index) => `others.${index % 2} {not JSON ${index}`);
+    for (const message of sent) sender.connection.publish(message.slice(0, 8), message.slice(9));
+    await all;
+    for (const end of ends) end();
+    await Promise.all([one.flush(), other.flush()]);
+    sender.connection.publish('others.0', 'late');
+    await Promise.all([sender.flush(), one.flush(), other.flush()]);
+    expect(heard.sort()).toEqual(sent.sort());
+  });
+
   test('a message off the contract is refused before it leaves and when it arrives, naming the field', async () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);

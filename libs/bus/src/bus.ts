@@ -233,6 +233,21 @@ export class Bus {
     return () => subscription.unsubscribe();
   }
 
+  /**
+   * Takes what others send in a form of their own, on a subject that may have wildcards. With a `queue`, one member of the group gets each message. What a listener throws is
+   * logged; the next message comes all the same.
+   */
+  listen(subject: string, listener: (data: Uint8Array, subject: string) => void, options: { queue?: string } = {}): Unsubscribe {
+    const subscription = this.connection.subscribe(subject, {
+      ...(options.queue === undefined ? {} : { queue: options.queue }),
+      callback: (error, message) => {
+        if (error !== null) this.#log.warn({ err: error, subject }, 'subscription error');
+        else this.#guard(message.subject, () => listener(message.data, message.subject));
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
   /** Resolves when the broker has taken everything sent so far. */
   async flush(): Promise<void> {
     await this.connection.flush();

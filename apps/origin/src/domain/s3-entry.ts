@@ -37,10 +37,10 @@ export function stateOf({ ETag: etag, Size: size, LastModified: modified }: Said
 /**
  * The state as one text, out of which {@link parseRevision} reads it again. Where a service tells whole seconds, another change in the same second would look the same: an
  * object seen in its very second has a revision of its own, and gets another one when it is seen later.
- * @param saidAtMs the service's own clock, when it said so
+ * @param saidAtMs the service's own clock when it said so; undefined where it tells milliseconds, or no time
  */
 export function revisionOf({ etag, size, modifiedMs }: S3State, saidAtMs: number | undefined): string {
-  const mayChangeUnseen = modifiedMs % 1000 === 0 && saidAtMs !== undefined && saidAtMs - modifiedMs < SECOND_IS_OVER_MS;
+  const mayChangeUnseen = saidAtMs !== undefined && saidAtMs - modifiedMs < SECOND_IS_OVER_MS;
   return `${mayChangeUnseen ? YOUNG : ''}${size}.${modifiedMs}.${etag}`;
 }
 
@@ -56,9 +56,13 @@ export function bytesRevisionOf({ etag, size }: S3State): string {
   return `${size}.${etag}`;
 }
 
-/** Whether two answers tell of one state. An HTTP date has no milliseconds; a service may round to it either way. */
-export function isSameState(a: S3State, b: S3State): boolean {
-  return a.etag === b.etag && a.size === b.size && Math.abs(a.modifiedMs - b.modifiedMs) < 1000;
+/**
+ * Whether an answer, whose time is an HTTP date without milliseconds, tells of the state of a listing. `unclear`: of another one, or the service rounds its dates up.
+ */
+export function compareStates(listed: S3State, said: S3State): 'same' | 'other' | 'unclear' {
+  if (listed.etag !== said.etag || listed.size !== said.size) return 'other';
+  if (Math.floor(listed.modifiedMs / 1000) === Math.floor(said.modifiedMs / 1000)) return 'same';
+  return Math.abs(listed.modifiedMs - said.modifiedMs) < 1000 ? 'unclear' : 'other';
 }
 
 /** For a precondition, which knows no weak tags (RFC 9110 §13.1.1). */
@@ -98,14 +102,13 @@ export class S3Keys {
 
   /** Undefined for a key that is not in here, or can be no content key. */
   contentKey(key: string): string | undefined {
-    if (!key.startsWith(this.#prefix)) return undefined;
-    const contentKey = this.#contentPrefix + key.slice(this.#prefix.length);
-    return keyProblem(contentKey) === undefined ? contentKey : undefined;
+    return this.problemOf(key) === undefined ? this.#contentPrefix + key.slice(this.#prefix.length) : undefined;
   }
 
-  /** Whether a key of the bucket is in here at all. */
-  has(key: string): boolean {
-    return key.startsWith(this.#prefix);
+  /** Why a key of the bucket is no content key, or undefined. */
+  problemOf(key: string): string | undefined {
+    if (!key.startsWith(this.#prefix)) return `does not begin with ${this.#prefix}`;
+    return keyProblem(this.#contentPrefix + key.slice(this.#prefix.length));
   }
 
   /** Undefined for content that cannot come from here. */

@@ -5,6 +5,8 @@ import { type TagPair, tagsOf } from './object-tags.ts';
 import { S3Error } from './s3-error.ts';
 import { META_PREFIX, REGIONS_HEADER, TAGS_HEADER, type UploadFields, uploadFields } from './upload-headers.ts';
 
+/** A manifest refuses metadata of this name. */
+const NOT_IN_MANIFESTS = `${META_PREFIX}__proto__`;
 const EDGES_HEADER = 'cdn-cache-control';
 /** What S3 makes of an upload without a type. The key's extension knows better. */
 const NO_TYPE = 'binary/octet-stream';
@@ -26,7 +28,7 @@ export function sourceFields(key: string, said: Fields, tagPairs: readonly TagPa
   let metaCount = 0;
   for (const [header, value] of headersOf(said)) {
     const isMeta = header.startsWith(META_PREFIX) && header !== REGIONS_HEADER;
-    if (isMeta && metaCount === LIST_MAX_ITEMS) dropped.add(header);
+    if (header === NOT_IN_MANIFESTS || (isMeta && metaCount === LIST_MAX_ITEMS)) dropped.add(header);
     else if (header === REGIONS_HEADER || !isRefused(() => uploadFields(key, { [header]: value }))) {
       taken.set(header, value);
       if (isMeta) metaCount += 1;

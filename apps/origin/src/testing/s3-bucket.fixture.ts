@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CreateBucketCommand, PutObjectCommand, type PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
-import { Registry, systemClock } from '@sluice/runtime';
+import { systemClock } from '@sluice/runtime';
 import { inject } from 'vitest';
-import { createOriginMetrics } from '../adapters/metrics.ts';
 import { S3Source, type S3SourceOptions } from '../adapters/source/s3-source.ts';
 import { silent } from './origin.fixture.ts';
 import type { S3Account } from './s3-server.fixture.ts';
@@ -51,8 +50,8 @@ export async function s3BucketFixture({ endpoint, accessKeyId, secretAccessKey }
 }
 
 /** What a source needs beside the place of its bucket. */
-export function sourceDefaults(): Pick<S3SourceOptions, 'pathStyle' | 'clock' | 'metrics' | 'log'> {
-  return { pathStyle: true, clock: systemClock, metrics: createOriginMetrics(new Registry()), log: silent };
+export function sourceDefaults(): Pick<S3SourceOptions, 'pathStyle' | 'clock' | 'log'> {
+  return { pathStyle: true, clock: systemClock, log: silent };
 }
 
 export async function toArray<Item>(items: AsyncIterable<Item>): Promise<Item[]> {

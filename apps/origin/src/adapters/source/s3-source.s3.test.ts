@@ -3,8 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { CopyObjectCommand, DeleteObjectCommand, PutObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { describe, expect, test } from 'vitest';
+import { readS3Notification } from '../../domain/s3-notification.ts';
 import { RevisionGoneError, SourceAwayError, type SourceObject, UnusableObjectError } from '../../services/source-port.ts';
-import { type S3BucketFixture, s3BucketFixture, s3Server, sourceDefaults, toArray } from '../../testing/s3-bucket.fixture.ts';
+import { type S3BucketFixture, s3BucketFixture, s3Server, toArray } from '../../testing/s3-bucket.fixture.ts';
 import type { S3Account } from '../../testing/s3-server.fixture.ts';
 import type { S3Source } from './s3-source.ts';
 
@@ -85,11 +86,13 @@ describe.skipIf(server === undefined)('the s3 source', () => {
     for (const path of ['../up', './d', 'x\ny', 'a/../b', 'ok']) await bucket.put(path, 'x');
     await bucket.put('folder/', '');
     const warnings: object[] = [];
-    const options = { ...sourceDefaults(), log: { warn: (fields: object) => warnings.push(fields) } };
-    const source = bucket.source(options as never);
+    const leftOut: string[] = [];
+    const log = { warn: (fields: object) => warnings.push(fields) } as never;
+    const source = bucket.source({ log, onLeftOut: (path, problem) => leftOut.push(`${path} ${problem}`) });
     expect((await listed(source)).map(({ key }) => key)).toEqual([`${bucket.name}/ok`]);
-    const leftOut = (await options.metrics.sourceLeftOut.get()).values.find(({ labels }) => labels.what === 'object');
-    expect([leftOut?.value, warnings]).toEqual([4, [expect.objectContaining({ example: { key: '..%2Fup' } })]]);
+    expect(leftOut).toHaveLength(4);
+    expect(leftOut).toContain('x%0Ay contains a control character');
+    expect(warnings).toEqual([expect.objectContaining({ example: { path: '..%2Fup', problem: 'has a "." or ".." segment' } })]);
     expect(await source.find(`${bucket.name}/folder/`)).toBeUndefined();
   });
 
@@ -146,13 +149,12 @@ describe.skipIf(server === undefined)('the s3 source', () => {
       Tagging: 'two%20words=1',
     });
     await bucket.put('placed', 'x', { Metadata: { regions: 'US,,IN' } });
-    const options = sourceDefaults();
-    const source = bucket.source(options);
+    const dropped: string[] = [];
+    const source = bucket.source({ onDropped: (_, header) => dropped.push(header) });
     const { fields } = await source.describe(await found(source, `${bucket.name}/odd`));
     expect(fields).toMatchObject({ meta: { color: 'blue' }, tags: ['ok'] });
     expect(fields.cacheControl).toBeUndefined();
-    const dropped = (await options.metrics.sourceLeftOut.get()).values.find(({ labels }) => labels.what === 'field');
-    expect(dropped?.value).toBe(2);
+    expect(dropped).toEqual(['cache-control', 'x-amz-meta-tags']);
     const refused = source.open(await found(source, `${bucket.name}/placed`));
     await expect(refused).rejects.toThrow(UnusableObjectError);
     await expect(refused).rejects.toThrow(/x-amz-meta-regions: each name must be .* correct it at the source/);
@@ -319,6 +321,13 @@ describe.skipIf(server === undefined)('the s3 source', () => {
     const stranger = bucket.source({ credentials: { accessKeyId: 'NOBODY', secretAccessKey: 'x' } });
     await expect(stranger.open(object)).rejects.toThrow(SourceAwayError);
     await expect(stranger.describe(object)).rejects.toThrow(/s3:GetObject/);
+  });
+
+  test('notifications are about the bucket as its service calls it, and the keys as content has them', async () => {
+    using bucket = await s3BucketFixture(account);
+    const message = { Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: bucket.name }, object: { key: 'www%2Fa' } } }] };
+    const { scope } = bucket.source({ prefix: 'www/', name: 'site' });
+    expect(readS3Notification(Buffer.from(JSON.stringify(message)), scope)).toEqual({ kind: 'changes', keys: ['site/a'] });
   });
 
   test('watching an s3 bucket tells nothing, and ends', async () => {
