@@ -7,13 +7,18 @@ import { BLOBS_PATH } from './adapters/http/get-blob.ts';
 import { MultipartCompletion } from './adapters/http/multipart-completion.ts';
 import { type ConnectionLimits, OriginServer } from './adapters/http/origin-server.ts';
 import { Uploads } from './adapters/http/put-object.ts';
+import { readOnlyHandlers } from './adapters/http/read-only.ts';
 import { s3Handlers } from './adapters/http/s3-handlers.ts';
 import { createOriginMetrics } from './adapters/metrics.ts';
+import { openSource } from './adapters/source/open-source.ts';
 import { BrokerSide } from './broker-side.ts';
 import { parseBuckets } from './buckets-config.ts';
 import type { OriginConfig } from './config.ts';
 import { type BucketSettings, settingsOf } from './domain/bucket-settings.ts';
 import { parseKeys } from './keys-config.ts';
+import { sourceSettings } from './source-config.ts';
+import { parseSourceRules } from './source-rules-config.ts';
+import { SourceSide } from './source-side.ts';
 import { openStorage, watchStorage } from './storage.ts';
 
 /** What a test replaces. */
@@ -25,6 +30,8 @@ export interface OriginSeams {
   /** Least bytes of a part of a multipart upload but the last. */
   readonly partMinBytes?: number;
 }
+
+type FileVariable = 'ORIGIN_KEYS_FILE' | 'ORIGIN_BUCKETS_FILE' | 'ORIGIN_SOURCE_RULES_FILE';
 
 export interface RunningOrigin {
   readonly port: number;
@@ -53,10 +60,10 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const metrics = createOriginMetrics(registry);
   const readiness = new Readiness();
 
-  const follow = async <Value>(variable: 'ORIGIN_KEYS_FILE' | 'ORIGIN_BUCKETS_FILE', title: string, parse: (text: string) => Value) => {
+  const follow = async <Value>(variable: FileVariable, title: string, parse: (text: string) => Value, onChange?: () => void) => {
     const path = config[variable];
     if (path === undefined) return undefined;
-    const file = await followFile({ path, variable, title, parse, clock, log });
+    const file = await followFile({ path, variable, title, parse, clock, log, ...(onChange && { onChange }) });
     lifecycle.onStop(title, () => file.stop());
     return file;
   };
@@ -68,25 +75,59 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const unnamed = parseBuckets('', config.ORIGIN_VERSIONS_KEPT);
   const bucketSettings = (key: string): BucketSettings => settingsOf(buckets?.current ?? unnamed, key);
 
-  const storage = await openStorage({ config, bucketSettings, clock, metrics, log, lifecycle, operate, onEvent: () => broker.wake() });
+  const settings = sourceSettings(config);
+  let sourceSide: SourceSide | undefined;
+  if (settings.kind !== 'store') {
+    const file = await follow('ORIGIN_SOURCE_RULES_FILE', 'source rules file', parseSourceRules, () => sourceSide?.hintAll());
+    const withoutFile = parseSourceRules('');
+    const opened = openSource(settings, { rules: () => file?.current ?? withoutFile, clock, metrics, log });
+    lifecycle.onStop('source', () => opened.close());
+    sourceSide = new SourceSide({ config, settings, source: opened.source, bucketSettings, clock, rng, metrics, log });
+  }
+  const storage = await openStorage({
+    sourceSide,
+    config,
+    bucketSettings,
+    clock,
+    metrics,
+    log,
+    lifecycle,
+    operate,
+    onEvent: () => broker.wake(),
+  });
   watchStorage(registry, storage, clock);
-  const { blobs, catalog, garbage, blocks } = storage;
-  const broker = new BrokerSide({ servers: config.NATS_URL, storage, clock, rng, metrics, log });
+  const { store, blobs, catalog, garbage, blocks } = storage;
+  const broker = new BrokerSide({ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log });
   lifecycle.onStop('broker', () => broker.stop());
+  lifecycle.onStop('source', async () => sourceSide?.stop());
+  sourceSide?.start();
 
   readiness.require('catalog', () => (catalog.open ? undefined : 'the catalog is closed'));
   readiness.require('broker', () => {
     if (!broker.connected) return 'not connected to the broker';
     return broker.taking ? undefined : 'does not take events yet';
   });
+  readiness.require('source', () => sourceSide?.unready);
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
-  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, bucketSettings, maxUploads });
+  const uploads = new Uploads({ blobs: store, catalog, garbage, blocks, metrics, bucketSettings, maxUploads });
   const multipart = { blobs, catalog, uploads, garbage, blocks, clock, metrics, bucketSettings, partMinBytes: seams.partMinBytes };
   const completion = new MultipartCompletion(multipart);
   lifecycle.onStop('multipart completion', () => completion.stop());
   const handlers = s3Handlers({ ...multipart, completion });
-  const parts = { blobs, catalog, handlers, authentication, domains: config.ORIGIN_S3_DOMAIN, readiness, registry, metrics, log };
+  const readOnly = settings.kind === 'store' ? undefined : settings.kind;
+  const parts = {
+    readOnly,
+    blobs,
+    catalog,
+    handlers: readOnly === undefined ? handlers : readOnlyHandlers(handlers, readOnly),
+    authentication,
+    domains: config.ORIGIN_S3_DOMAIN,
+    readiness,
+    registry,
+    metrics,
+    log,
+  };
   const server = await OriginServer.listen({ host, port, ...parts, limits });
   lifecycle.onStop('http', () => server.stop());
   log.info({ host, port: server.port }, 'listening');

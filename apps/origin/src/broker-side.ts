@@ -1,11 +1,14 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
+import { randomUUID } from 'node:crypto';
 import { Bus, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import type { OriginMetrics } from './adapters/metrics.ts';
+import { CatalogAnnouncer } from './adapters/nats/catalog-announcer.ts';
 import { ContentIntake } from './adapters/nats/content-intake.ts';
 import { FetchService } from './adapters/nats/fetch-service.ts';
 import { OutboxPublisher } from './adapters/nats/outbox-publisher.ts';
+import type { SourceSide } from './source-side.ts';
 import type { Storage } from './storage.ts';
 
 /** Origins of one catalog would share the requests. */
@@ -14,6 +17,7 @@ const QUEUE = { queue: 'origin' };
 export interface BrokerSideOptions {
   readonly servers: readonly string[];
   readonly storage: Storage;
+  readonly sourceSide?: SourceSide | undefined;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly metrics: OriginMetrics;
@@ -46,16 +50,29 @@ export class BrokerSide {
 
   /** `blobsUrl`: where edges may read blobs over HTTP. */
   async start(blobsUrl: string): Promise<void> {
-    const { servers, storage, clock, rng, metrics, log } = this.#options;
+    const { servers, storage, sourceSide, clock, rng, metrics, log } = this.#options;
     const { blobs, catalog, patches, blocks, ranges } = storage;
     const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
     if (this.#stopped) return bus.close();
     this.#bus = bus;
-    const fetches = new FetchService({ bus, catalog, ranges, sizeOf: (sha256) => blobs.size(sha256), patches, blocks, clock, metrics });
+    sourceSide?.connect(bus, randomUUID());
+    const lookUp = sourceSide === undefined ? undefined : (key: string) => sourceSide.lookUp(key);
+    const fetches = new FetchService({
+      lookUp,
+      bus,
+      catalog,
+      ranges,
+      sizeOf: (sha256) => blobs.size(sha256),
+      patches,
+      blocks,
+      clock,
+      metrics,
+    });
     bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), QUEUE);
     bus.serve(
       ORIGIN_CHANGES,
-      (request) => {
+      async (request) => {
+        await sourceSide?.requireFeed(request);
         const page = catalog.changes(request);
         metrics.changesPages.inc({ kind: page.reset ? 'reset' : 'continued' });
         return { ...page, blobsUrl };
@@ -64,7 +81,8 @@ export class BrokerSide {
     );
     const streams = new Streams(bus, log);
     this.#publisher = new OutboxPublisher({ bus, streams, catalog, clock, rng, metrics, log });
-    this.#intake = new ContentIntake({ streams, catalog, clock, metrics, log });
+    const announcer = sourceSide ?? new CatalogAnnouncer(catalog);
+    this.#intake = new ContentIntake({ streams, catalog, announcer, clock, metrics, log });
     log.info({}, 'connected to the broker');
   }
 

@@ -19,6 +19,11 @@ test('with nothing set, the documented defaults hold', () => {
     ORIGIN_MULTIPART_UPLOADS_MAX: 10_000,
     ORIGIN_MULTIPART_EXPIRY_DAYS: 7,
     ORIGIN_CODING_THREADS: expect.any(Number),
+    ORIGIN_SOURCE: 'store',
+    ORIGIN_SOURCE_RESCAN_SECONDS: 60,
+    ORIGIN_SOURCE_S3_REGION: 'us-east-1',
+    ORIGIN_SOURCE_S3_PREFIX: '',
+    ORIGIN_CACHE_BYTES: 10 * 1024 ** 3,
   });
 });
 

@@ -19,23 +19,23 @@ export const sourceVariables = {
   /** Bytes of the source that are kept near: 10 GiB. */
   ORIGIN_CACHE_BYTES: bytesVariable.refine((bytes) => bytes >= 1024 ** 2, 'must be at least 1MiB').default(10 * 1024 ** 3),
 
-  ORIGIN_DIRECTORY: z.string().optional(),
+  ORIGIN_SOURCE_DIRECTORY: z.string().optional(),
   /** Content types, fields and tags by path, and what to ignore: see docs/sources.md. */
-  ORIGIN_DIRECTORY_RULES_FILE: z.string().optional(),
+  ORIGIN_SOURCE_RULES_FILE: z.string().optional(),
 
   /** Absent: Amazon's own, of the region. */
-  ORIGIN_S3_ENDPOINT: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).optional(),
-  ORIGIN_S3_REGION: z.string().default('us-east-1'),
-  ORIGIN_S3_BUCKET: z.string().optional(),
+  ORIGIN_SOURCE_S3_ENDPOINT: z.url({ protocol: /^https?$/, error: 'must be an absolute http or https URL' }).optional(),
+  ORIGIN_SOURCE_S3_REGION: z.string().default('us-east-1'),
+  ORIGIN_SOURCE_S3_BUCKET: z.string().optional(),
   /** Only what begins with this is content, and is called without it: `www/`. */
-  ORIGIN_S3_PREFIX: z.string().default(''),
+  ORIGIN_SOURCE_S3_PREFIX: z.string().default(''),
   /** Absent: what the AWS SDK finds (environment, profile, instance role). */
-  ORIGIN_S3_ACCESS_KEY_ID: z.string().optional(),
-  ORIGIN_S3_SECRET_ACCESS_KEY: z.string().optional(),
+  ORIGIN_SOURCE_S3_ACCESS_KEY_ID: z.string().optional(),
+  ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY: z.string().optional(),
   /** Whether the bucket is in the path of a URL rather than in its host name. By default it is where an endpoint is named. */
-  ORIGIN_S3_PATH_STYLE: flag.optional(),
+  ORIGIN_SOURCE_S3_PATH_STYLE: flag.optional(),
   /** Where an object store publishes its event notifications. */
-  ORIGIN_S3_NOTIFICATIONS: subject.optional(),
+  ORIGIN_SOURCE_S3_NOTIFICATIONS: subject.optional(),
 };
 
 type SourceVariables = z.output<z.ZodObject<typeof sourceVariables>>;
@@ -64,14 +64,14 @@ export interface StoreSettings {
 export type SourceSettings = StoreSettings | DirectorySettings | S3Settings;
 
 /** Which variables each source needs, and which are of another. */
-const OF_DIRECTORY = ['ORIGIN_DIRECTORY', 'ORIGIN_DIRECTORY_RULES_FILE'] as const;
+const OF_DIRECTORY = ['ORIGIN_SOURCE_DIRECTORY', 'ORIGIN_SOURCE_RULES_FILE'] as const;
 const OF_S3 = [
-  'ORIGIN_S3_ENDPOINT',
-  'ORIGIN_S3_BUCKET',
-  'ORIGIN_S3_ACCESS_KEY_ID',
-  'ORIGIN_S3_SECRET_ACCESS_KEY',
-  'ORIGIN_S3_PATH_STYLE',
-  'ORIGIN_S3_NOTIFICATIONS',
+  'ORIGIN_SOURCE_S3_ENDPOINT',
+  'ORIGIN_SOURCE_S3_BUCKET',
+  'ORIGIN_SOURCE_S3_ACCESS_KEY_ID',
+  'ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY',
+  'ORIGIN_SOURCE_S3_PATH_STYLE',
+  'ORIGIN_SOURCE_S3_NOTIFICATIONS',
 ] as const;
 
 /** Adds what does not go together. */
@@ -92,14 +92,14 @@ export function checkSource(variables: SourceVariables, context: z.RefinementCtx
   if (kind === 'store') {
     if (variables.ORIGIN_SOURCE_BUCKET !== undefined) add('ORIGIN_SOURCE_BUCKET', 'says nothing with ORIGIN_SOURCE=store');
   } else if (kind === 'directory') {
-    need('ORIGIN_DIRECTORY', 'the directory whose files are the content');
+    need('ORIGIN_SOURCE_DIRECTORY', 'the directory whose files are the content');
     need('ORIGIN_SOURCE_BUCKET', 'the bucket in which they are, as in /<bucket>/<path>');
   } else {
-    need('ORIGIN_S3_BUCKET', 'the bucket whose objects are the content');
-    if ((variables.ORIGIN_S3_ACCESS_KEY_ID === undefined) !== (variables.ORIGIN_S3_SECRET_ACCESS_KEY === undefined)) {
-      add('ORIGIN_S3_SECRET_ACCESS_KEY', 'goes together with ORIGIN_S3_ACCESS_KEY_ID: set both or neither');
+    need('ORIGIN_SOURCE_S3_BUCKET', 'the bucket whose objects are the content');
+    if ((variables.ORIGIN_SOURCE_S3_ACCESS_KEY_ID === undefined) !== (variables.ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY === undefined)) {
+      add('ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY', 'goes together with ORIGIN_SOURCE_S3_ACCESS_KEY_ID: set both or neither');
     }
-    const { ORIGIN_S3_BUCKET: bucket, ORIGIN_SOURCE_BUCKET: name } = variables;
+    const { ORIGIN_SOURCE_S3_BUCKET: bucket, ORIGIN_SOURCE_BUCKET: name } = variables;
     if (bucket !== undefined && name === undefined && !isBucketName(bucket)) {
       add('ORIGIN_SOURCE_BUCKET', `is needed: "${bucket}" can be no bucket here; say what it is to be called`);
     }
@@ -114,21 +114,25 @@ export function sourceSettings(variables: SourceVariables): SourceSettings {
     case 'directory':
       return {
         kind: 'directory',
-        root: variables.ORIGIN_DIRECTORY ?? '',
+        root: variables.ORIGIN_SOURCE_DIRECTORY ?? '',
         bucket: variables.ORIGIN_SOURCE_BUCKET ?? '',
-        rulesFile: variables.ORIGIN_DIRECTORY_RULES_FILE,
+        rulesFile: variables.ORIGIN_SOURCE_RULES_FILE,
       };
     case 's3': {
-      const { ORIGIN_S3_BUCKET: bucket = '', ORIGIN_S3_ENDPOINT: endpoint, ORIGIN_S3_PATH_STYLE: pathStyle } = variables;
-      const { ORIGIN_S3_ACCESS_KEY_ID: accessKeyId, ORIGIN_S3_SECRET_ACCESS_KEY: secretAccessKey } = variables;
+      const {
+        ORIGIN_SOURCE_S3_BUCKET: bucket = '',
+        ORIGIN_SOURCE_S3_ENDPOINT: endpoint,
+        ORIGIN_SOURCE_S3_PATH_STYLE: pathStyle,
+      } = variables;
+      const { ORIGIN_SOURCE_S3_ACCESS_KEY_ID: accessKeyId, ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY: secretAccessKey } = variables;
       return {
         kind: 's3',
         ...{ endpoint, bucket, name: variables.ORIGIN_SOURCE_BUCKET ?? bucket },
-        region: variables.ORIGIN_S3_REGION,
-        prefix: variables.ORIGIN_S3_PREFIX,
+        region: variables.ORIGIN_SOURCE_S3_REGION,
+        prefix: variables.ORIGIN_SOURCE_S3_PREFIX,
         credentials: accessKeyId === undefined || secretAccessKey === undefined ? undefined : { accessKeyId, secretAccessKey },
         pathStyle: pathStyle === undefined ? endpoint !== undefined : pathStyle === 'yes',
-        notifications: variables.ORIGIN_S3_NOTIFICATIONS,
+        notifications: variables.ORIGIN_SOURCE_S3_NOTIFICATIONS,
       };
     }
   }

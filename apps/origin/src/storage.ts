@@ -1,7 +1,7 @@
 /** What the origin keeps: bytes, catalog, and what tidies up behind both. */
 import { join, resolve } from 'node:path';
 import { BlobStore, type Operate } from '@sluice/blobs';
-import { type Clock, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
+import { type Clock, ConfigError, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
 import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { BlockDigestMaker } from './adapters/blobs/block-digest-maker.ts';
 import { CodingThreads } from './adapters/blobs/coding-threads.ts';
@@ -16,6 +16,8 @@ import { expireUploads } from './adapters/catalog/multipart-maintenance.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import type { OriginConfig } from './config.ts';
 import type { BucketSettings } from './domain/bucket-settings.ts';
+import type { OriginBlobs } from './services/origin-blobs.ts';
+import type { SourceSide } from './source-side.ts';
 
 /** How often the logs of the databases are brought into them. */
 const CHECKPOINT_MS = 1_000;
@@ -31,10 +33,15 @@ export interface StorageOptions {
   readonly operate: Operate;
   /** An event was put into the outbox. */
   readonly onEvent: () => void;
+  /** Of an origin whose content stands at a source. */
+  readonly sourceSide?: SourceSide | undefined;
 }
 
 export interface Storage {
-  readonly blobs: BlobStore;
+  /** What is on this disk: the content itself, or a part of what is at a source. */
+  readonly store: BlobStore;
+  /** All bytes that the catalog knows. */
+  readonly blobs: OriginBlobs;
   readonly catalog: Catalog;
   readonly garbage: GarbageCollector;
   readonly patches: PatchMaker;
@@ -43,7 +50,7 @@ export interface Storage {
   readonly ranges: RangeCache;
 }
 
-/** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. */
+/** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. @throws {ConfigError} when the directory has the content of another source */
 export async function openStorage({
   config,
   bucketSettings,
@@ -53,14 +60,18 @@ export async function openStorage({
   lifecycle,
   operate,
   onEvent,
+  sourceSide,
 }: StorageOptions): Promise<Storage> {
   const dir = resolve(config.ORIGIN_DATA_DIR);
   const lock = lockDataDir(dir, 'origin');
   lifecycle.onStop('data directory', () => lock.release());
-  const blobs = await BlobStore.open({ dir: join(dir, 'blobs'), durability: 'full', operate });
-  lifecycle.onStop('blobs', () => blobs.close());
+  const store = await BlobStore.open({ dir: join(dir, 'blobs'), durability: sourceSide === undefined ? 'full' : 'relaxed', operate });
+  lifecycle.onStop('blobs', () => store.close());
   const catalog = new Catalog({
     path: join(dir, 'catalog.db'),
+    // What a shared catalog has is in its log as well.
+    durability: sourceSide?.order === undefined ? 'full' : 'relaxed',
+    ...(sourceSide?.order === undefined ? {} : { order: sourceSide.order }),
     clock,
     operate,
     onEvent,
@@ -73,11 +84,14 @@ export async function openStorage({
     onGarbage: (checksums) => garbage.offer(checksums),
   });
   lifecycle.onStop('catalog', () => catalog.close());
-  const databases = [blobs.databasePath, join(dir, 'catalog.db')];
+  await claim(catalog, sourceSide?.title ?? 'store', dir);
+  const databases = [store.databasePath, join(dir, 'catalog.db')];
   const checkpointer = startCheckpointer(databases, CHECKPOINT_MS, (err) => log.error({ err }, 'checkpoint failed'));
   lifecycle.onStop('checkpointer', () => checkpointer.stop());
-  const garbage = new GarbageCollector({ blobs, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log });
+  const garbage = new GarbageCollector({ blobs: store, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log });
   lifecycle.onStop('garbage collector', () => garbage.stop());
+  const remake = (sha256: string): Promise<boolean> => variants.remake(sha256);
+  const blobs: OriginBlobs = sourceSide?.openBlobs({ store, catalog, garbage, remake }) ?? store;
   garbage.sweep();
   const retentionMs = config.ORIGIN_FEED_RETENTION_DAYS * DAY_MS;
   lifecycle.onStop('feed maintenance', maintainFeed({ catalog, clock, log, retentionMs, maxRows: config.ORIGIN_FEED_MAX_ROWS }));
@@ -95,20 +109,32 @@ export async function openStorage({
   const openBlobs = new OpenBlobs(blobs, clock);
   lifecycle.onStop('open blobs', () => openBlobs.close());
   const ranges = new RangeCache((sha256, offset, length) => openBlobs.read(sha256, offset, length));
-  return { blobs, catalog, garbage, patches, blocks, ranges };
+  return { store, blobs, catalog, garbage, patches, blocks, ranges };
+}
+
+/** A directory belongs to one source: what another one does not have would be taken for removed. */
+async function claim(catalog: Catalog, source: string, dir: string): Promise<void> {
+  const owner = catalog.source ?? (catalog.objectCount > 0 ? 'store' : undefined);
+  if (owner !== undefined && owner !== source) {
+    throw new ConfigError(
+      [`${dir} has the content of another source (${owner}, and this is ${source}): set ORIGIN_DATA_DIR to another directory`],
+      'the data directory',
+    );
+  }
+  if (catalog.source === undefined) await catalog.setSource(source);
 }
 
 /** Gauges over what is kept. */
-export function watchStorage(registry: Registry, { blobs, catalog }: Storage, clock: Clock): void {
+export function watchStorage(registry: Registry, { store, catalog }: Storage, clock: Clock): void {
   gauge(registry, 'sluice_origin_objects', 'Objects in the catalog', () => catalog.objectCount);
   gauge(registry, 'sluice_origin_multipart_uploads', 'Multipart uploads that are open', () => catalog.multipart.openCount);
   gauge(
     registry,
     'sluice_origin_blobs',
     'Blobs held: objects, versions before, patches, variants, parts of open uploads',
-    () => blobs.totals.count,
+    () => store.totals.count,
   );
-  gauge(registry, 'sluice_origin_blob_bytes', 'Bytes of those blobs', () => blobs.totals.bytes);
+  gauge(registry, 'sluice_origin_blob_bytes', 'Bytes of those blobs', () => store.totals.bytes);
   gauge(
     registry,
     'sluice_origin_variants_waiting',

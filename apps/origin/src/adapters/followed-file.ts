@@ -16,6 +16,8 @@ export interface FollowOptions<Value> {
   readonly title: string;
   /** @throws {ConfigError} with every problem */
   readonly parse: (text: string) => Value;
+  /** Called after a change has come into force. */
+  readonly onChange?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -26,6 +28,7 @@ export async function followFile<Value>({
   variable,
   title,
   parse,
+  onChange,
   clock,
   log,
 }: FollowOptions<Value>): Promise<FollowedFile<Value>> {
@@ -48,6 +51,7 @@ export async function followFile<Value>({
         current = parse(next);
         text = next;
         log.info({ path }, `the ${title} has changed, and is in force as it is now`);
+        onChange?.();
       }
       complaint = '';
     } catch (error) {

@@ -38,6 +38,11 @@ const RIGHT_OF: Readonly<Record<Operation, Right>> = {
   DeleteObject: 'delete',
 };
 
+/** Whether an operation is about what is to become content, or to go. */
+export function changesContent(operation: Operation): boolean {
+  return RIGHT_OF[operation] === 'write' || RIGHT_OF[operation] === 'delete';
+}
+
 /** They read another object, which the header names. */
 const COPIES: ReadonlySet<Operation> = new Set(['CopyObject', 'UploadPartCopy']);
 

@@ -17,8 +17,8 @@ export interface OriginFixture extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly dir: string;
-  /** Ends it and starts it again on the same directory; the port changes. */
-  restart(seams?: OriginSeams): Promise<void>;
+  /** Ends it and starts it again on the same directory; the port changes. `beforeStart`: what happens while it is away. */
+  restart(seams?: OriginSeams & { beforeStart?: () => Promise<unknown> }): Promise<void>;
   metric(name: string): Promise<number>;
 }
 
@@ -41,6 +41,7 @@ export async function originFixture(
     dir: dir.path,
     async restart(seams) {
       await origin.stop();
+      await seams?.beforeStart?.();
       origin = await startOrigin(config, log, seams);
     },
     async metric(name) {

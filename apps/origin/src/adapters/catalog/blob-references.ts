@@ -7,6 +7,7 @@ export class BlobReferences {
   readonly #selectOtherKey: StatementSync;
   readonly #selectPair: StatementSync;
   readonly #selectPatch: StatementSync;
+  readonly #selectDerived: StatementSync;
   readonly #insertPatch: StatementSync;
   readonly #deletePatch: StatementSync;
 
@@ -21,6 +22,9 @@ export class BlobReferences {
     this.#selectOtherKey = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND key <> ? LIMIT 1');
     this.#selectPair = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND previous_sha256 = ? LIMIT 1');
     this.#selectPatch = db.prepare('SELECT patch_sha256 AS sha256, patch_size AS size FROM patches WHERE target = ? AND base = ?');
+    this.#selectDerived = db.prepare(`
+      SELECT coalesce((SELECT variant_size FROM variants WHERE variant_sha256 = ?1 LIMIT 1), (SELECT patch_size FROM patches WHERE patch_sha256 = ?1 LIMIT 1),
+        (SELECT json_extract(previous, '$.size') FROM objects WHERE previous_sha256 = ?1 LIMIT 1)) AS size`);
     this.#insertPatch = db.prepare('INSERT OR REPLACE INTO patches (target, base, patch_sha256, patch_size) VALUES (?, ?, ?, ?)');
     this.#deletePatch = db.prepare('DELETE FROM patches WHERE target = ? AND base = ? RETURNING patch_sha256 AS sha256');
   }
@@ -28,6 +32,11 @@ export class BlobReferences {
   /** Whether an object, a version before it, a patch, a variant or a part of an open upload has these bytes. */
   isReferenced(sha256: string): boolean {
     return (this.#selectReference.get(sha256) as { referenced: number }).referenced === 1;
+  }
+
+  /** Bytes of what is not the content of an object now: a variant, a patch, the version before. Undefined when it is none of these. */
+  derivedSize(sha256: string): number | undefined {
+    return (this.#selectDerived.get(sha256) as { size: number | null }).size ?? undefined;
   }
 
   /** Whether an object under another key than `key` has these bytes. */

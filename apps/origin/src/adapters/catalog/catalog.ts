@@ -532,6 +532,13 @@ export class Catalog {
     this.#db.close();
   }
 
+  /** Where the bytes of a blob are, as far as objects at a source go, and how many; undefined when nothing has them. */
+  locate(sha256: string): { readonly object: SourceObject | undefined; readonly size: number } | undefined {
+    const object = this.sourced.locate(sha256);
+    const size = object?.size ?? this.references.derivedSize(sha256);
+    return size === undefined ? undefined : { object, size };
+  }
+
   /** Whose content it is. Said once; undefined before. */
   get source(): string | undefined {
     return this.#state.source;
@@ -561,10 +568,21 @@ export class Catalog {
     const applied = await this.#commit.write(() => {
       if (position <= this.#state.position) return false;
       if (change !== undefined) this.#apply(change, { announce });
+      if (change?.kind === 'object') this.#noteVariants(change.manifest);
       this.#state.setPosition(position);
       return change !== undefined;
     });
     if (applied && announce) this.#options.onEvent?.();
+  }
+
+  /** Another origin may have made them: what they are is known, and they are made again here when somebody asks. */
+  #noteVariants({ sha256, variants = [] }: Manifest): void {
+    if (variants.length === 0 || this.variants.of(sha256) !== undefined) return;
+    this.variants.record(
+      sha256,
+      variants.map(({ coding }) => coding),
+      variants,
+    );
   }
 
   /** Another log than before: the catalog is what that one says behind `position`, with versions greater than `version`. What is known of bytes stays known. */

@@ -9,12 +9,14 @@ import { S3Error, type S3ErrorCode, toS3Error } from '../../domain/s3-error.ts';
 import { methodsFor, operationOf } from '../../domain/s3-operation.ts';
 import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import { inPathStyle } from '../../domain/virtual-host.ts';
+import type { SourceKind } from '../../services/source-port.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Authentication } from './authenticate.ts';
 import { Exchange, type HeaderList } from './exchange.ts';
 import { BLOBS_PATH, type GetBlobOptions, getBlob } from './get-blob.ts';
 import { postInvalidation } from './invalidations.ts';
+import { refuseChange } from './read-only.ts';
 import { postRollback } from './rollbacks.ts';
 import type { S3Handler, S3Handlers } from './s3-handler.ts';
 
@@ -42,6 +44,8 @@ export interface OriginServerOptions extends GetBlobOptions {
   readonly port: number;
   readonly catalog: Catalog;
   readonly handlers: S3Handlers;
+  /** Of which kind the source is that is only shown here; undefined: content is written here. */
+  readonly readOnly?: Exclude<SourceKind, 'store'> | undefined;
   readonly authentication: Authentication;
   /** Below these names buckets are hosts; in lower case. */
   readonly domains: readonly string[];
@@ -112,7 +116,7 @@ export class OriginServer {
       if (refusal.status >= 500 && refusal.status !== 501) {
         log.error({ err: error, method: request.method, requestId: exchange.requestId }, 'request failed');
       }
-      const headers = allowIn(refusal, exchange);
+      const headers = allowIn(refusal, exchange, this.#options.readOnly !== undefined);
       if (OWN_PATHS.has(targetPath(exchange.pathStyleTarget))) {
         exchange.answerJson(refusal.status, { error: { code: refusal.code, message: refusal.message } }, headers);
       } else exchange.refuse(refusal, headers);
@@ -120,7 +124,7 @@ export class OriginServer {
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, handlers, authentication, domains } = this.#options;
+    const { catalog, readiness, registry, metrics, handlers, readOnly, authentication, domains } = this.#options;
     const { method, headers } = exchange.request;
     exchange.pathStyleTarget = inPathStyle(exchange.target, headers.host, domains);
     const path = targetPath(exchange.pathStyleTarget);
@@ -131,6 +135,7 @@ export class OriginServer {
     if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
       const { authorize } = authentication.authenticate(exchange);
+      if (path === ROLLBACKS_PATH && readOnly !== undefined) refuseChange(readOnly);
       return path === ROLLBACKS_PATH ? postRollback(exchange, catalog, authorize) : postInvalidation(exchange, catalog, metrics, authorize);
     }
     if (path.startsWith(`${BLOBS_PATH}/`)) return getBlob(exchange, path, this.#options);
@@ -147,12 +152,12 @@ export class OriginServer {
 }
 
 /** What a path takes instead of the method that was refused (RFC 9110 §15.5.6). */
-function allowIn({ status }: S3Error, { pathStyleTarget: target }: Exchange): HeaderList {
+function allowIn({ status }: S3Error, { pathStyleTarget: target }: Exchange, isReadOnly: boolean): HeaderList {
   if (status !== 405) return [];
   const path = targetPath(target);
   if (OWN_PATHS.has(path)) return [['allow', 'POST']];
   // It names no resource of the S3 API.
-  return [['allow', path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
+  return [['allow', isReadOnly || path.startsWith(`${BLOBS_PATH}/`) ? 'GET, HEAD' : methodsFor(resourceOf(target))]];
 }
 
 /** What the HTTP parser refuses never becomes a request; the answer is written by hand. Returns its code; undefined: there is nobody to answer. */

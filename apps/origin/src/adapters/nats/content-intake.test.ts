@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
+import { CatalogAnnouncer } from './catalog-announcer.ts';
 import { ContentIntake, PENDING_MAX } from './content-intake.ts';
 
 async function intakeFixture() {
@@ -24,6 +25,7 @@ async function intakeFixture() {
       },
     },
     catalog: fixture.catalog,
+    announcer: new CatalogAnnouncer(fixture.catalog),
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
     log: silent,
@@ -104,12 +106,8 @@ test('of more requests than may be in work at once the rest wait in the stream, 
   const begun: (() => void)[] = [];
   const intake = new ContentIntake({
     streams,
-    catalog: {
-      id: catalog.id,
-      find: (key) => catalog.find(key),
-      invalidate: async () => undefined,
-      announceAgain: () => new Promise((resolve) => begun.push(() => resolve(undefined))),
-    },
+    catalog,
+    announcer: { announce: () => new Promise((resolve) => begun.push(() => resolve('repeated'))) },
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
     log: silent,

@@ -4,6 +4,7 @@ import type { Clock, Logger } from '@sluice/runtime';
 import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
 import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
+import type { Announcer } from './catalog-announcer.ts';
 
 /** Messages being dealt with at once. */
 export const PENDING_MAX = 256;
@@ -17,7 +18,8 @@ const REASON_MAX_CHARACTERS = 4096;
 
 export interface ContentIntakeOptions {
   readonly streams: Pick<Streams, 'consume' | 'publish'>;
-  readonly catalog: Pick<Catalog, 'id' | 'find' | 'announceAgain' | 'invalidate'>;
+  readonly catalog: Pick<Catalog, 'id' | 'find' | 'invalidate'>;
+  readonly announcer: Announcer;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
@@ -32,7 +34,6 @@ export class ContentIntake {
   readonly #consumer: Consuming;
   /** At most as many as the consumer may have outstanding. */
   readonly #underWay = new Set<Promise<void>>();
-  readonly #ownIdPrefix: string;
   /** Fewer than half of what the consumer may have outstanding. */
   readonly #passedBy: DurableMessage[] = [];
   #cancelAcknowledging: (() => void) | undefined;
@@ -40,7 +41,6 @@ export class ContentIntake {
 
   constructor(options: ContentIntakeOptions) {
     this.#options = options;
-    this.#ownIdPrefix = `${options.catalog.id.slice(0, 8)}-`;
     this.#consumer = options.streams.consume(
       { stream: STREAMS.CONTENT, durable: 'origin-intake', maxPending: PENDING_MAX, ackWaitMs: ACK_WAIT_MS },
       (message) => void this.take(message),
@@ -66,7 +66,7 @@ export class ContentIntake {
   /** Deals with one message and ends it. */
   async take(message: DurableMessage): Promise<void> {
     if (this.#stopped) return;
-    if (message.id?.startsWith(this.#ownIdPrefix) === true) return this.#acknowledgeLater(message);
+    if (message.id?.startsWith(`${this.#options.catalog.id.slice(0, 8)}-`) === true) return this.#acknowledgeLater(message);
     const work = this.#deal(message);
     this.#underWay.add(work);
     await work.finally(() => this.#underWay.delete(work));
@@ -98,15 +98,16 @@ export class ContentIntake {
   }
 
   async #answer(message: DurableMessage, request: ContentRequest): Promise<void> {
-    const { catalog } = this.#options;
+    const { catalog, announcer } = this.#options;
     switch (request.kind) {
       case 'announcement':
         return;
       case 'invalid':
         return this.#reject(message, undefined, request.reason);
       case 'announce': {
-        if (catalog.find(request.key) === undefined) return this.#rejectUnknown(message, request.id, request.key);
-        return this.#count(await catalog.announceAgain(request.key, this.#originOf(message, request.id)));
+        const outcome = await announcer.announce(request.key, this.#originOf(message, request.id));
+        if (outcome === 'unknown') return this.#rejectUnknown(message, request.id, request.key);
+        return this.#options.metrics.requests.inc({ outcome });
       }
       case 'invalidate': {
         const { selector, mode, id } = request;

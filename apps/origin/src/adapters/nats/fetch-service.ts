@@ -35,6 +35,8 @@ export interface FetchServiceOptions {
   readonly sizeOf: (sha256: string) => number | undefined;
   readonly patches: Pick<PatchMaker, 'offer'>;
   readonly blocks: Pick<BlockDigestMaker, 'of'>;
+  /** Looks for a key at the source, of an origin that has one. @throws {SluiceError} when that cannot be read */
+  readonly lookUp?: ((key: string) => Promise<unknown>) | undefined;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
 }
@@ -80,7 +82,9 @@ export class FetchService {
   }
 
   async #resolve({ key, have, inlineMaxBytes }: Of<'resolve'>): Promise<ResolveAnswer> {
-    const { catalog, metrics, patches } = this.#options;
+    const { catalog, metrics, patches, lookUp } = this.#options;
+    // Before everything at the source was listed, that the catalog has no such key says nothing.
+    if (lookUp !== undefined && !catalog.isListed && catalog.find(key) === undefined) await lookUp(key);
     // One turn of the event loop: object and `asOf` belong to the same state.
     const found = catalog.find(key);
     const asOf = catalog.lastVersion;

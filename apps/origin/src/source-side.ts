@@ -1,0 +1,181 @@
+/** Everything of an origin whose content stands at a source: where the bytes come from, how changes are noticed, and how several origins of one bucket stay one. */
+import type { BlobStore } from '@sluice/blobs';
+import { type Bus, SharedLog } from '@sluice/bus';
+import { CATALOG_LOG, type ChangesRequest, originFetch, SluiceError } from '@sluice/contracts';
+import type { Clock, Logger, Rng } from '@sluice/runtime';
+import type { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
+import type { Catalog, RequestOrigin } from './adapters/catalog/catalog.ts';
+import type { OriginMetrics } from './adapters/metrics.ts';
+import type { AnnouncedAgain, Announcer } from './adapters/nats/catalog-announcer.ts';
+import { CatalogLog } from './adapters/nats/catalog-log.ts';
+import { takeS3Notifications } from './adapters/nats/s3-notifications.ts';
+import type { OriginConfig } from './config.ts';
+import type { BucketSettings } from './domain/bucket-settings.ts';
+import { S3Keys } from './domain/s3-entry.ts';
+import { OriginPeers } from './services/origin-peers.ts';
+import { type Looked, Reflection } from './services/reflection.ts';
+import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
+import type { ContentSource } from './services/source-port.ts';
+import { SourcedBlobs } from './services/sourced-blobs.ts';
+import type { S3Settings, SourceSettings } from './source-config.ts';
+
+export interface SourceSideOptions {
+  readonly config: OriginConfig;
+  readonly settings: SourceSettings;
+  readonly source: ContentSource;
+  readonly bucketSettings: (key: string) => BucketSettings;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly metrics: OriginMetrics;
+  readonly log: Logger;
+}
+
+/** What the source's side needs of the storage. */
+export interface SourceStorage {
+  readonly store: BlobStore;
+  readonly catalog: Catalog;
+  readonly garbage: GarbageCollector;
+  readonly remake: (sha256: string) => Promise<boolean>;
+}
+
+export class SourceSide implements Announcer {
+  /** Where the catalog's changes get their places; undefined where this origin is the only one that can have it. */
+  readonly order: SharedOrder | undefined;
+  readonly #options: SourceSideOptions;
+  #storage: SourceStorage | undefined;
+  #blobs: SourcedBlobs | undefined;
+  #reflection: Reflection | undefined;
+  #peers: OriginPeers | undefined;
+  readonly #stops: (() => void)[] = [];
+
+  constructor(options: SourceSideOptions) {
+    this.#options = options;
+    const { settings, clock, log } = options;
+    this.order = settings.kind === 's3' ? new SharedOrder({ catalog: () => this.#catalog, clock, log }) : undefined;
+  }
+
+  get #catalog(): Catalog {
+    return (this.#storage as SourceStorage).catalog;
+  }
+
+  /** Names the source for people, and for the data directory that has its catalog. */
+  get title(): string {
+    return this.#options.source.title;
+  }
+
+  /** The bytes of what the catalog knows, wherever they are. */
+  openBlobs(storage: SourceStorage): SourcedBlobs {
+    const { config, source, clock, metrics, log } = this.#options;
+    const { store, catalog, garbage, remake } = storage;
+    this.#storage = storage;
+    this.#blobs = new SourcedBlobs({
+      ...{ store, source, remake, clock, metrics, log },
+      locate: (sha256) => catalog.locate(sha256),
+      elsewhere: async (ref) => this.#peers?.read(ref),
+      isPinned: (sha256) => garbage.isPinned(sha256),
+      onGone: (key) => this.hint(key),
+      maxBytes: config.ORIGIN_CACHE_BYTES,
+    });
+    return this.#blobs;
+  }
+
+  /** Begins to bring the catalog up to date, where that needs nobody else. */
+  start(): void {
+    const { config, source, bucketSettings, clock, rng, metrics, log } = this.#options;
+    const blobs = this.#blobs as SourcedBlobs;
+    const catalog = this.#catalog;
+    this.#reflection = new Reflection({
+      ...{ source, catalog, clock, rng, metrics, log },
+      ingest: (object, opened) => blobs.ingest(object, opened),
+      sayListed: () => (this.order === undefined ? catalog.setListed() : this.order.sayListed()),
+      isLister: () => this.order === undefined || this.#peers?.isFirst === true,
+      uploadDefaults: (key) => bucketSettings(key).uploads,
+      rescanMs: config.ORIGIN_SOURCE_RESCAN_SECONDS * 1000,
+    });
+    if (this.order === undefined) this.#reflection.start();
+  }
+
+  /** The broker is there: what needs other origins begins. `id`: this process among them. */
+  connect(bus: Bus, id: string): void {
+    const { settings, clock, log } = this.#options;
+    if (settings.kind !== 's3' || this.order === undefined) return;
+    this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG)));
+    this.#peers = new OriginPeers({ bus, id, clock });
+    const store = (this.#storage as SourceStorage).store;
+    this.#stops.push(bus.serve(originFetch(id), (request) => readHeld(store, request, bus.chunkBytes)));
+    this.#takeNotifications(bus, settings);
+    this.#reflection?.start();
+  }
+
+  #takeNotifications(bus: Bus, { notifications: subject, bucket, name, prefix }: S3Settings): void {
+    if (subject === undefined) return;
+    const { clock, metrics, log } = this.#options;
+    const scope = { bucket, keys: new S3Keys(name, prefix) };
+    const onHint = (hint: { key: string }): void => this.#reflection?.hint(hint);
+    this.#stops.push(takeS3Notifications({ bus, subject, queue: 'origin', scope, onHint: onHint as never, clock, metrics, log }));
+  }
+
+  /** Looks at a key at the source now. @throws {SluiceError} when that cannot be read */
+  lookUp(key: string): Promise<Looked> {
+    return this.#reflecting().lookAt(key);
+  }
+
+  async announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain> {
+    const looked = await this.#reflecting().lookAt(key, request);
+    if (looked === 'missing') return 'unknown';
+    if (looked !== 'unchanged') return 'announced';
+    // Nothing new, or nothing that is complete: what there is is announced again.
+    const catalog = this.#catalog;
+    if (catalog.find(key) === undefined) return 'unknown';
+    return (await catalog.announceAgain(key, request)) === undefined ? 'repeated' : 'announced';
+  }
+
+  /** Whether the feed can be read by who has read so far. @throws {CatalogBehindError} */
+  async requireFeed({ since, catalogId }: ChangesRequest): Promise<void> {
+    const catalog = this.#catalog;
+    // Who has read more than this catalog has heard it from another origin.
+    if (this.order !== undefined && catalogId === catalog.id && since > catalog.lastVersion) await this.order.catchUp();
+    // Whoever lists a catalog forgets what is not in it.
+    if (!catalog.isListed) throw new CatalogBehindError('the source was not listed completely yet');
+  }
+
+  #reflecting(): Reflection {
+    if (this.#reflection === undefined) throw new CatalogBehindError('the origin is starting');
+    return this.#reflection;
+  }
+
+  hint(key: string): void {
+    this.#reflection?.hint({ key });
+  }
+  /** Everything is to be looked at again. */
+  hintAll(): void {
+    this.#reflection?.hint({ all: true });
+  }
+
+  /** What keeps this origin from doing its job. */
+  get unready(): string | undefined {
+    if (this.order !== undefined && !this.order.isCaughtUp) return 'has not caught up with the log of the catalog';
+    return this.#catalog.isListed ? undefined : 'the source was not listed completely yet';
+  }
+
+  async stop(): Promise<void> {
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#peers?.stop();
+    await this.order?.stop();
+    await this.#blobs?.stop();
+    await this.#reflection?.stop();
+  }
+}
+
+/** A range of what this origin holds itself, for another one: nobody is asked on its behalf, so that origins never ask each other in circles. */
+async function readHeld(store: BlobStore, request: { op: string }, maxBytes: number): Promise<Uint8Array> {
+  if (request.op !== 'read') throw new SluiceError('NOT_SUPPORTED', 'other origins read held bytes only');
+  const { sha256, offset, length } = request as { op: string; sha256: string; offset: number; length: number };
+  if (length > maxBytes) throw new SluiceError('RANGE_TOO_LONG', `at most ${maxBytes} bytes fit a message`);
+  const reader = await store.reader(sha256);
+  try {
+    return await reader.read(offset, length);
+  } finally {
+    await reader.close();
+  }
+}
