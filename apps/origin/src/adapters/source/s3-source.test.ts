@@ -2,7 +2,8 @@
 import { crc32 } from 'node:zlib';
 import { eventually, FakeClock } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
-import { RevisionGoneError, SourceAwayError, UnusableObjectError } from '../../services/source-port.ts';
+import { RevisionGoneError, SourceAwayError, type SourceObject, UnusableObjectError } from '../../services/source-port.ts';
+import { originFixture } from '../../testing/origin.fixture.ts';
 import { toArray } from '../../testing/s3-bucket.fixture.ts';
 import {
   ETAG,
@@ -331,4 +332,21 @@ test('where a service tells seconds only, an object gets another revision when t
   await s3.source.find('b/a');
   [modified, now] = [date, date];
   expect(await s3.source.find('b/a')).toEqual(old);
+});
+
+test('another origin can be the source', async () => {
+  await using origin = await originFixture();
+  const headers = {
+    'cdn-cache-control': 'max-age=9',
+    'x-amz-meta-regions': 'US',
+    'x-amz-tagging': 'env=prod',
+    'content-type': 'text/html',
+  };
+  await fetch(`${origin.url}/b/a`, { method: 'PUT', body: 'hello', headers });
+  await using s3 = await scriptedS3(() => {}, { endpoint: origin.url });
+  const object = await s3.source.find('b/a');
+  expect((await toArray(s3.source.list(''))).flat()).toEqual([object]);
+  const { fields, chunks } = await s3.source.open(object as SourceObject);
+  expect(fields).toMatchObject({ cdnCacheControl: 'max-age=9', regions: ['US'], tags: ['env=prod'], contentType: 'text/html' });
+  expect(Buffer.concat(await toArray(chunks)).toString()).toBe('hello');
 });
