@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { access, constants, readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { tie } from '@sluice/stack';
 import { temporaryDirectory } from '@sluice/testkit';
@@ -28,6 +29,7 @@ const REPOSITORY = resolve(import.meta.dirname, '../../../..');
 const SCRIPT = process.env.SLUICE_S3_SERVER ?? resolve(REPOSITORY, '../shared/tools/s3-server');
 /** On a bare machine it installs packages first. */
 const START_TIMEOUT_MS = 400_000;
+const END_TIMEOUT_MS = 10_000;
 
 /** Where there is no server the tests are told why, and decide. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
@@ -46,10 +48,20 @@ async function start(): Promise<{ readonly account: S3Account; stop(): Promise<v
   const cleanup = new AsyncDisposableStack();
   const dir = join(cleanup.use(await temporaryDirectory()).path, 'server');
   const env = { ...process.env, S3_SERVER_DIR: dir };
-  cleanup.defer(async () => void (await run(SCRIPT, ['stop'], { env })));
+  const ended: (() => Promise<void>)[] = [];
+  cleanup.defer(async () => {
+    await run(SCRIPT, ['stop'], { env });
+    await Promise.all(ended.map((end) => end()));
+  });
   try {
     const { stdout } = await run(SCRIPT, ['start', String(await freePortPair())], { env, timeout: START_TIMEOUT_MS });
-    for (const pid of await pidsIn(join(dir, 'run'))) cleanup.defer(tie(pid));
+    for (const pid of await pidsIn(join(dir, 'run'))) {
+      const untie = tie(pid);
+      ended.push(async () => {
+        await hasEnded(pid);
+        untie();
+      });
+    }
     const valueIn = (name: string): string => new RegExp(`^${name}=(.+)$`, 'm').exec(stdout)?.[1] ?? '';
     const account = {
       endpoint: valueIn('S3_ENDPOINT'),
@@ -61,6 +73,16 @@ async function start(): Promise<{ readonly account: S3Account; stop(): Promise<v
   } catch (error) {
     await cleanup.disposeAsync();
     throw error;
+  }
+}
+
+/** The server's processes were asked to end, and are no children of this one: they can only be looked at. One that does not end is killed. */
+async function hasEnded(pid: number): Promise<void> {
+  try {
+    for (const deadline = Date.now() + END_TIMEOUT_MS; Date.now() < deadline; await sleep(50)) process.kill(pid, 0);
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It is gone.
   }
 }
 

@@ -4,8 +4,12 @@
  * What is being written is told apart by time: a file is announced when nothing has changed it for `settleMs`. One that comes by a rename waits as well: nothing that can be
  * asked about a file says whether it came so or was written where it is. While it waits it is `settling`, so that what was there before is not taken for removed.
  * Stamps of the file system are compared with this machine's clock: over a network, both must agree, or files wait for as long as they differ.
+ *
+ * Which state a file is in is told by device, inode, size, mtime and ctime. So a change of rights, or a hard link made to it, is another state, whose bytes are read
+ * again; and what a program writes through a memory mapping is noticed when the system writes it back.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import { watch } from 'node:fs';
 import { keyProblem } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { fieldsFor, isIgnored, type SourceRules } from '../../domain/source-rules.ts';
@@ -20,7 +24,7 @@ import {
 } from '../../services/source-port.ts';
 import { DirectoryTree, type FoundFile } from './directory-tree.ts';
 import { walk } from './directory-walk.ts';
-import { DirectoryWatch } from './directory-watch.ts';
+import { DirectoryWatch, type WatchDirectory } from './directory-watch.ts';
 import { fromReadError } from './file-errors.ts';
 import { isSettled, modifiedAt, stateOf } from './file-state.ts';
 import { HintCollector, type HintSubject } from './hint-collector.ts';
@@ -42,14 +46,19 @@ export interface DirectorySourceOptions {
   readonly log: Pick<Logger, 'info' | 'warn'>;
   /** Default {@link SETTLE_MS}. At least the granularity of the file system's stamps. */
   readonly settleMs?: number | undefined;
-  /** Symbolic links that lead to something in the root are followed, unless this is `false`; others never. */
+  /**
+   * Symbolic links that lead to something in the root are followed, unless this is `false`; others never. A change to what a link to a file leads to gives no hint at the
+   * link, and is found at the next look.
+   */
   readonly followLinks?: boolean | undefined;
-  /** Most paths that wait to be told as hints. Default {@link HINTS_MAX}; beyond, everything is hinted at. */
+  /** Most paths that wait to be told as hints, or to be watched. Default {@link HINTS_MAX}; beyond, everything is hinted at. */
   readonly hintsMax?: number | undefined;
   /** Most directories that are watched. Default {@link WATCHES_MAX}; beyond, everything is hinted at each `recheckMs`. */
   readonly watchesMax?: number | undefined;
   /** Default {@link RECHECK_MS}. */
   readonly recheckMs?: number | undefined;
+  /** Default: `watch` of `node:fs`. */
+  readonly watchDirectory?: WatchDirectory | undefined;
   /** Told of what can be no object, at each look through its directory; the path is the one in the tree. */
   readonly onLeftOut?: ((path: string, problem: string) => void) | undefined;
 }
@@ -132,16 +141,16 @@ export class DirectorySource implements ContentSource {
         if (hint !== undefined) onHint(hint);
       },
     });
-    const watch = new DirectoryWatch({
+    const watching = new DirectoryWatch({
       ...{ tree: this.#tree, title: this.title, hints, isIgnored: this.#isIgnored },
-      ...{ watchesMax, recheckMs, clock, log },
+      ...{ changesMax: hintsMax, watchesMax, recheckMs, clock, log, watchDirectory: this.#options.watchDirectory ?? watch },
     });
-    await watch.start();
+    await watching.start();
     this.#watching.add(hints);
     return async () => {
       this.#watching.delete(hints);
       hints.stop();
-      await watch.stop();
+      await watching.stop();
     };
   }
 
@@ -196,6 +205,12 @@ export class DirectorySource implements ContentSource {
   }
 }
 
-function digestOf(description: SourceDescription): string {
-  return createHash('sha256').update(JSON.stringify(description.fields)).digest('base64url');
+/** The same for the same fields, whichever rule said which first. */
+function digestOf({ fields }: SourceDescription): string {
+  return hash('sha256', JSON.stringify(fields, inOrderOfNames), 'base64url');
+}
+
+function inOrderOfNames(_name: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

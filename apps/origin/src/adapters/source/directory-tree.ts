@@ -3,7 +3,7 @@ import type { BigIntStats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { SourceAwayError } from '../../services/source-port.ts';
-import { isAbsent, reasonOf } from './file-errors.ts';
+import { codeOf, isAbsent, reasonOf } from './file-errors.ts';
 import { placeOf } from './file-state.ts';
 
 export interface Directory {
@@ -107,7 +107,9 @@ export class DirectoryTree {
     let stat = await lstat(real, { bigint: true });
     if (stat.isSymbolicLink()) {
       if (!this.#options.followLinks) return leftOut('is a symbolic link, which are not followed');
-      real = await realpath(named);
+      const target = await targetOf(named);
+      if (target === undefined) return leftOut('is a symbolic link to where this user may not look');
+      real = target;
       if (!isWithin(rootOf(parent).real, real)) return leftOut('is a symbolic link that leads out of the directory');
       stat = await lstat(real, { bigint: true });
     }
@@ -119,11 +121,20 @@ export class DirectoryTree {
   }
 }
 
+async function targetOf(link: string): Promise<string | undefined> {
+  try {
+    return await realpath(link);
+  } catch (error) {
+    if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') return undefined;
+    throw error;
+  }
+}
+
 function leftOut(problem: string): Entry {
   return { kind: 'left out', problem };
 }
 
-function rootOf(directory: Directory): Directory {
+export function rootOf(directory: Directory): Directory {
   return directory.parent === undefined ? directory : rootOf(directory.parent);
 }
 

@@ -2,9 +2,9 @@
 import type { Dirent } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Directory, type DirectoryTree, type Entry, type FoundFile, joined } from './directory-tree.ts';
+import { type Directory, type DirectoryTree, type Entry, type FoundFile, joined, rootOf } from './directory-tree.ts';
 import { isAbsent } from './file-errors.ts';
-import { type ListedName, SortedNames } from './sorted-names.ts';
+import { SortedNames } from './sorted-names.ts';
 
 /** What is asked of the system at a time. */
 const LOOKS = 64;
@@ -33,32 +33,52 @@ export async function* walk(options: WalkOptions, prefix: string): AsyncGenerato
 }
 
 async function* walkDirectory(options: WalkOptions, directory: Directory, namePrefix: string): AsyncGenerator<FoundFile> {
-  const names = await namesOf(options, directory, namePrefix);
-  for (let at = 0; at < names.length; at += LOOKS) {
-    const some = names.slice(at, at + LOOKS);
-    const entries = await Promise.all(some.map(({ name }) => options.tree.enter(directory, name)));
-    for (const [index, { name, isDirectory }] of some.entries()) {
+  for (const some of batches(await namesOf(options, directory, namePrefix))) {
+    const entries = await Promise.all(some.map((name) => options.tree.enter(directory, nameOnly(name))));
+    // When it is the disk that is gone and not the files, nothing that comes after them may be told.
+    if (entries.some(({ kind }) => kind === 'nothing')) await options.tree.confirm(rootOf(directory));
+    for (const [index, name] of some.entries()) {
       const entry = entries[index] as Entry;
-      if (entry.kind === 'left out') options.onLeftOut(joined(directory, name), entry.problem);
+      if (entry.kind === 'left out') options.onLeftOut(joined(directory, nameOnly(name)), entry.problem);
       // What became something else meanwhile would come out of order; it is found at the next look.
-      else if (entry.kind === 'file' && !isDirectory) yield entry.file;
-      else if (entry.kind === 'directory' && isDirectory) yield* walkDirectory(options, entry.directory, '');
+      else if (entry.kind === 'file' && !isDirectory(name)) yield entry.file;
+      else if (entry.kind === 'directory' && isDirectory(name)) yield* walkDirectory(options, entry.directory, '');
     }
   }
 }
 
-async function namesOf(options: WalkOptions, directory: Directory, namePrefix: string): Promise<readonly ListedName[]> {
+/** Names of directories end with what their keys continue with, so that `a-b` comes before what is in `a`. */
+function isDirectory(name: string): boolean {
+  return name.endsWith('/');
+}
+
+function nameOnly(name: string): string {
+  return isDirectory(name) ? name.slice(0, -1) : name;
+}
+
+function* batches(names: Iterable<string>): Generator<string[]> {
+  let some: string[] = [];
+  for (const name of names) {
+    some.push(name);
+    if (some.length < LOOKS) continue;
+    yield some;
+    some = [];
+  }
+  if (some.length > 0) yield some;
+}
+
+async function namesOf(options: WalkOptions, directory: Directory, namePrefix: string): Promise<Iterable<string>> {
   const names = new SortedNames();
   for await (const { name, dirent } of read(options, directory)) {
+    if (!name.startsWith(namePrefix)) continue;
     const path = joined(directory, name);
-    const isDirectory = await leadsToDirectory(directory, name, dirent);
-    if (!(name.startsWith(namePrefix) || (isDirectory && `${name}/`.startsWith(namePrefix)))) continue;
-    // A directory with such a name can have nothing in it that could be an object, and ends trees that have no end.
-    const problem = isDirectory ? options.pathProblem(`${path}/x`) : options.pathProblem(path);
-    if (problem === undefined) names.add({ name, isDirectory });
+    const leads = await leadsToDirectory(directory, name, dirent);
+    // A directory with such a name can have nothing in it that could be an object; this also ends trees that have no end.
+    const problem = options.pathProblem(leads ? `${path}/x` : path);
+    if (problem === undefined) names.add(leads ? `${name}/` : name);
     else options.onLeftOut(path, problem);
   }
-  return names.take();
+  return names;
 }
 
 async function* read({ tree, onLeftOut }: WalkOptions, directory: Directory): AsyncGenerator<{ name: string; dirent: Dirent }> {
@@ -73,7 +93,7 @@ async function* read({ tree, onLeftOut }: WalkOptions, directory: Directory): As
     }
   } catch (error) {
     if (!isAbsent(error)) throw tree.away(error, directory.path || '.');
-    // Removed meanwhile; if it is the whole disk that is gone, the end of the walk tells.
+    await tree.confirm(rootOf(directory));
   }
 }
 

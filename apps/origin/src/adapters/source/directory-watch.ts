@@ -3,7 +3,7 @@
  * everything else for 120 ms while it reads the tree, knows no limit and cannot leave a directory out; chokidar takes a second and 200 MB; @parcel/watcher missed files in
  * directories that were made just then. This holds up nothing for more than 3 ms, and a directory that appears is told as a whole.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Clock, every, type Logger } from '@sluice/runtime';
@@ -11,11 +11,16 @@ import { type Directory, type DirectoryTree, joined } from './directory-tree.ts'
 import { codeOf, isAbsent } from './file-errors.ts';
 import type { HintCollector } from './hint-collector.ts';
 
+export type WatchDirectory = (path: string, options: { persistent: false }) => FSWatcher;
+
 export interface DirectoryWatchOptions {
   readonly tree: DirectoryTree;
   readonly title: string;
   readonly hints: HintCollector;
   readonly isIgnored: (path: string) => boolean;
+  /** Most names that wait to be looked at; beyond, the whole tree is. */
+  readonly changesMax: number;
+  readonly watchDirectory: WatchDirectory;
   /** Most directories that are watched: each costs the system about 1 kB, and one of what `fs.inotify.max_user_watches` allows. */
   readonly watchesMax: number;
   /** How often, while not everything can be watched, it is told that everything is to be looked at. */
@@ -32,8 +37,6 @@ interface Watched {
 
 /** How often it is looked whether the root is still what it was: a link to a release may lead to the next one. */
 const ROOT_CHECK_MS = 5_000;
-/** Most names that wait to be looked at; beyond, the whole tree is. */
-const CHANGED_MAX = 10_000;
 
 export class DirectoryWatch {
   readonly #options: DirectoryWatchOptions;
@@ -163,7 +166,7 @@ export class DirectoryWatch {
       return undefined;
     }
     try {
-      const watcher = watch(directory.real, { persistent: false });
+      const watcher = this.#options.watchDirectory(directory.real, { persistent: false });
       const watched: Watched = { directory, watcher, children: new Map() };
       watcher.on('change', (event, name) => this.#noticed(watched, event, name === null ? undefined : String(name)));
       watcher.on('error', () => this.#noticed(watched, 'rename', undefined));
@@ -192,7 +195,7 @@ export class DirectoryWatch {
     if (!isIgnored(path)) {
       hints.note({ path });
       if (event !== 'rename') return;
-      if (this.#changed.size >= CHANGED_MAX) this.#rebuild = true;
+      if (this.#changed.size >= this.#options.changesMax) this.#rebuild = true;
       else this.#changed.set(path, { parent, name });
       this.#work();
     } else if (parent === this.#root && name === basename(parent.directory.real)) this.#work();

@@ -36,8 +36,12 @@ export async function openFile({ key, file, description, range, isStill, failure
     return closing;
   };
   // Whoever writes into a file, however little, gives it another state before the first byte of it can be read.
+  const checkHandle = async (): Promise<void> => {
+    if (stateOf(await handle.stat({ bigint: true })) !== state) throw new RevisionGoneError({ key });
+  };
   const check = async (): Promise<void> => {
-    if (stateOf(await handle.stat({ bigint: true })) !== state || !(await isStill())) throw new RevisionGoneError({ key });
+    await checkHandle();
+    if (!(await isStill())) throw new RevisionGoneError({ key });
   };
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -60,7 +64,7 @@ export async function openFile({ key, file, description, range, isStill, failure
   }
 
   try {
-    await check();
+    await checkHandle();
   } catch (error) {
     await close();
     throw failure(error);

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Fields } from '@sluice/http-semantics';
 
@@ -40,9 +41,18 @@ export class S3Connection {
   readonly #headers = new WeakMap<object, Fields>();
 
   constructor(options: S3ConnectionOptions) {
-    this.bodies = new S3Client(clientConfig(options, BODY_SOCKETS_MAX, 0));
+    const { answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
     // A document that pauses may be cut off. Whether a body pauses, or its reader does, only the one who reads it knows.
-    this.documents = new S3Client(clientConfig(options, DOCUMENT_SOCKETS_MAX, options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS));
+    this.documents = new S3Client(clientConfig(options, DOCUMENT_SOCKETS_MAX, answerTimeoutMs));
+    this.bodies = new S3Client(clientConfig(options, BODY_SOCKETS_MAX, 0));
+    this.bodies.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args);
+        boundRefusal(result.response as RawResponse, answerTimeoutMs);
+        return result;
+      },
+      { step: 'deserialize', priority: 'low', name: 'boundRefusal' },
+    );
     for (const { middlewareStack } of [this.bodies, this.documents]) {
       middlewareStack.add(
         (next) => async (args) => {
@@ -66,6 +76,19 @@ export class S3Connection {
     this.bodies.destroy();
     this.documents.destroy();
   }
+}
+
+interface RawResponse {
+  readonly statusCode: number;
+  readonly body: Readable;
+}
+
+/** Instead of a body a refusal has a document, which the client reads, and would wait for without an end. */
+function boundRefusal({ statusCode, body }: RawResponse, timeoutMs: number): void {
+  if (statusCode < 300) return;
+  const late = Object.assign(new Error(`the answer was not complete within ${timeoutMs} ms`), { name: 'TimeoutError' });
+  const timer = setTimeout(() => body.destroy(late), timeoutMs);
+  body.once('close', () => clearTimeout(timer));
 }
 
 function clientConfig(options: S3ConnectionOptions, maxSockets: number, socketTimeout: number): S3ClientConfig {

@@ -2,7 +2,8 @@
 import { crc32 } from 'node:zlib';
 import { eventually, FakeClock } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
-import { RevisionGoneError, SourceAwayError, UnusableObjectError } from '../../services/source-port.ts';
+import { RevisionGoneError, SourceAwayError, type SourceObject, UnusableObjectError } from '../../services/source-port.ts';
+import { originFixture } from '../../testing/origin.fixture.ts';
 import { toArray } from '../../testing/s3-bucket.fixture.ts';
 import {
   ETAG,
@@ -103,6 +104,14 @@ describe('a body', () => {
     await expect(toArray(opened.chunks)).rejects.toThrow('can be taken once');
   });
 
+  test('that is read when its source is closed ends with an error, and its connection too', async () => {
+    await using s3 = await scriptedS3((_, response) => void response.writeHead(200, objectHeaders(10)).write('12345'));
+    const reading = readUntilError((await s3.source.open(objectOfSize(10))).chunks);
+    await s3.source.close();
+    expect((await reading).error).toBeInstanceOf(SourceAwayError);
+    await eventually(async () => expect(s3.connections).toBe(0));
+  });
+
   test('is held against the checksum that is announced with it', async () => {
     let content = 'hello';
     await using s3 = await scriptedS3((request, response) => {
@@ -163,6 +172,8 @@ describe('an answer', () => {
     ['a well-formed page', 200, '<html><body><p>Log in</p></body></html>', { 'Content-Type': 'text/html' }],
     ['JSON', 200, '{"objects":[]}', { 'Content-Type': 'application/json' }],
     ['nothing', 200, '', {}],
+    ['the name of a bucket only', 200, '<ListBucketResult><Name>b</Name></ListBucketResult>', XML],
+    ['nobody knows whose listing', 200, '<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>', XML],
     ['half a listing', 200, listingOf(['a', 'b', 'c']).slice(0, 250), XML],
     [
       'a listing of a service that pages in another way',
@@ -209,13 +220,17 @@ describe('an answer', () => {
     expect(await s3.source.find('b/a')).toMatchObject({ key: 'b/a', size: 5 });
   });
 
-  test.each([
+  test.each<[string, Script]>([
     ['never begins', () => {}],
-    ['pauses', (_: unknown, response: Parameters<Script>[1]) => void response.writeHead(200, XML).write('<ListBucketResult>')],
-  ])('that %s is waited for in bounds', async (_, script) => {
-    await using s3 = await scriptedS3(script as Script, { answerTimeoutMs: 100 });
+    ['pauses', (_, response) => void response.writeHead(200, XML).write('<ListBucketResult>')],
+    ['refuses and pauses', (_, response) => void response.writeHead(403, XML).write('<Error>')],
+  ])('that %s is waited for in bounds', async (how, script) => {
+    await using s3 = await scriptedS3(script, { answerTimeoutMs: 100 });
     await expect(s3.source.find('b/a')).rejects.toThrow('did not answer in time');
-    expect(s3.requests).toHaveLength(3);
+    if (how === 'pauses') return;
+    await expect(s3.source.open(objectOfSize(5))).rejects.toThrow('did not answer in time');
+    expect(s3.requests).toHaveLength(6);
+    await eventually(async () => expect(s3.connections).toBe(0));
   });
 
   test('that the object is archived refuses this object only', async () => {
@@ -317,4 +332,21 @@ test('where a service tells seconds only, an object gets another revision when t
   await s3.source.find('b/a');
   [modified, now] = [date, date];
   expect(await s3.source.find('b/a')).toEqual(old);
+});
+
+test('another origin can be the source', async () => {
+  await using origin = await originFixture();
+  const headers = {
+    'cdn-cache-control': 'max-age=9',
+    'x-amz-meta-regions': 'US',
+    'x-amz-tagging': 'env=prod',
+    'content-type': 'text/html',
+  };
+  await fetch(`${origin.url}/b/a`, { method: 'PUT', body: 'hello', headers });
+  await using s3 = await scriptedS3(() => {}, { endpoint: origin.url });
+  const object = await s3.source.find('b/a');
+  expect((await toArray(s3.source.list(''))).flat()).toEqual([object]);
+  const { fields, chunks } = await s3.source.open(object as SourceObject);
+  expect(fields).toMatchObject({ cdnCacheControl: 'max-age=9', regions: ['US'], tags: ['env=prod'], contentType: 'text/html' });
+  expect(Buffer.concat(await toArray(chunks)).toString()).toBe('hello');
 });

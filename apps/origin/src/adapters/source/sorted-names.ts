@@ -1,55 +1,39 @@
-/** Names in the order of what is listed under them, sorted piece by piece: at once a million of them would hold up everything else for seconds. */
+/**
+ * Names in the order of their UTF-8 bytes. Sorted piece by piece and merged while they are taken: all at once, a million of them would hold up everything
+ * else for seconds.
+ */
 import { compareUtf8 } from '../../domain/key-order.ts';
 
-const RUN = 4_096;
+const PIECE = 8_192;
 
-export interface ListedName {
-  readonly name: string;
-  /** What keys continue with: "/" after a directory, so that `a-b` comes before `a/b`. */
-  readonly isDirectory: boolean;
-}
+export class SortedNames implements Iterable<string> {
+  readonly #pieces: string[][] = [];
+  #incoming: string[] = [];
 
-export class SortedNames {
-  /** Each sorted, each at least twice as long as the next. */
-  readonly #runs: ListedName[][] = [];
-  #incoming: ListedName[] = [];
-
-  add(name: ListedName): void {
+  add(name: string): void {
     this.#incoming.push(name);
-    if (this.#incoming.length === RUN) this.#settle();
+    if (this.#incoming.length === PIECE) this.#finishPiece();
   }
 
-  take(): readonly ListedName[] {
-    this.#settle();
-    return this.#runs.reduceRight((all, run) => merged(run, all), []);
+  /** To be taken once. */
+  *[Symbol.iterator](): Iterator<string> {
+    this.#finishPiece();
+    // Last first: the end of an array is where it is cheap to take from.
+    for (const piece of this.#pieces) piece.reverse();
+    for (let first = this.#first(); first !== undefined; first = this.#first()) yield first;
   }
 
-  #settle(): void {
-    let run = this.#incoming.sort(inOrder);
+  #finishPiece(): void {
+    if (this.#incoming.length > 0) this.#pieces.push(this.#incoming.sort(compareUtf8));
     this.#incoming = [];
-    for (let last = this.#runs.at(-1); last !== undefined && last.length <= run.length; last = this.#runs.at(-1)) {
-      this.#runs.pop();
-      run = merged(last, run);
+  }
+
+  #first(): string | undefined {
+    let from: string[] | undefined;
+    for (const piece of this.#pieces) {
+      const name = piece.at(-1);
+      if (name !== undefined && (from === undefined || compareUtf8(name, from.at(-1) as string) < 0)) from = piece;
     }
-    this.#runs.push(run);
+    return from?.pop();
   }
-}
-
-function inOrder(a: ListedName, b: ListedName): number {
-  return compareUtf8(ended(a), ended(b));
-}
-
-function ended({ name, isDirectory }: ListedName): string {
-  return isDirectory ? `${name}/` : name;
-}
-
-function merged(left: readonly ListedName[], right: readonly ListedName[]): ListedName[] {
-  const all: ListedName[] = [];
-  let at = 0;
-  for (const name of right) {
-    for (let next = left[at]; next !== undefined && inOrder(next, name) <= 0; next = left[++at]) all.push(next);
-    all.push(name);
-  }
-  for (; at < left.length; at++) all.push(left[at] as ListedName);
-  return all;
 }
