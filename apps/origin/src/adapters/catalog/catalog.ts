@@ -423,9 +423,9 @@ export class Catalog {
   }
 
   /** Makes an earlier upload current. */
-  #restore(key: string, { manifest, etag }: PastUpload, current: StoredObject | undefined): Announced {
+  #restore(key: string, { manifest, etag, details }: PastUpload, current: StoredObject | undefined): Announced {
     const { sha256, size } = manifest;
-    const { eventId, version } = this.#store(key, uploadFieldsOf(manifest), { sha256, size, etag }, current);
+    const { eventId, version } = this.#store(key, uploadFieldsOf(manifest), { sha256, size, etag }, current, details);
     return { eventId, version };
   }
 
@@ -684,8 +684,9 @@ export class Catalog {
       this.#variantsWanted = true;
     }
     this.#objects.put(change);
-    this.details.set(key, details);
+    // What it was told with goes into the history with it.
     if (current !== undefined) this.#supersede(current);
+    this.details.set(key, details);
     // What was removed from a bucket that was deleted is no version of a key in the new one.
     if (tombstone?.isListed && !isNewBucket) this.#history.addRemoval(key, tombstone.version);
     this.#trimHistory(key);
@@ -695,8 +696,8 @@ export class Catalog {
     const current = this.#objects.find(key);
     this.#objects.bury(key, { version: stamp.version, ever, isListed });
     this.sourced.forget(key);
-    this.details.set(key);
     if (current !== undefined) this.#supersede(current);
+    this.details.set(key);
     this.#trimHistory(key);
   }
 
@@ -729,9 +730,9 @@ export class Catalog {
     return `${this.#id.slice(0, 8)}-${version}`;
   }
 
-  /** After an object made way for another upload or for its removal. */
+  /** After an object made way for another upload or for its removal; before the details of what is there instead are set. */
   #supersede(replaced: StoredObject): void {
-    this.#history.addUpload(uploadedVersion(replaced.manifest), replaced);
+    this.#history.addUpload(uploadedVersion(replaced.manifest), { ...replaced, details: this.details.of(replaced.manifest.key) });
     this.#release(replaced);
   }
 
