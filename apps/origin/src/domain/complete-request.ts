@@ -7,9 +7,9 @@ import { CHECKSUM_ALGORITHMS } from './upload-digests.ts';
 /** Largest document: 10,000 parts with an ETag and a checksum take 1.9 MB. */
 export const COMPLETE_MAX_BYTES = 2 * 1024 ** 2;
 
-const text = z.string().transform((value) => value.trim());
+const text = z.string().trim();
 const part = z.object({
-  PartNumber: text.pipe(z.string().regex(/^[0-9]{1,5}$/, 'must be a whole number')),
+  PartNumber: text.regex(/^[0-9]{1,5}$/, 'must be a whole number'),
   ETag: text,
   ...(Object.fromEntries(CHECKSUM_ALGORITHMS.map((algorithm) => [checksumElement(algorithm), text.optional()])) as Record<
     string,

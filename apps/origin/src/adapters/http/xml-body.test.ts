@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { parseXml } from './xml-body.ts';
 import { xmlElement } from './xml-document.ts';
+import { ELEMENTS_MAX } from './xml-tree.ts';
 
 const schema = z.object({
   Item: z
@@ -10,8 +11,10 @@ const schema = z.object({
     .max(3)
     .default([]),
 });
-const read = (xml: string | Uint8Array) =>
-  parseXml(typeof xml === 'string' ? Buffer.from(xml) : xml, { root: 'List', schema, lists: ['Item'] }).Item.map(({ Name }) => Name);
+const read = async (xml: string | Uint8Array) => {
+  const list = await parseXml(typeof xml === 'string' ? Buffer.from(xml) : xml, { root: 'List', schema, lists: ['Item'] });
+  return list.Item.map(({ Name }) => Name);
+};
 const item = (text: string) => `<Item><Name>${text}</Name></Item>`;
 const refusal = (words: string) => expect.objectContaining({ code: 'MalformedXML', message: expect.stringContaining(words) });
 
@@ -27,7 +30,10 @@ describe('an XML body', () => {
     [`<List>${item('&amp;&lt;&gt;&quot;&apos;&#65;&#x1F600;&#13;&amp;lt;')}</List>`, ['&<>"\'A\u{1f600}\r&lt;']],
     [`<List>${item('a<![CDATA[<b>&amp;]]>c<!-- d -->')}</List>`, ['a<b>&amp;c']],
     [`<List>${item('true')}${item('1e3')}</List>`, ['true', '1e3']],
-  ])('%s is read', (xml, names) => expect(read(xml)).toEqual(names));
+    [`<List><__proto__><Name>x</Name></__proto__>${item('a')}</List>`, ['a']],
+    [`<List constructor="x">${item('a\r\nb\rc&#13;')}</List>`, ['a\nb\nc\r']],
+    [`<List>${item('&#1;&#xFFFF;')}</List>`, ['\u0001\uffff']],
+  ])('%s is read', (xml, names) => expect(read(xml)).resolves.toEqual(names));
 
   test.each([
     ['', ''],
@@ -37,6 +43,7 @@ describe('an XML body', () => {
     ['<List></Wrong>', ''],
     [`<List>${item('a')}</List><List/>`, ''],
     ['<Other/>', 'root element must be List'],
+    [`<List>${item('a')}</List>text`, ''],
     ['<List/><Other/>', 'root element'],
     ['<List><Item/></List>', 'List.Item.0'],
     ['<List><Item>text</Item></List>', 'List.Item.0'],
@@ -52,23 +59,38 @@ describe('an XML body', () => {
     [`<!DOCTYPE List [<!ENTITY a "b">]><List>${item('&a;')}</List>`, 'document type'],
     [`<!doctype List SYSTEM "file:///etc/passwd"><List>${item('a')}</List>`, 'document type'],
     [`<List>${'<a>'.repeat(9)}${'</a>'.repeat(9)}</List>`, 'nested'],
-    ['<List><__proto__><Name>x</Name></__proto__></List>', ''],
-  ])('%s is refused', (xml, words) => expect(() => read(xml)).toThrow(refusal(words)));
+  ])('%s is refused', (xml, words) => expect(read(xml)).rejects.toEqual(refusal(words)));
 
-  test('entities that multiply are refused as fast as they come', () => {
+  test('a long one is read in turns with what else there is to do', async () => {
+    const document = Buffer.from(`<List>${'<a/>'.repeat(ELEMENTS_MAX - 1)}</List>`);
+    let turns = 0;
+    let over = false;
+    const others = (): void => {
+      turns += 1;
+      if (!over) setImmediate(others);
+    };
+    setImmediate(others);
+    expect(await read(document)).toEqual([]);
+    over = true;
+    expect(turns).toBeGreaterThan(document.length / 32_768);
+  });
+
+  test('one of more elements than any document of the API has is refused', async () => {
+    await expect(read(`<List>${'<a/>'.repeat(ELEMENTS_MAX)}</List>`)).rejects.toEqual(refusal(`at most ${ELEMENTS_MAX} elements`));
+  });
+
+  test('entities that multiply are refused as fast as they come', async () => {
     const levels = Array.from({ length: 30 }, (_, level) => `<!ENTITY e${level + 1} "${`&e${level};`.repeat(10)}">`);
-    expect(() => read(`<!DOCTYPE x [<!ENTITY e0 "boom">${levels.join('')}]><List>${item('&e30;')}</List>`)).toThrow(
-      refusal('document type'),
-    );
+    const document = `<!DOCTYPE x [<!ENTITY e0 "boom">${levels.join('')}]><List>${item('&e30;')}</List>`;
+    await expect(read(document)).rejects.toEqual(refusal('document type'));
   });
 
-  test('bytes that are no UTF-8 are refused', () => {
-    expect(() => read(Buffer.concat([Buffer.from('<List><Item><Name>'), Buffer.of(0xff), Buffer.from('</Name></Item></List>')]))).toThrow(
-      refusal(''),
-    );
+  test('bytes that are no UTF-8 are refused', async () => {
+    const document = Buffer.concat([Buffer.from('<List><Item><Name>'), Buffer.of(0xff), Buffer.from('</Name></Item></List>')]);
+    await expect(read(document)).rejects.toEqual(refusal(''));
   });
 
-  test('whatever text is written comes back', () => {
+  test('whatever text is written comes back', async () => {
     const text = fc.string({
       unit: fc.oneof(
         fc.constantFrom(' ', '\r', '\n', '\t', '&', '<', '\uffff', '\u0001'),
@@ -77,14 +99,14 @@ describe('an XML body', () => {
       minLength: 1,
       maxLength: 20,
     });
-    fc.assert(
-      fc.property(fc.array(text, { maxLength: 3 }), (names) => {
-        expect(read(xmlElement('List', { Item: names.map((Name) => ({ Name })) }))).toEqual(names);
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { maxLength: 3 }), async (names) => {
+        expect(await read(xmlElement('List', { Item: names.map((Name) => ({ Name })) }))).toEqual(names);
       }),
     );
   });
 
-  test('whatever comes is read or refused with the code that clients know', () => {
+  test('whatever comes is read or refused with the code that clients know', async () => {
     const part = fc.constantFrom(
       '<List>',
       '</List>',
@@ -108,10 +130,10 @@ describe('an XML body', () => {
       '<!DOCTYPE',
       'é',
     );
-    fc.assert(
-      fc.property(fc.array(part, { maxLength: 20 }), (parts) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(part, { maxLength: 20 }), async (parts) => {
         try {
-          read(parts.join(''));
+          await read(parts.join(''));
         } catch (error) {
           expect(error).toMatchObject({ code: 'MalformedXML', status: 400 });
         }

@@ -1,20 +1,17 @@
-/** Reads the XML that clients of the S3 API send: elements and text, as bounded as the body; no document types, no entities but XML's own five. */
+/** Reads the XML that clients of the S3 API send. */
 import type { Fields } from '@sluice/http-semantics';
-import { type EntityDecoderOptions, XMLParser } from 'fast-xml-parser';
 import type { z } from 'zod';
 import { S3Error } from '../../domain/s3-error.ts';
 import type { Exchange } from './exchange.ts';
 import { readSmallBody } from './request-body.ts';
+import { readTree, type XmlValue } from './xml-tree.ts';
 
-/** Deeper than any document of the API. */
-const DEPTH_MAX = 8;
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export interface XmlBodyOptions<Content> {
   /** The name of the root element. */
   readonly root: string;
-  /** Its children by name. Elements without children are strings, empty ones ''. What it does not name is ignored. */
+  /** Its children by name, as {@link XmlValue} has them; the root is an object also when it is empty. What it does not name is ignored. */
   readonly schema: z.ZodType<Content>;
   /** Names of elements of which there may be several: they are arrays. */
   readonly lists?: readonly string[];
@@ -29,56 +26,23 @@ export async function readXmlBody<Content>(exchange: Exchange, options: XmlBodyO
 }
 
 /** @throws {S3Error} `MalformedXML` */
-export function parseXml<Content>(bytes: Uint8Array, { root, schema, lists = [] }: Omit<XmlBodyOptions<Content>, 'maxBytes'>): Content {
-  const document = parse(bytes, lists);
-  const roots = Object.keys(document);
-  if (roots.length !== 1 || roots[0] !== root) throw malformed(`the root element must be ${root}`);
-  const checked = schema.safeParse(document[root] === '' ? {} : document[root]);
+export async function parseXml<Content>(
+  bytes: Uint8Array,
+  { root, schema, lists = [] }: Omit<XmlBodyOptions<Content>, 'maxBytes'>,
+): Promise<Content> {
+  const content = await parse(bytes, root, lists);
+  const checked = schema.safeParse(typeof content === 'string' && content.trim() === '' ? {} : content);
   if (checked.success) return checked.data;
   const { path = [], message } = checked.error.issues[0] ?? {};
   throw malformed(`${[root, ...path].join('.')}: ${message}`);
 }
 
-function parse(bytes: Uint8Array, lists: readonly string[]): Record<string, unknown> {
+async function parse(bytes: Uint8Array, root: string, lists: readonly string[]): Promise<XmlValue> {
   try {
-    const text = decoder.decode(bytes);
-    // Nothing but a document type declares entities. The parser would read it.
-    if (/<!DOCTYPE/i.test(text)) throw new Error('a document type is not possible');
-    return new XMLParser({
-      ignoreAttributes: true,
-      ignoreDeclaration: true,
-      ignorePiTags: true,
-      removeNSPrefix: true,
-      parseTagValue: false,
-      trimValues: false,
-      jPath: false,
-      maxNestedTags: DEPTH_MAX,
-      isArray: (name) => lists.includes(name),
-      entityDecoder: ownEntities,
-    }).parse(text, true);
+    return await readTree(decoder.decode(bytes), root, lists);
   } catch (error) {
     throw malformed(error instanceof Error ? error.message.slice(0, 200) : '', error);
   }
-}
-
-/** XML's five entities and references to characters (XML 1.0 §4.1, §4.6). */
-const ownEntities: EntityDecoderOptions = {
-  setExternalEntities: () => {},
-  addInputEntities: () => {},
-  setXmlVersion: () => {},
-  reset: () => {},
-  decode: (text) => text.replace(/&(?:#(\d{1,7});|#x([0-9a-fA-F]{1,6});|(\w{1,4});)?/g, reference),
-};
-
-function reference(whole: string, decimal: string | undefined, hexadecimal: string | undefined, name: string | undefined): string {
-  const code = decimal === undefined ? Number.parseInt(hexadecimal ?? '', 16) : Number(decimal);
-  const character = Number.isNaN(code) ? ENTITIES[name ?? ''] : characterOf(code);
-  if (!character?.isWellFormed()) throw new Error(`"${whole}" is no entity or character; write "&" as "&amp;"`);
-  return character;
-}
-
-function characterOf(code: number): string | undefined {
-  return code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
 }
 
 function tooLong(maxBytes: number): S3Error {
