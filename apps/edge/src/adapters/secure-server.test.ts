@@ -522,6 +522,20 @@ describe('the end of an edge', () => {
     await server[Symbol.asyncDispose]();
   });
 
+  test('connections on which no request was begun do not hold it up, however far they have come', async () => {
+    // Nobody waits for so long.
+    const server = await serve({ drainMs: 600_000, headersMs: 600_000, requestMs: 600_000 });
+    const clients: Socket[] = [server.tcp(), server.tcp()];
+    // The first bytes of a ClientHello (RFC 8446 §5.1), of which more are to follow.
+    clients[1]?.write(Buffer.from([22, 3, 1, 2, 0, 1]));
+    await Promise.all(clients.map((client) => once(client, 'connect')));
+    // Connections are taken in their order, so the two before are there as well.
+    for (const protocol of ['http/1.1', 'h2'] as const) clients.push(await server.tls(protocol));
+    const ends = clients.map((client) => closed(client.resume()));
+    await server.server.stop();
+    await Promise.all(ends);
+  });
+
   test('over HTTP/1.1 it waits for what the system has not taken of a response that was written at once', async () => {
     const content = Buffer.alloc(20_000_000, 'x');
     const server = await serve({}, (_request, response) => void response.writeHead(200, ['Content-Length', '20000000']).end(content));

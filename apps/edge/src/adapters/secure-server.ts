@@ -69,6 +69,7 @@ export function createTlsServer(
     if (idle instanceof Socket) idle.destroy();
   });
   const sockets = openSockets(server);
+  const handshakes = watchHandshakes(server);
   const sessions = watchSessions(server, limits);
   return {
     server,
@@ -79,6 +80,7 @@ export function createTlsServer(
     },
     async drain(drainMs) {
       const drained = drainHttpServer(server, drainMs, sockets);
+      handshakes.cut();
       sessions.sendAway();
       await drained;
       sessions.stop();
@@ -98,6 +100,31 @@ function httpOptions(limits: ConnectionLimits): object {
     connectionsCheckingInterval: limits.checkMs,
     keepAliveTimeout: limits.keepAliveMs,
   };
+}
+
+/** Knows the connections whose handshake is not over. To the server they are neither idle nor sessions, so nothing else would end them before their time is over. */
+function watchHandshakes(server: Http2SecureServer): { cut(): void } {
+  const open = new Map<string, Socket>();
+  server.on('connection', (socket: Socket) => {
+    const name = peerOf(socket);
+    open.set(name, socket);
+    socket.once('close', () => {
+      if (open.get(name) === socket) open.delete(name);
+    });
+  });
+  // Another object, of the same connection.
+  server.on('secureConnection', (socket: Socket) => open.delete(peerOf(socket)));
+  return {
+    /** No request has come on them, so that they end as those of the plain port do. */
+    cut() {
+      for (const socket of open.values()) socket.destroy();
+    },
+  };
+}
+
+/** Of a port that listens, each peer has one connection at a time. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 interface SessionWatch {
