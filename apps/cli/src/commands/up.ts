@@ -60,9 +60,9 @@ async function up({ io, terminal }: Context, options: UpOptions): Promise<ExitCo
     });
     const died = whenOneDies(stack);
     terminal.document(stackDocument(stack));
-    // The edges have the environment of this process.
-    const withSites = (process.env.EDGE_SITES_FILE ?? '') !== '';
-    for (const line of stackSummary(stack, terminal, withSites)) terminal.line(line);
+    // The parts have the environment of this process.
+    const files = { withSites: (process.env.EDGE_SITES_FILE ?? '') !== '', keysFile: process.env.ORIGIN_KEYS_FILE || undefined };
+    for (const line of stackSummary(stack, terminal, files)) terminal.line(line);
     return await Promise.race([interrupts.interrupted.then(() => EXIT.OK), died]);
   } catch (error) {
     throw explained(error, options);

@@ -158,13 +158,24 @@ describe('terminal', () => {
   });
 });
 
-test.each([
-  [false, 'curl -i http://127.0.0.1:8081/demo/hello.json'],
-  [true, 'curl -i http://127.0.0.1:8081/readyz'],
-])('what to try with an edge works whether it has a sites file (%s) or not', (withSites, command) => {
+describe('what to try when it is up', () => {
   const at = (name: string, port: number) => ({ name, url: `http://127.0.0.1:${port}` });
   const [origin, controller, edge] = [at('origin', 9000), at('controller', 9100), at('edge us-1', 8081)];
   const parts = { members: [origin, controller, edge], origin, controller, edges: new Map([['us-1', edge]]) };
   const stack = { natsUrl: 'nats://127.0.0.1:4222', dataDir: 'data', ...parts };
-  expect(stackSummary(stack, plain, withSites)).toContain(`  ${command}`);
+
+  test.each([
+    [false, 'curl -i http://127.0.0.1:8081/demo/hello.json'],
+    [true, 'curl -i http://127.0.0.1:8081/readyz'],
+  ])('works with an edge whether it has a sites file (%s) or not', (withSites, command) => {
+    expect(stackSummary(stack, plain, { withSites, keysFile: undefined })).toContain(`  ${command}`);
+  });
+
+  test('begins with the key that an origin with keys asks for, and says where it is', () => {
+    const tried = (keysFile: string | undefined) =>
+      stackSummary(stack, plain, { withSites: false, keysFile }).filter((line) => /SLUICE_|sluice put/.test(line));
+    const put = '  npx sluice put package.json demo/hello.json --wait';
+    const key = '  export SLUICE_ACCESS_KEY_ID=… SLUICE_SECRET_ACCESS_KEY=…  # a key of keys.yaml that may write';
+    expect([tried('keys.yaml'), tried(undefined)]).toEqual([[key, put], [put]]);
+  });
 });

@@ -27,8 +27,15 @@ export function stackDocument(stack: Stack) {
   };
 }
 
-/** A table of URLs and three commands that work as they stand. `withSites`: the edges have a sites file, so they need not serve a bucket by its name. */
-export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, withSites: boolean): string[] {
+export interface StackFiles {
+  /** The edges have a sites file, so they need not serve a bucket by its name. */
+  readonly withSites: boolean;
+  /** The origin's keys; without them it takes commands from anyone. */
+  readonly keysFile: string | undefined;
+}
+
+/** A table of URLs and three commands that work as they stand; with keys, after a fourth that has to be completed with one. */
+export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, { withSites, keysFile }: StackFiles): string[] {
   const rows = [['broker', stack.natsUrl], ...stack.members.map(({ name, url }) => [name, url]), ['data, logs', stack.dataDir]];
   const where = [
     ...(stack.origin.url === DEFAULT_ORIGIN ? [] : [`--origin ${stack.origin.url}`]),
@@ -36,6 +43,7 @@ export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, 
   ];
   const [edge] = stack.edges.values();
   const commands = [
+    ...(keysFile === undefined ? [] : [`export SLUICE_ACCESS_KEY_ID=… SLUICE_SECRET_ACCESS_KEY=…  # a key of ${keysFile} that may write`]),
     ['npx sluice put package.json demo/hello.json --wait', ...where].join(' '),
     ...(edge === undefined ? [] : [`curl -i ${edge.url}/${withSites ? 'readyz' : 'demo/hello.json'}`]),
     `npx sluice watch --nats ${stack.natsUrl}`,
