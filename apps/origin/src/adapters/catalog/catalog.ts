@@ -362,8 +362,8 @@ export class Catalog {
     const version = this.#mint(nowMs);
     const eventId = this.#eventId(version);
     this.#objects.bury(key, { version, ever: current.ever, isListed });
-    this.details.set(key);
     if ('manifest' in current) this.#supersede(current);
+    this.details.set(key);
     this.#trimHistory(key);
     const message = { id: eventId, key, version, at: new Date(nowMs).toISOString() };
     this.outbox.add(eventId, CONTENT_REMOVED.subject, encode(CONTENT_REMOVED.subject, CONTENT_REMOVED.message, message), nowMs);
@@ -371,9 +371,9 @@ export class Catalog {
   }
 
   /** Makes an earlier upload current. */
-  #restore(key: string, { manifest, etag }: PastUpload, current: StoredObject | undefined): Announced {
+  #restore(key: string, { manifest, etag, details }: PastUpload, current: StoredObject | undefined): Announced {
     const { sha256, size } = manifest;
-    const { eventId, version } = this.#store(key, uploadFieldsOf(manifest), { sha256, size, etag }, current);
+    const { eventId, version } = this.#store(key, uploadFieldsOf(manifest), { sha256, size, etag }, current, details);
     return { eventId, version };
   }
 
@@ -485,8 +485,8 @@ export class Catalog {
     const manifest: Manifest = { ...fields, key, version, sha256, size, uploadedAt, ...naming(variants ?? []) };
     const previous = current === undefined ? undefined : asPrevious(current.manifest);
     this.#objects.put({ manifest, previous, etag: body.etag, ever: addPlacement(ever, fields.regions) });
-    this.details.set(key, details);
     if (current !== undefined) this.#supersede(current);
+    this.details.set(key, details);
     if (tombstone?.isListed) this.#history.addRemoval(key, tombstone.version);
     this.#trimHistory(key);
     return { ...this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs), manifest };
@@ -518,9 +518,9 @@ export class Catalog {
     return `${this.id.slice(0, 8)}-${version}`;
   }
 
-  /** After an object made way for another upload or for its removal. */
+  /** After an object made way for another upload or for its removal; before the details of what is there instead are set. */
   #supersede(replaced: StoredObject): void {
-    this.#history.addUpload(uploadedVersion(replaced.manifest), replaced);
+    this.#history.addUpload(uploadedVersion(replaced.manifest), { ...replaced, details: this.details.of(replaced.manifest.key) });
     this.#release(replaced);
   }
 

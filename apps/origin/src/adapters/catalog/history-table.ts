@@ -26,15 +26,15 @@ export class HistoryTable {
   readonly #forgetBucket: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#insert = db.prepare('INSERT OR REPLACE INTO history (key, version, sha256, etag, manifest) VALUES (?, ?, ?, ?, ?)');
+    this.#insert = db.prepare('INSERT OR REPLACE INTO history (key, version, sha256, etag, manifest, details) VALUES (?, ?, ?, ?, ?, ?)');
     this.#trim = db.prepare(`
       DELETE FROM history WHERE key = ?1 AND version IN (SELECT version FROM history WHERE key = ?1 ORDER BY version DESC LIMIT -1 OFFSET ?2)
       RETURNING sha256`);
-    this.#select = db.prepare('SELECT etag, manifest FROM history WHERE key = ? AND version = ? AND manifest IS NOT NULL');
+    this.#select = db.prepare('SELECT etag, manifest, details FROM history WHERE key = ? AND version = ? AND manifest IS NOT NULL');
     this.#selectNewest = db.prepare(
-      'SELECT etag, manifest FROM history WHERE key = ? AND version <= ? AND manifest IS NOT NULL ORDER BY version DESC LIMIT 1',
+      'SELECT etag, manifest, details FROM history WHERE key = ? AND version <= ? AND manifest IS NOT NULL ORDER BY version DESC LIMIT 1',
     );
-    this.#selectLast = db.prepare('SELECT version, etag, manifest FROM history WHERE key = ? ORDER BY version DESC LIMIT 1');
+    this.#selectLast = db.prepare('SELECT version, etag, manifest, details FROM history WHERE key = ? ORDER BY version DESC LIMIT 1');
     this.#selectWasRemoved = db.prepare(
       'SELECT manifest IS NULL AS removed FROM history WHERE key = ? AND version <= ? ORDER BY version DESC LIMIT 1',
     );
@@ -47,12 +47,14 @@ export class HistoryTable {
     this.#forgetRemoved = db.prepare('DELETE FROM history WHERE key IN (SELECT key FROM tombstones WHERE version <= ?) RETURNING sha256');
   }
 
-  addUpload(version: number, { manifest, etag }: PastUpload): void {
-    this.#insert.run(manifest.key, version, manifest.sha256, etag, JSON.stringify(manifest));
+  addUpload(version: number, { manifest, etag, details }: PastUpload): void {
+    // Nothing known is nothing written.
+    const known = JSON.stringify(details ?? {});
+    this.#insert.run(manifest.key, version, manifest.sha256, etag, JSON.stringify(manifest), known === '{}' ? null : known);
   }
 
   addRemoval(key: string, version: number): void {
-    this.#insert.run(key, version, null, null, null);
+    this.#insert.run(key, version, null, null, null, null);
   }
 
   /** Forgets all but the newest `count` of a key. Returns bytes that may be garbage. */
@@ -105,8 +107,8 @@ export class HistoryTable {
 
 function parsed(row: unknown): PastUpload | undefined {
   if (row === undefined) return undefined;
-  const { etag, manifest } = row as { etag: string; manifest: string };
-  return { etag, manifest: JSON.parse(manifest) };
+  const { etag, manifest, details } = row as { etag: string; manifest: string; details: string | null };
+  return { etag, manifest: JSON.parse(manifest), details: details === null ? undefined : JSON.parse(details) };
 }
 
 function checksums(rows: readonly unknown[]): string[] {

@@ -107,6 +107,8 @@ const LATER_COLUMNS = [
   ['buckets', 'since', 'INTEGER NOT NULL DEFAULT 0'],
   // 0: all versions of the key were removed for good, this one too; it is there for the edges.
   ['tombstones', 'listed', 'INTEGER NOT NULL DEFAULT 1'],
+  // JSON {checksums, partSizes}; NULL where neither is known.
+  ['history', 'details', 'TEXT'],
 ] as const;
 
 /** Opens or creates `catalog.db`. Every commit is on the disk when it returns (`synchronous=FULL`). */

@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 
@@ -14,6 +15,31 @@ test('the details of an upload are there after a restart, and go with the object
   await fixture.catalog.put('site/a', fields(), body('a'), { details });
   await fixture.catalog.remove('site/a');
   expect(fixture.catalog.details.of('site/a')).toEqual(NONE);
+});
+
+test('the details of an upload stay with it as an earlier version, and come back with it, also from a catalog from before', async () => {
+  await using fixture = await catalogFixture({ versionsKept: () => 9 });
+  const detailsOf = (version?: number) => fixture.catalog.findVersion('site/a', version)?.details;
+  const first = await fixture.catalog.put('site/a', fields(), body('a'), { details });
+  const second = await fixture.catalog.put('site/a', fields(), body('b'));
+  fixture.reopen();
+  expect([detailsOf(first.version), detailsOf(second.version), detailsOf()]).toEqual([details, NONE, NONE]);
+  await fixture.catalog.rollBack('site/a', first.version);
+  expect([detailsOf(first.version), detailsOf(second.version), detailsOf()]).toEqual([details, undefined, details]);
+  const removed = await fixture.catalog.remove('site/a');
+  await fixture.catalog.removeVersion('site/a', removed?.version ?? 0);
+  expect(detailsOf()).toEqual(details);
+  await fixture.catalog.copy({ key: 'site/a', version: first.version }, 'site/copy', () => fields());
+  expect(fixture.catalog.details.of('site/copy')).toEqual(details);
+  fixture.catalog.close();
+  const old = new DatabaseSync(fixture.path);
+  old.exec('ALTER TABLE history DROP COLUMN details');
+  old.close();
+  fixture.reopen();
+  expect([detailsOf(first.version), detailsOf()]).toEqual([undefined, details]);
+  await fixture.catalog.put('site/a', fields(), body('c'));
+  await fixture.catalog.rollBack('site/a');
+  expect(detailsOf()).toEqual(details);
 });
 
 test('an announcement of variants leaves them alone', async () => {

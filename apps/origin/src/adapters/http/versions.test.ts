@@ -65,6 +65,25 @@ describe('versions over S3', () => {
     }
   });
 
+  test('an earlier one that came in parts tells of its parts and its checksum, and does again when it is rolled back to', async () => {
+    await using origin = await originFixture({ seams: { partMinBytes: 4 } });
+    const url = `${origin.url}/site/a`;
+    const upload = await UploadInParts.create(origin, '/site/a', { 'x-amz-checksum-algorithm': 'SHA256' });
+    await upload.complete([await upload.part(1, 'four'), await upload.part(2, 'more')]);
+    const id = (await fetch(url)).headers.get('x-amz-version-id');
+    await fetch(url, { method: 'PUT', body: 'whole' });
+    const told = async (query: string) => {
+      const part = await fetch(`${url}?partNumber=2${query}`);
+      const whole = await fetch(`${url}?${query}`, { method: 'HEAD', headers: { 'x-amz-checksum-mode': 'ENABLED' } });
+      return [part.status, await part.text(), part.headers.get('x-amz-mp-parts-count'), whole.headers.get('x-amz-checksum-sha256')];
+    };
+    expect((await fetch(`${url}?partNumber=2`)).status).toBe(416);
+    const expected = [206, 'more', '2', expect.stringMatching(/-2$/)];
+    expect(await told(`&versionId=${id}`)).toEqual(expected);
+    expect((await fetch(`${origin.url}/-/rollbacks`, { method: 'POST', body: '{"key":"site/a"}' })).status).toBe(200);
+    expect(await told('')).toEqual(expected);
+  });
+
   test('a removal of one version leaves the others, and never removes the current object by mistake', async () => {
     await using it = await scene();
     const [first, second] = [await it.put('one'), await it.put('two')];
