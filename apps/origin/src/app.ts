@@ -1,6 +1,17 @@
 /** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
-import { type Clock, createMetrics, httpUrl, Lifecycle, type Logger, Readiness, type Rng, systemClock, systemRng } from '@sluice/runtime';
+import {
+  type Clock,
+  ConfigError,
+  createMetrics,
+  httpUrl,
+  Lifecycle,
+  type Logger,
+  Readiness,
+  type Rng,
+  systemClock,
+  systemRng,
+} from '@sluice/runtime';
 import { followFile } from './adapters/followed-file.ts';
 import { Authentication } from './adapters/http/authenticate.ts';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
@@ -13,6 +24,7 @@ import { BrokerSide } from './broker-side.ts';
 import { parseBuckets } from './buckets-config.ts';
 import type { OriginConfig } from './config.ts';
 import { type BucketSettings, settingsOf } from './domain/bucket-settings.ts';
+import { isBelowDomain } from './domain/virtual-host.ts';
 import { parseKeys } from './keys-config.ts';
 import { openStorage, watchStorage } from './storage.ts';
 
@@ -34,7 +46,7 @@ export interface RunningOrigin {
 
 /**
  * Starts an origin. Resolves when HTTP is served; the broker is connected to in the background.
- * @throws {ConfigError} when the keys file or the buckets file cannot be used; when the data directory or the port cannot be used. Nothing is left running
+ * @throws {ConfigError} when the keys file or the buckets file cannot be used, or the origin's own name is one of a bucket; when the data directory or the port cannot be used. Nothing is left running
  */
 export async function startOrigin(config: OriginConfig, log: Logger, seams: OriginSeams = {}): Promise<RunningOrigin> {
   const lifecycle = new Lifecycle(log);
@@ -47,7 +59,17 @@ export async function startOrigin(config: OriginConfig, log: Logger, seams: Orig
   }
 }
 
+/** Edges ask for `/-/blobs/…` at the origin's own name: were that a bucket's, they would be told that there is no such key. @throws {ConfigError} */
+function checkOwnName({ ORIGIN_URL, ORIGIN_HOST, ORIGIN_PORT, ORIGIN_S3_DOMAIN }: OriginConfig): void {
+  const { host } = new URL(ORIGIN_URL ?? httpUrl(ORIGIN_HOST, ORIGIN_PORT));
+  if (!isBelowDomain(host, ORIGIN_S3_DOMAIN)) return;
+  throw new ConfigError([
+    `ORIGIN_URL: ${host} is below a domain of ORIGIN_S3_DOMAIN, so requests for it are about a bucket; name the origin to the edges by another host, such as the domain itself`,
+  ]);
+}
+
 async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, seams: OriginSeams): Promise<number> {
+  checkOwnName(config);
   const { clock = systemClock, rng = systemRng, operate = operatePlainly, limits } = seams;
   const registry = createMetrics('origin');
   const metrics = createOriginMetrics(registry);

@@ -23,14 +23,28 @@ export function inPathStyle(target: string, host: string | undefined, domains: r
   return rest === '' || /^[/?]/.test(rest) ? `/${bucket}${rest}` : target;
 }
 
+/** Whether a host, with its port or without, is below one of the domains, so that requests for it are about a bucket. */
+export function isBelowDomain(host: string, domains: readonly string[]): boolean {
+  return domainAbove(nameOf(host), domains) !== undefined;
+}
+
 /** Undefined: the host is one of the domains itself, or another one, so the path names the bucket. @throws {S3Error} `InvalidBucketName` */
 function bucketOfHost(host: string, domains: readonly string[]): string | undefined {
-  const name = host.toLowerCase().replace(/\.?(?::\d*)?$/, '');
-  if (domains.includes(name)) return undefined;
-  // One domain may be below another.
-  const [domain] = domains.filter((candidate) => name.endsWith(`.${candidate}`)).toSorted((a, b) => b.length - a.length);
+  const name = nameOf(host);
+  const domain = domainAbove(name, domains);
   if (domain === undefined) return undefined;
   const bucket = name.slice(0, -domain.length - 1);
   if (isBucketName(bucket)) return bucket;
   throw new S3Error('InvalidBucketName', `Host names no bucket below ${domain}: the label before it is the bucket's name`);
+}
+
+function domainAbove(name: string, domains: readonly string[]): string | undefined {
+  if (domains.includes(name)) return undefined;
+  // One domain may be below another.
+  return domains.filter((domain) => name.endsWith(`.${domain}`)).toSorted((a, b) => b.length - a.length)[0];
+}
+
+/** Without the port, and the dot that a full name may end with. */
+function nameOf(host: string): string {
+  return host.toLowerCase().replace(/\.?(?::\d*)?$/, '');
 }

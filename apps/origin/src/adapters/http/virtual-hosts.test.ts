@@ -20,6 +20,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type KeyedOrigin, keyedOrigin, OWNER, STRANGER } from '../../testing/keyed-origin.fixture.ts';
+import { originFixture } from '../../testing/origin.fixture.ts';
 
 const DOMAIN = 's3.sluice.test';
 /** Every name is this machine. */
@@ -43,6 +44,19 @@ beforeEach(() => {
 afterAll(async () => {
   agent.destroy();
   await origin[Symbol.asyncDispose]();
+});
+
+test.each(['http://origin.s3.sluice.test:9000', 'https://ORIGIN.s3.sluice.test', 'http://my_origin.s3.sluice.test'])(
+  'an origin that edges reach at %s, which is the name of a bucket, does not start',
+  async (ORIGIN_URL) => {
+    const started = originFixture({ config: { ORIGIN_URL, ORIGIN_S3_DOMAIN: [DOMAIN] } });
+    await expect(started).rejects.toThrow(/ORIGIN_URL: .*ORIGIN_S3_DOMAIN/);
+  },
+);
+
+test.each([`http://${DOMAIN}:9000`, 'http://origin.sluice.test', 'http://127.0.0.1:9000'])('an origin at %s does', async (ORIGIN_URL) => {
+  await using started = await originFixture({ config: { ORIGIN_URL, ORIGIN_S3_DOMAIN: [DOMAIN] } });
+  expect((await fetch(`${started.url}/healthz`)).status).toBe(200);
 });
 
 /** What is at a URL, for whoever has no key. */
