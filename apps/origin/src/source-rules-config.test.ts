@@ -118,6 +118,7 @@ more: 1
     expect(problemsOf(rules(RULES_MAX + 1))).toEqual(['rules: must have at most 1000 rules']);
     expect(problemsOf('rules: [')).toHaveLength(1);
     expect(problemsOf('- a')).toHaveLength(1);
+    expect(problemsOf('rules: [{path: a, meta: {__proto__: x}}]')).toEqual(['rules[0].meta: must not have an entry named __proto__']);
     expect(problemsOf(`rules: [{path: a, tags: [${Array.from({ length: 65 }, (_, at) => `t${at}`).join(',')}]}]`)).toEqual([
       'rules[0].tags: must name at most 64',
     ]);

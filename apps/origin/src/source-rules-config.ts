@@ -34,6 +34,12 @@ const names = (item: z.ZodType<string, string>) =>
     .max(LIST_MAX_ITEMS, `must name at most ${LIST_MAX_ITEMS}`)
     .transform((all) => [...new Set(all)]);
 
+/** A record drops the name `__proto__` without a word. */
+const metadata = z
+  .custom<Record<string, string>>((meta) => !Object.hasOwn(Object(meta), '__proto__'), 'must not have an entry named __proto__')
+  .pipe(z.record(metaName, fieldValue))
+  .refine((meta) => Object.keys(meta).length <= LIST_MAX_ITEMS, `must have at most ${LIST_MAX_ITEMS} entries`);
+
 const rule = z
   .strictObject({
     path: z.union([
@@ -51,10 +57,7 @@ const rule = z
     redirectLocation: fieldValue.refine((value) => value === '' || isRedirectLocation(value), REDIRECT_LOCATION_RULE).optional(),
     regions: names(region).optional(),
     tags: names(tag).optional(),
-    meta: z
-      .record(metaName, fieldValue)
-      .refine((meta) => Object.keys(meta).length <= LIST_MAX_ITEMS, `must have at most ${LIST_MAX_ITEMS} entries`)
-      .optional(),
+    meta: metadata.optional(),
   })
   .refine((said) => Object.keys(said).length > 1, 'says nothing about what it matches; give it a field, or `ignore: true`');
 
@@ -62,7 +65,8 @@ const rulesFile = z.strictObject({
   rules: z.array(rule).max(RULES_MAX, `must have at most ${RULES_MAX} rules`).default([]),
 });
 
-const byDefault: SourceRules = [
+/** What holds without a file. */
+export const DEFAULT_SOURCE_RULES: SourceRules = [
   { matches: matcher(IGNORED_BY_DEFAULT), fields: {}, ignore: true },
   { matches: matcher(KEPT_BY_DEFAULT), fields: {}, ignore: false },
 ];
@@ -78,7 +82,7 @@ export function parseSourceRules(text: string): SourceRules {
       ignore,
     }),
   );
-  return [...byDefault, ...own];
+  return [...DEFAULT_SOURCE_RULES, ...own];
 }
 
 function matcher(globs: readonly string[]): (path: string) => boolean {

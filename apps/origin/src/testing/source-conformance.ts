@@ -8,12 +8,13 @@ import {
   type ContentSource,
   type OpenSourceObject,
   RevisionGoneError,
+  SourceAwayError,
   type SourceHint,
   type SourceObject,
   type SourceRange,
 } from '../services/source-port.ts';
 
-/** What is behind a source, and how it is changed. Keys are content keys of {@link SourceHarness.bucket}. */
+/** What is behind a source, and how it is changed. Keys are content keys of {@link SourceHarness.bucket}. Its functions are called without it: they use no `this`. */
 export interface SourceHarness extends AsyncDisposable {
   readonly source: ContentSource;
   readonly bucket: string;
@@ -34,6 +35,8 @@ export interface SourceHarness extends AsyncDisposable {
   readonly rename: ((from: string, to: string) => Promise<void>) | undefined;
   /** Files or connections that reading objects has open now; undefined: it cannot be told. */
   readonly openReads: (() => Promise<number>) | undefined;
+  /** Takes the whole thing away, for good; undefined: it cannot be. */
+  readonly goAway?: () => Promise<void>;
   /** Whether changes come as hints; else by looking again alone. */
   readonly hints: boolean;
 }
@@ -422,6 +425,24 @@ export function describeSource(name: string, make: () => Promise<SourceHarness>,
         await held.close();
         await eventually(async () => expect(await openReads()).toBe(0));
       });
+    });
+
+    law('does not take what cannot be reached for what is not there', async ({ source, put, settle, goAway }, key, skip) => {
+      if (goAway === undefined) return skip('it cannot be taken away');
+      await put(key('a'), bytesOf('a'));
+      await settle();
+      const object = await found(source, key('a'));
+      await goAway();
+      const attempts = [
+        () => listed(source),
+        () => listed(source, key('b')),
+        () => source.find(key('a')),
+        () => source.find(key('b')),
+        () => source.describe(object),
+        () => source.open(object),
+        () => source.watch(() => {}),
+      ];
+      for (const attempt of attempts) await expect(attempt()).rejects.toThrow(SourceAwayError);
     });
 
     describe('hints at', () => {

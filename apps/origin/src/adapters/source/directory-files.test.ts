@@ -207,6 +207,18 @@ describe('a directory that cannot be read', () => {
     await expect(pages.next()).rejects.toThrow(SourceAwayError);
   });
 
+  test('nor does what was looked at before it was taken away come as all there is', async () => {
+    await using tree = await treeFixture();
+    // In each directory on the way, as many files as are looked at together with the directory that comes before them.
+    const directories = Array.from({ length: 17 }, (_, depth) => 'a/'.repeat(depth));
+    for (const directory of directories) for (let at = 0; at < 62; at++) await tree.write(`${directory}b${at}`);
+    for (let at = 0; at < 1_500; at++) await tree.write(`${directories.at(-1)}a/${at}`);
+    const pages = tree.source.list('');
+    expect((await pages.next()).value).toHaveLength(1_000);
+    await rename(tree.root, join(tree.outside, 'elsewhere'));
+    await expect(pages.next()).rejects.toThrow(SourceAwayError);
+  });
+
   test('because of its rights says so, and what to do', async () => {
     await using tree = await treeFixture();
     await tree.write('a/b');

@@ -66,6 +66,7 @@ async function directoryHarness(): Promise<SourceHarness> {
       await file.write(bytes, 0, bytes.byteLength, 0);
       await file.close();
     },
+    goAway: async () => await rename(root, join(staging, 'away')),
     rename: async (from, to) => await rename(pathOf(from), pathOf(to)),
     async openReads() {
       const open = await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));

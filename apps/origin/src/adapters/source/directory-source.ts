@@ -6,7 +6,8 @@
  * Stamps of the file system are compared with this machine's clock: over a network, both must agree, or files wait for as long as they differ.
  *
  * Which state a file is in is told by device, inode, size, mtime and ctime. So a change of rights, or a hard link made to it, is another state, whose bytes are read
- * again; and what a program writes through a memory mapping is noticed when the system writes it back.
+ * again; and what a program writes through a memory mapping is noticed when the system writes it back. Names are taken as they are: a file system that takes several
+ * names for one file, as that of macOS does, has it under each that is asked for.
  */
 import { hash } from 'node:crypto';
 import { watch } from 'node:fs';

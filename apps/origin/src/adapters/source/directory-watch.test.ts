@@ -183,6 +183,28 @@ describe('a watch that cannot be complete', () => {
   });
 });
 
+test('whatever is made, moved and removed, each directory is watched once in the end, and none that is gone', async () => {
+  const open = new Map<FSWatcher, string>();
+  const watchDirectory = (path: string, options: { persistent: false }): FSWatcher => {
+    const watcher = watch(path, options);
+    open.set(watcher, path);
+    return watcher.once('close', () => open.delete(watcher));
+  };
+  await using tree = await treeFixture({ watchDirectory });
+  await tree.watch();
+  for (let round = 0; round < 20; round++) {
+    await tree.write('x/y/z/a');
+    // So that what is noticed comes at another moment of the work each time.
+    await new Promise((resolve) => setTimeout(resolve, round % 4));
+    await tree.write(`x/w${round}/a`);
+    await rename(join(tree.root, 'x/y'), join(tree.root, 'x/v'));
+    await rm(join(tree.root, 'x'), { recursive: true });
+  }
+  await tree.write('x/y/z/a');
+  const expected = [tree.root, ...['x', 'x/y', 'x/y/z'].map((path) => join(tree.root, path))];
+  await eventually(() => expect([...open.values()].sort()).toEqual(expected));
+});
+
 test('ending a watch closes every watcher, also in the middle of its work', async () => {
   let open = 0;
   const watchDirectory = (path: string, options: { persistent: false }): FSWatcher => {

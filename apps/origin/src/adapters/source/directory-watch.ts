@@ -8,7 +8,7 @@ import { opendir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Clock, every, type Logger } from '@sluice/runtime';
 import { type Directory, type DirectoryTree, joined } from './directory-tree.ts';
-import { codeOf, isAbsent } from './file-errors.ts';
+import { codeOf, isAbsent, reasonOf } from './file-errors.ts';
 import type { HintCollector } from './hint-collector.ts';
 
 export type WatchDirectory = (path: string, options: { persistent: false }) => FSWatcher;
@@ -33,6 +33,12 @@ interface Watched {
   readonly directory: Directory;
   readonly watcher: FSWatcher;
   readonly children: Map<string, Watched>;
+  isClosed: boolean;
+}
+
+interface Blindness {
+  readonly reason: string;
+  readonly err: unknown;
 }
 
 /** How often it is looked whether the root is still what it was: a link to a release may lead to the next one. */
@@ -45,7 +51,7 @@ export class DirectoryWatch {
   #followed: Directory | undefined;
   #count = 0;
   /** Why not everything is watched. */
-  #blind: string | undefined;
+  #blind: Blindness | undefined;
   #away = false;
   readonly #changed = new Map<string, { readonly parent: Watched; readonly name: string }>();
   #rebuild = false;
@@ -136,9 +142,7 @@ export class DirectoryWatch {
     this.#followed = await this.#options.tree.root();
     this.#root = await this.#follow(this.#followed);
     if (!isFirst) this.#options.hints.note({ all: true });
-    if (wasBlind !== undefined && this.#blind === undefined) {
-      this.#options.log.info({ source: this.#options.title }, 'all of a source is watched again');
-    } else if (this.#blind !== undefined && this.#blind !== wasBlind) this.#tellBlind(this.#blind);
+    this.#tellChange(wasBlind);
   }
 
   async #follow(directory: Directory): Promise<Watched | undefined> {
@@ -155,7 +159,7 @@ export class DirectoryWatch {
         if (child !== undefined) watched.children.set(dirent.name, child);
       }
     } catch (err) {
-      if (!isAbsent(err)) this.#turnBlind(`${JSON.stringify(directory.path || '.')} cannot be read (${codeOf(err) ?? String(err)})`, err);
+      if (!isAbsent(err)) this.#turnBlind(reasonOf(err, directory.path || '.'), err);
     }
     return watched;
   }
@@ -167,7 +171,7 @@ export class DirectoryWatch {
     }
     try {
       const watcher = this.#options.watchDirectory(directory.real, { persistent: false });
-      const watched: Watched = { directory, watcher, children: new Map() };
+      const watched: Watched = { directory, watcher, children: new Map(), isClosed: false };
       watcher.on('change', (event, name) => this.#noticed(watched, event, name === null ? undefined : String(name)));
       watcher.on('error', () => this.#noticed(watched, 'rename', undefined));
       this.#count += 1;
@@ -176,7 +180,9 @@ export class DirectoryWatch {
       if (isAbsent(err)) return undefined;
       const full = codeOf(err) === 'ENOSPC' || codeOf(err) === 'EMFILE';
       this.#turnBlind(
-        full ? 'the system gives no more watches: raise fs.inotify.max_user_watches and max_user_instances' : String(err),
+        full
+          ? 'the system gives no more watches: raise fs.inotify.max_user_watches and max_user_instances'
+          : reasonOf(err, directory.path || '.'),
         err,
       );
       return undefined;
@@ -203,6 +209,8 @@ export class DirectoryWatch {
 
   /** Something was made, moved or removed under a name. */
   async #reconsider(parent: Watched, name: string): Promise<void> {
+    // Then the whole of it was followed anew meanwhile, or is gone.
+    if (parent.isClosed) return;
     const entry = await this.#options.tree.enter(parent.directory, name);
     const before = parent.children.get(name);
     // Also one that looks the same: it may have been removed and made again, at the same inode.
@@ -217,17 +225,28 @@ export class DirectoryWatch {
 
   #turnBlind(reason: string, err?: unknown): void {
     if (this.#blind !== undefined) return;
-    this.#blind = reason;
-    if (this.#root !== undefined) this.#tellBlind(reason, err);
+    this.#blind = { reason, err };
+    // While everything is followed anew, it is told at the end of that, and only what was not told before.
+    if (this.#root !== undefined) this.#tellBlind();
   }
 
-  #tellBlind(reason: string, err?: unknown): void {
+  #tellChange(before: Blindness | undefined): void {
+    if (before !== undefined && this.#blind === undefined) {
+      this.#options.log.info({ source: this.#options.title }, 'all of a source is watched again');
+    } else if (before?.reason !== this.#blind?.reason) this.#tellBlind();
+  }
+
+  #tellBlind(): void {
     const { log, title, recheckMs } = this.#options;
-    log.warn({ source: title, reason, recheckMs, err }, 'not all of a source can be watched; it is looked through again and again instead');
+    log.warn(
+      { source: title, recheckMs, ...this.#blind },
+      'not all of a source can be watched; it is looked through again and again instead',
+    );
   }
 
   #close(watched: Watched | undefined): void {
     if (watched === undefined) return;
+    watched.isClosed = true;
     watched.watcher.close();
     this.#count -= 1;
     for (const child of watched.children.values()) this.#close(child);
