@@ -8,7 +8,7 @@ import { checkCache, checksumOf, readInOrder, sourcedFixture } from '../testing/
 import { NEAR_BYTES } from './fill-reader.ts';
 import { IDLE_MS } from './source-chunks.ts';
 import { SourceAwayError } from './source-port.ts';
-import { STRAIGHT_MAX, WRONG_REST_MS } from './sourced-blobs.ts';
+import { SHORT_FILLS_MAX, STRAIGHT_MAX, WRONG_REST_MS } from './sourced-blobs.ts';
 
 const MIB = 1024 * 1024;
 const CACHE = 16 * MIB;
@@ -185,7 +185,7 @@ test.each(SIZES)(
     fixture.clock.advance(WRONG_REST_MS);
     expect((await readInOrder(fixture.blobs, name)).equals(bytes)).toBe(true);
     await fixture.blobs.idle();
-    expect(fixture.blobs.load).toMatchObject({ fills: 0, bytes: 0, reservedBytes: 0 });
+    expect(fixture.blobs.load).toMatchObject({ fills: 0, fillingBytes: 0, reservedBytes: 0 });
   },
 );
 
@@ -333,6 +333,22 @@ test('any part of any blob has its bytes, whether it is in the cache, on its way
   await fc.assert(law, { numRuns: 150 });
   await eventually(() => expect(fixture.source.openings.size).toBe(0));
   await checkCache(fixture);
+});
+
+test('what comes into the cache in another way while a fill waits for its turn is not read again', async () => {
+  await using fixture = await sourcedFixture();
+  const held = gate(0);
+  fixture.source.onChunk = (key, at) => (key === 'site/b' ? undefined : held.onChunk(key, at));
+  const others = Array.from({ length: SHORT_FILLS_MAX }, (_, index) =>
+    fixture.blobs.readAll(fixture.add(`site/${index}`, randomBytes(100 + index))),
+  );
+  const waiting = fixture.blobs.readAll(fixture.add('site/a', SMALL));
+  const object = fixture.source.put('site/b', contentOf(SMALL));
+  await fixture.blobs.ingest(object, await fixture.source.open(object));
+  held.open();
+  expect(Buffer.from(await waiting).equals(SMALL)).toBe(true);
+  await Promise.all(others);
+  expect(fixture.source.reads.filter(({ key }) => key === 'site/a')).toEqual([]);
 });
 
 describe('bytes that are at no source', () => {
