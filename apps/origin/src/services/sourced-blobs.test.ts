@@ -202,6 +202,17 @@ test.each([
   expect(fixture.store.totals.count).toBe(0);
 });
 
+test.each(SIZES)('a %s blob that does not end is left when it has given more than it has', async (_, bytes) => {
+  await using fixture = await sourcedFixture({ maxBytes: CACHE });
+  const name = fixture.add('site/a', bytes);
+  fixture.source.chunkBytes = 10_000;
+  fixture.source.corrupt('site/a', contentOf(Buffer.alloc(3 * CACHE)));
+  await expect(readInOrder(fixture.blobs, name)).rejects.toMatchObject(CHANGED);
+  await fixture.blobs.idle();
+  expect(fixture.source.givenBytes).toBeLessThanOrEqual(bytes.byteLength + 2 * fixture.source.chunkBytes);
+  await eventually(() => expect(fixture.source.openings.size).toBe(0));
+});
+
 test.each(SIZES)('a %s object that changes while it is read is never given whole, and its key is looked at', async (_, bytes) => {
   await using fixture = await sourcedFixture({ maxBytes: CACHE });
   const name = fixture.add('site/a', bytes);
