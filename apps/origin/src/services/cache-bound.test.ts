@@ -266,19 +266,24 @@ test('bytes that are made count, make room for themselves, and are refused when 
   expect(fixture.blobs.has(await make(bytesOf(101, 9_000)))).toBe(true);
 });
 
-test('on a full disk content is read straight, and kept again when there is room', async () => {
-  let isFull = true;
+test.each([
+  ['before anything is there', 'BLOB_WRITE:CREATE', 0],
+  ['in the middle', 'BLOB_WRITE:WRITE', 2],
+])('on a disk that is full %s content is read straight, and kept again when there is room', async (when, at, after) => {
+  let left = after;
   const operate: Operate = (label, operation) => {
-    if (isFull && label.startsWith('BLOB_WRITE')) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    if (label === at) left -= 1;
+    if (left < 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
     return operation();
   };
   await using fixture = await sourcedFixture({}, operate);
   const bytes = bytesOf(1, 300_000);
   const name = fixture.add('site/a', bytes);
-  await expect(fixture.blobs.readAll(name)).rejects.toMatchObject({ code: 'DISK_FULL', retryable: true });
-  expect(Buffer.from(await fixture.blobs.readAll(name)).equals(bytes)).toBe(true);
+  // Who has begun to read what comes is cut off.
+  if (when === 'in the middle') await expect(fixture.blobs.readAll(name)).rejects.toMatchObject({ code: 'DISK_FULL', retryable: true });
+  for (let round = 0; round < 2; round += 1) expect(Buffer.from(await fixture.blobs.readAll(name)).equals(bytes)).toBe(true);
   expect(fixture.blobs.has(name)).toBe(false);
-  isFull = false;
+  left = Number.POSITIVE_INFINITY;
   fixture.clock.advance(FULL_REST_MS);
   await fixture.blobs.readAll(name);
   await fixture.blobs.idle();

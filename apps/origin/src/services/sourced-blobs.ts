@@ -3,7 +3,7 @@
  * however many ask, and read while it comes; what does not fit is read straight. Bytes that are at no source (variants, patches, earlier versions) may be had elsewhere, or are
  * made again.
  */
-import { BlobMissingError, type BlobRef, type BlobStore } from '@sluice/blobs';
+import { BlobMissingError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
 import type { BlockDigests } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
@@ -190,6 +190,7 @@ export class SourcedBlobs implements OriginBlobs {
       try {
         return await this.#fills.open(ref, this.#supply(ref, located));
       } catch (error) {
+        if (error instanceof DiskFullError) return undefined;
         // Made again, or gone from the cache as soon as it had come.
         const isHere = located.object === undefined ? await this.#options.remake?.(ref.sha256) : error instanceof BlobMissingError;
         if (isHere !== true) throw error;
@@ -206,7 +207,7 @@ export class SourcedBlobs implements OriginBlobs {
 
   /** @throws {SourceChangedError} when this state turned out wrong a moment ago */
   #supply(ref: BlobRef, { object }: Located): Supply {
-    const state = `${ref.sha256} ${object?.bytesRevision ?? ''}`;
+    const state = `${ref.sha256} ${object?.revision ?? ''}`;
     const { clock, source } = this.#options;
     if ((this.#wrongUntilMs.get(state) ?? Number.NEGATIVE_INFINITY) > clock.monotonicMs()) throw new SourceChangedError(ref.sha256);
     return {
