@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { repeating } from '../testing/scripted-source.fixture.ts';
 import { checkCache, readInOrder, type SourcedFixture, sourcedFixture } from '../testing/sourced-blobs.fixture.ts';
 import { BLOB_OVERHEAD_BYTES, FULL_REST_MS } from './cache-budget.ts';
-import { FILLS_MAX, WAITING_FILLS_MAX } from './sourced-blobs.ts';
+import { LONG_FILLS_MAX, SHORT_FILLS_MAX, WAITING_FILLS_MAX } from './sourced-blobs.ts';
 
 const MIB = 1024 * 1024;
 
@@ -71,7 +71,7 @@ test.each([1, 2])(
     expect(held.most()).toBeLessThanOrEqual(maxBytes);
     expect(held.most()).toBeGreaterThan(maxBytes / 2);
     expect(await fixture.metric('cacheEvictions')).toBeGreaterThan(100);
-    expect(fixture.blobs.load).toMatchObject({ fills: 0, bytes: 0, waiting: 0, reservedBytes: 0 });
+    expect(fixture.blobs.load).toMatchObject({ fills: 0, fillingBytes: 0, waitingFills: 0, reservedBytes: 0 });
   },
 );
 
@@ -115,27 +115,47 @@ describe('fills', () => {
     return { fixture, outcomes, letGo: resolve };
   }
 
-  test('under way are bounded by number, those that wait too, and more are refused at once', async () => {
-    const count = FILLS_MAX + WAITING_FILLS_MAX + 50;
-    const { fixture, outcomes, letGo } = await hanging(count, 100, 100 * MIB);
+  test.each([
+    ['short', 100, SHORT_FILLS_MAX],
+    ['long', 1_100_000, LONG_FILLS_MAX],
+  ])('that are %s are bounded by number, those that wait too, and more are refused at once', async (_kind, size, most) => {
+    const { fixture, outcomes, letGo } = await hanging(most + WAITING_FILLS_MAX + 50, size, 100 * MIB);
     await using _ = fixture;
-    await eventually(() => expect(fixture.blobs.load).toMatchObject({ fills: FILLS_MAX, waiting: WAITING_FILLS_MAX }));
-    letGo();
-    const refused = (await outcomes).filter(({ status }) => status === 'rejected');
-    expect(refused).toHaveLength(50);
-    for (const outcome of refused) expect(outcome).toMatchObject({ reason: { code: 'BUSY', retryable: true } });
-    expect(fixture.source.openingsMax).toBe(FILLS_MAX);
+    await eventually(() => expect(fixture.blobs.load).toMatchObject({ fills: most, waitingFills: WAITING_FILLS_MAX }));
+    await eventually(() => expect(fixture.source.openings.size).toBe(most));
+    if (size > 100) await fixture.blobs.stop();
+    else letGo();
+    const busy = (await outcomes).filter((outcome) => outcome.status === 'rejected' && outcome.reason.code === 'BUSY');
+    expect(busy).toHaveLength(50);
+    for (const outcome of busy) expect(outcome).toMatchObject({ reason: { retryable: true } });
+    expect(fixture.source.openingsMax).toBe(most);
   });
 
-  test('under way have at most half of the cache together', async () => {
-    const maxBytes = 4 * MIB;
-    const { fixture, outcomes, letGo } = await hanging(20, 900_000, maxBytes);
+  test.each([
+    ['short', 900_000, 1 / 4, 1],
+    ['long', 1_048_577, 1 / 2, 2],
+  ])('that are %s have at most their share of the cache together', async (_kind, size, share, most) => {
+    const maxBytes = 5 * MIB;
+    const { fixture, outcomes, letGo } = await hanging(20, size, maxBytes);
     await using _ = fixture;
-    await eventually(() => expect(fixture.blobs.load).toMatchObject({ fills: 2, waiting: 18 }));
-    expect(fixture.blobs.load.reservedBytes).toBeLessThanOrEqual(maxBytes / 2);
+    await eventually(() => expect(fixture.blobs.load).toMatchObject({ fills: most, waitingFills: 20 - most }));
+    expect(fixture.blobs.load.fillingBytes).toBeLessThanOrEqual(maxBytes * share);
     letGo();
     for (const { status } of await outcomes) expect(status).toBe('fulfilled');
-    expect(fixture.source.openingsMax).toBe(2);
+    expect(fixture.source.openingsMax).toBe(most);
+  });
+
+  test('that are short do not wait for long ones', async () => {
+    await using fixture = await sourcedFixture({ maxBytes: 100 * MIB });
+    const held = Promise.withResolvers<void>();
+    fixture.source.onChunk = (key) => (key.startsWith('site/long') ? held.promise : undefined);
+    const long = Array.from({ length: 20 }, (_, index) =>
+      fixture.blobs.readAll(fixture.add(`site/long/${index}`, bytesOf(index, 1_100_000))),
+    );
+    const bytes = bytesOf(100, 1_000);
+    expect(Buffer.from(await fixture.blobs.readAll(fixture.add('site/short', bytes))).equals(bytes)).toBe(true);
+    held.resolve();
+    await Promise.all(long);
   });
 });
 
@@ -246,19 +266,24 @@ test('bytes that are made count, make room for themselves, and are refused when 
   expect(fixture.blobs.has(await make(bytesOf(101, 9_000)))).toBe(true);
 });
 
-test('on a full disk content is read straight, and kept again when there is room', async () => {
-  let isFull = true;
+test.each([
+  ['before anything is there', 'BLOB_WRITE:CREATE', 0],
+  ['in the middle', 'BLOB_WRITE:WRITE', 2],
+])('on a disk that is full %s content is read straight, and kept again when there is room', async (when, at, after) => {
+  let left = after;
   const operate: Operate = (label, operation) => {
-    if (isFull && label.startsWith('BLOB_WRITE')) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    if (label === at) left -= 1;
+    if (left < 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
     return operation();
   };
   await using fixture = await sourcedFixture({}, operate);
   const bytes = bytesOf(1, 300_000);
   const name = fixture.add('site/a', bytes);
-  await expect(fixture.blobs.readAll(name)).rejects.toMatchObject({ code: 'DISK_FULL', retryable: true });
-  expect(Buffer.from(await fixture.blobs.readAll(name)).equals(bytes)).toBe(true);
+  // Who has begun to read what comes is cut off.
+  if (when === 'in the middle') await expect(fixture.blobs.readAll(name)).rejects.toMatchObject({ code: 'DISK_FULL', retryable: true });
+  for (let round = 0; round < 2; round += 1) expect(Buffer.from(await fixture.blobs.readAll(name)).equals(bytes)).toBe(true);
   expect(fixture.blobs.has(name)).toBe(false);
-  isFull = false;
+  left = Number.POSITIVE_INFINITY;
   fixture.clock.advance(FULL_REST_MS);
   await fixture.blobs.readAll(name);
   await fixture.blobs.idle();

@@ -16,9 +16,10 @@ import type { OpenBlob } from './origin-blobs.ts';
 import { readSupply, type Supply, told, type Watch } from './source-chunks.ts';
 
 export interface SourceFillsParts {
-  readonly store: Pick<BlobStore, 'incoming' | 'writer' | 'reader'>;
+  readonly store: Pick<BlobStore, 'has' | 'incoming' | 'writer' | 'reader'>;
   readonly budget: CacheBudget;
-  readonly turns: FillTurns;
+  /** Those among which a blob of so many bytes waits for its turn. */
+  readonly turnsFor: (bytes: number) => Pick<FillTurns, 'take'>;
   readonly watch: Watch;
   /** A fill has ended: all is in the cache, or the source could not be read. */
   readonly onEnded: (outcome: 'filled' | 'failed') => void;
@@ -72,9 +73,11 @@ export class SourceFills {
   }
 
   async #fill(ref: BlobRef, supply: Supply, readable: (file: IncomingFile) => void): Promise<Filled> {
-    const { budget, turns, onEnded } = this.#parts;
-    const leave = await turns.take(ref.size);
+    const { store, budget, turnsFor, onEnded } = this.#parts;
+    const leave = await turnsFor(ref.size).take(ref.size);
     try {
+      // It has come in another way meanwhile.
+      if (store.has(ref.sha256)) return { kind: 'kept' };
       const room = budget.reserve(ref.size);
       if (room === undefined) return { kind: 'unkept' };
       try {

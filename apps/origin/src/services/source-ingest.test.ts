@@ -86,3 +86,16 @@ test.each(['BLOB_WRITE:CREATE', 'BLOB_WRITE:WRITE', 'BLOB_COMMIT:RENAME'])(
     await checkCache(fixture);
   },
 );
+
+test('one that does not end is left when it has given more than was found', async () => {
+  await using fixture = await sourcedFixture({ maxBytes: CACHE });
+  const object = fixture.source.put('site/a', contentOf(randomBytes(100_000)));
+  fixture.source.corrupt('site/a', contentOf(randomBytes(3_000_000)));
+  for (const keep of [true, false]) {
+    const before = fixture.source.givenBytes;
+    await expect(fixture.blobs.ingest(object, await fixture.source.open(object), { keep })).rejects.toMatchObject({
+      code: 'REVISION_GONE',
+    });
+    expect(fixture.source.givenBytes - before).toBeLessThanOrEqual(100_000 + fixture.source.chunkBytes);
+  }
+});

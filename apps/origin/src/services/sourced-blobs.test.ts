@@ -8,7 +8,7 @@ import { checkCache, checksumOf, readInOrder, sourcedFixture } from '../testing/
 import { NEAR_BYTES } from './fill-reader.ts';
 import { IDLE_MS } from './source-chunks.ts';
 import { SourceAwayError } from './source-port.ts';
-import { STRAIGHT_MAX, WRONG_REST_MS } from './sourced-blobs.ts';
+import { SHORT_FILLS_MAX, STRAIGHT_MAX, WRONG_REST_MS } from './sourced-blobs.ts';
 
 const MIB = 1024 * 1024;
 const CACHE = 16 * MIB;
@@ -185,7 +185,7 @@ test.each(SIZES)(
     fixture.clock.advance(WRONG_REST_MS);
     expect((await readInOrder(fixture.blobs, name)).equals(bytes)).toBe(true);
     await fixture.blobs.idle();
-    expect(fixture.blobs.load).toMatchObject({ fills: 0, bytes: 0, reservedBytes: 0 });
+    expect(fixture.blobs.load).toMatchObject({ fills: 0, fillingBytes: 0, reservedBytes: 0 });
   },
 );
 
@@ -200,6 +200,17 @@ test.each([
     await expect(readInOrder(fixture.blobs, name)).rejects.toMatchObject(CHANGED);
   }
   expect(fixture.store.totals.count).toBe(0);
+});
+
+test.each(SIZES)('a %s blob that does not end is left when it has given more than it has', async (_, bytes) => {
+  await using fixture = await sourcedFixture({ maxBytes: CACHE });
+  const name = fixture.add('site/a', bytes);
+  fixture.source.chunkBytes = 10_000;
+  fixture.source.corrupt('site/a', contentOf(Buffer.alloc(3 * CACHE)));
+  await expect(readInOrder(fixture.blobs, name)).rejects.toMatchObject(CHANGED);
+  await fixture.blobs.idle();
+  expect(fixture.source.givenBytes).toBeLessThanOrEqual(bytes.byteLength + 2 * fixture.source.chunkBytes);
+  await eventually(() => expect(fixture.source.openings.size).toBe(0));
 });
 
 test.each(SIZES)('a %s object that changes while it is read is never given whole, and its key is looked at', async (_, bytes) => {
@@ -218,6 +229,15 @@ test.each(SIZES)('a %s object that changes while it is read is never given whole
   fixture.source.onChunk = () => {};
   const next = fixture.add('site/a', bytes);
   expect((await readInOrder(fixture.blobs, next)).equals(bytes)).toBe(true);
+});
+
+test.each(SIZES)('a %s object that was looked at again is read at once, also when only its fields had changed', async (_, bytes) => {
+  await using fixture = await sourcedFixture({ maxBytes: CACHE });
+  const name = fixture.add('site/a', bytes);
+  const object = { ...fixture.source.put('site/a', contentOf(bytes)), bytesRevision: 'r1' };
+  await expect(readInOrder(fixture.blobs, name)).rejects.toMatchObject(CHANGED);
+  fixture.known.set(name, { object, size: bytes.byteLength });
+  expect((await readInOrder(fixture.blobs, name)).equals(bytes)).toBe(true);
 });
 
 test.each(SIZES)('while the source is away who reads a %s blob is told so, and gets it when the source is back', async (_, bytes) => {
@@ -333,6 +353,22 @@ test('any part of any blob has its bytes, whether it is in the cache, on its way
   await fc.assert(law, { numRuns: 150 });
   await eventually(() => expect(fixture.source.openings.size).toBe(0));
   await checkCache(fixture);
+});
+
+test('what comes into the cache in another way while a fill waits for its turn is not read again', async () => {
+  await using fixture = await sourcedFixture();
+  const held = gate(0);
+  fixture.source.onChunk = (key, at) => (key === 'site/b' ? undefined : held.onChunk(key, at));
+  const others = Array.from({ length: SHORT_FILLS_MAX }, (_, index) =>
+    fixture.blobs.readAll(fixture.add(`site/${index}`, randomBytes(100 + index))),
+  );
+  const waiting = fixture.blobs.readAll(fixture.add('site/a', SMALL));
+  const object = fixture.source.put('site/b', contentOf(SMALL));
+  await fixture.blobs.ingest(object, await fixture.source.open(object));
+  held.open();
+  expect(Buffer.from(await waiting).equals(SMALL)).toBe(true);
+  await Promise.all(others);
+  expect(fixture.source.reads.filter(({ key }) => key === 'site/a')).toEqual([]);
 });
 
 describe('bytes that are at no source', () => {

@@ -3,7 +3,7 @@
  * however many ask, and read while it comes; what does not fit is read straight. Bytes that are at no source (variants, patches, earlier versions) may be had elsewhere, or are
  * made again.
  */
-import { BlobMissingError, type BlobRef, type BlobStore } from '@sluice/blobs';
+import { BlobMissingError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
 import type { BlockDigests } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
@@ -22,10 +22,16 @@ import type { ContentSource, OpenSourceObject, SourceObject, SourceRange } from 
 import { SourcedReader } from './sourced-reader.ts';
 import { StraightReads, type StraightStream } from './straight-reads.ts';
 
-/** Of the cache: the largest blob it takes, and what may be on its way into it. So one large object never takes all the room of the others. */
+/** Of the cache: the largest blob it takes. So one large object never takes all the room of the others. */
 const KEPT_SHARE = 1 / 4;
-const FILLING_SHARE = 1 / 2;
-export const FILLS_MAX = 16;
+/** What is soon over has turns of its own and does not wait for what is not; up to so many bytes. */
+const SHORT_MAX_BYTES = 1024 * 1024;
+/** Under way at once, and of the cache what they may take. */
+export const SHORT_FILLS_MAX = 16;
+const SHORT_FILLS_SHARE = 1 / 4;
+export const LONG_FILLS_MAX = 8;
+const LONG_FILLS_SHARE = 1 / 2;
+/** Of each kind. */
 export const WAITING_FILLS_MAX = 1_000;
 /** Streams from the source beside the cache. Each visitor of a large object has one, for as long as he reads. */
 export const STRAIGHT_MAX = 256;
@@ -68,7 +74,8 @@ export class SourcedBlobs implements OriginBlobs {
   readonly #options: SourcedBlobsOptions;
   readonly #budget: CacheBudget;
   readonly #maxKeptBytes: number;
-  readonly #turns: FillTurns;
+  readonly #shortTurns: FillTurns;
+  readonly #longTurns: FillTurns;
   readonly #fills: SourceFills;
   readonly #straight: StraightReads;
   readonly #watch: Watch;
@@ -91,16 +98,23 @@ export class SourcedBlobs implements OriginBlobs {
     };
     this.#budget = new CacheBudget({ store, maxBytes, isPinned, clock, onEvicted });
     this.#maxKeptBytes = Math.floor(maxBytes * KEPT_SHARE);
-    this.#turns = new FillTurns({ maxFills: FILLS_MAX, maxBytes: maxBytes * FILLING_SHARE, maxWaiting: WAITING_FILLS_MAX });
+    const turns = (maxFills: number, share: number) =>
+      new FillTurns({ maxFills, maxBytes: maxBytes * share, maxWaiting: WAITING_FILLS_MAX });
+    this.#shortTurns = turns(SHORT_FILLS_MAX, SHORT_FILLS_SHARE);
+    this.#longTurns = turns(LONG_FILLS_MAX, LONG_FILLS_SHARE);
+    const turnsFor = (bytes: number): FillTurns => (bytes <= SHORT_MAX_BYTES ? this.#shortTurns : this.#longTurns);
     const onEnded = (outcome: 'filled' | 'failed'): void => metrics.sourceReads.inc({ outcome });
-    this.#fills = new SourceFills({ store, budget: this.#budget, turns: this.#turns, watch: this.#watch, onEnded });
+    this.#fills = new SourceFills({ store, budget: this.#budget, turnsFor, watch: this.#watch, onEnded });
     this.#straight = new StraightReads(this.#watch, STRAIGHT_MAX);
   }
 
   /** For gauges. */
   get load() {
+    const [short, long] = [this.#shortTurns.load, this.#longTurns.load];
     return {
-      ...this.#turns.load,
+      fills: short.fills + long.fills,
+      fillingBytes: short.bytes + long.bytes,
+      waitingFills: short.waiting + long.waiting,
       straight: this.#straight.size,
       usedBytes: this.#budget.usedBytes,
       reservedBytes: this.#budget.reservedBytes,
@@ -176,6 +190,7 @@ export class SourcedBlobs implements OriginBlobs {
       try {
         return await this.#fills.open(ref, this.#supply(ref, located));
       } catch (error) {
+        if (error instanceof DiskFullError) return undefined;
         // Made again, or gone from the cache as soon as it had come.
         const isHere = located.object === undefined ? await this.#options.remake?.(ref.sha256) : error instanceof BlobMissingError;
         if (isHere !== true) throw error;
@@ -192,7 +207,7 @@ export class SourcedBlobs implements OriginBlobs {
 
   /** @throws {SourceChangedError} when this state turned out wrong a moment ago */
   #supply(ref: BlobRef, { object }: Located): Supply {
-    const state = `${ref.sha256} ${object?.bytesRevision ?? ''}`;
+    const state = `${ref.sha256} ${object?.revision ?? ''}`;
     const { clock, source } = this.#options;
     if ((this.#wrongUntilMs.get(state) ?? Number.NEGATIVE_INFINITY) > clock.monotonicMs()) throw new SourceChangedError(ref.sha256);
     return {
@@ -255,7 +270,8 @@ export class SourcedBlobs implements OriginBlobs {
   /** Ends all that is under way, unfinished, and reads no more at the source. What is in the cache can still be read. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#turns.stop();
+    this.#shortTurns.stop();
+    this.#longTurns.stop();
     this.#straight.close();
     await this.idle();
     this.#budget.stop();
