@@ -4,10 +4,11 @@ import { Bus, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import type { OriginMetrics } from './adapters/metrics.ts';
-import { CatalogAnnouncer } from './adapters/nats/catalog-announcer.ts';
+import { StoreAnnouncer } from './adapters/nats/announcer.ts';
 import { ContentIntake } from './adapters/nats/content-intake.ts';
 import { FetchService } from './adapters/nats/fetch-service.ts';
 import { OutboxPublisher } from './adapters/nats/outbox-publisher.ts';
+import { StoreSource } from './adapters/source/store-source.ts';
 import type { SourceSide } from './source-side.ts';
 import type { Storage } from './storage.ts';
 
@@ -81,7 +82,7 @@ export class BrokerSide {
     );
     const streams = new Streams(bus, log);
     this.#publisher = new OutboxPublisher({ bus, streams, catalog, clock, rng, metrics, log });
-    const announcer = sourceSide ?? new CatalogAnnouncer(catalog);
+    const announcer = sourceSide ?? new StoreAnnouncer(new StoreSource({ catalog, blobs }), catalog);
     this.#intake = new ContentIntake({ streams, catalog, announcer, clock, metrics, log });
     log.info({}, 'connected to the broker');
   }

@@ -6,7 +6,7 @@ import type { Clock, Logger, Rng } from '@sluice/runtime';
 import type { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import type { Catalog, RequestOrigin } from './adapters/catalog/catalog.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
-import type { AnnouncedAgain, Announcer } from './adapters/nats/catalog-announcer.ts';
+import type { AnnouncedAgain, Announcer } from './adapters/nats/announcer.ts';
 import { CatalogLog } from './adapters/nats/catalog-log.ts';
 import { takeS3Notifications } from './adapters/nats/s3-notifications.ts';
 import type { OriginConfig } from './config.ts';

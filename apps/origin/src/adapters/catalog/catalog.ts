@@ -249,6 +249,10 @@ export class Catalog {
   find(key: string): StoredObject | undefined {
     return this.#objects.find(key);
   }
+  /** The first `limit` objects after a key of those that begin with `prefix`, in the order of their bytes. */
+  page(prefix: string, after: string, limit: number): StoredObject[] {
+    return this.#objects.page(prefix, after, limit);
+  }
   /** Since when a key that once was is gone; undefined when it is there, or never was as far as is remembered. */
   removedAt(key: string): number | undefined {
     return this.#objects.tombstone(key)?.version;

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { InvalidationMode, Selector } from '@sluice/contracts';
 import { bucketOf } from '../../domain/bucket-name.ts';
 import type { StoredObject } from '../../domain/catalog-change.ts';
+import { prefixRange } from '../../domain/object-listing.ts';
 import type { EverRegions } from '../../domain/placement.ts';
 
 /** That a key is gone. */
@@ -22,6 +23,7 @@ interface ObjectRow {
 /** The rows of objects, tombstones and invalidations. A key is in one of the first two at most. Writes belong into a transaction. */
 export class ObjectTable {
   readonly #select: StatementSync;
+  readonly #selectPage: StatementSync;
   readonly #upsert: StatementSync;
   readonly #delete: StatementSync;
   readonly #list: StatementSync;
@@ -35,6 +37,9 @@ export class ObjectTable {
 
   constructor(db: DatabaseSync) {
     this.#select = db.prepare('SELECT manifest, previous, etag, ever_regions AS ever FROM objects WHERE key = ?');
+    this.#selectPage = db.prepare(`
+      SELECT manifest, previous, etag, ever_regions AS ever FROM objects
+      WHERE key >= CAST(:from AS TEXT) AND key < CAST(:to AS TEXT) AND key > :after ORDER BY key LIMIT :limit`);
     this.#upsert = db.prepare(`
       INSERT OR REPLACE INTO objects (key, version, sha256, previous_sha256, etag, manifest, previous, ever_regions)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
@@ -57,13 +62,12 @@ export class ObjectTable {
 
   find(key: string): StoredObject | undefined {
     const row = this.#select.get(key) as ObjectRow | undefined;
-    if (row === undefined) return undefined;
-    return {
-      manifest: JSON.parse(row.manifest),
-      previous: row.previous === null ? undefined : JSON.parse(row.previous),
-      etag: row.etag,
-      ever: JSON.parse(row.ever),
-    };
+    return row && parsed(row);
+  }
+
+  /** The first `limit` objects after a key of those that begin with `prefix`, in the order of their bytes. */
+  page(prefix: string, after: string, limit: number): StoredObject[] {
+    return (this.#selectPage.all({ ...prefixRange(prefix), after, limit }) as unknown as ObjectRow[]).map(parsed);
   }
 
   tombstone(key: string): Tombstone | undefined {
@@ -92,4 +96,13 @@ export class ObjectTable {
     this.#deleteInvalidation.run(kind, text, mode);
     this.#insertInvalidation.run(version, kind, text, mode);
   }
+}
+
+function parsed({ manifest, previous, etag, ever }: ObjectRow): StoredObject {
+  return {
+    manifest: JSON.parse(manifest),
+    previous: previous === null ? undefined : JSON.parse(previous),
+    etag,
+    ever: JSON.parse(ever),
+  };
 }

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
-import { CatalogAnnouncer } from './catalog-announcer.ts';
+import { StoreSource } from '../source/store-source.ts';
+import { StoreAnnouncer } from './announcer.ts';
 import { ContentIntake, PENDING_MAX } from './content-intake.ts';
 
 async function intakeFixture() {
@@ -25,7 +26,7 @@ async function intakeFixture() {
       },
     },
     catalog: fixture.catalog,
-    announcer: new CatalogAnnouncer(fixture.catalog),
+    announcer: new StoreAnnouncer(new StoreSource({ catalog: fixture.catalog, blobs: {} as never }), fixture.catalog),
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
     log: silent,

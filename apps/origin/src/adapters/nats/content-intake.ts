@@ -4,7 +4,7 @@ import type { Clock, Logger } from '@sluice/runtime';
 import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
 import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
-import type { Announcer } from './catalog-announcer.ts';
+import type { Announcer } from './announcer.ts';
 
 /** Messages being dealt with at once. */
 export const PENDING_MAX = 256;

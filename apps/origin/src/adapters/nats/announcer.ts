@@ -1,3 +1,4 @@
+import type { ContentSource } from '../../services/source-port.ts';
 import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
 
 /** What came of a request to announce a key. */
@@ -9,16 +10,18 @@ export interface Announcer {
   announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain>;
 }
 
-/** Of an origin that keeps its content itself: the catalog is where it comes from. */
-export class CatalogAnnouncer implements Announcer {
-  readonly #catalog: Pick<Catalog, 'find' | 'announceAgain'>;
+/** Of an origin that keeps its content itself: the catalog is up to date. */
+export class StoreAnnouncer implements Announcer {
+  readonly #source: Pick<ContentSource, 'find'>;
+  readonly #catalog: Pick<Catalog, 'announceAgain'>;
 
-  constructor(catalog: Pick<Catalog, 'find' | 'announceAgain'>) {
+  constructor(source: Pick<ContentSource, 'find'>, catalog: Pick<Catalog, 'announceAgain'>) {
+    this.#source = source;
     this.#catalog = catalog;
   }
 
   async announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain> {
-    if (this.#catalog.find(key) === undefined) return 'unknown';
+    if ((await this.#source.find(key)) === undefined) return 'unknown';
     return (await this.#catalog.announceAgain(key, request)) === undefined ? 'repeated' : 'announced';
   }
 }
