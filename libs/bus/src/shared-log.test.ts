@@ -59,7 +59,7 @@ describe('shared log', () => {
         position = entry.position;
         if (entry.position === 5) arrived.resolve();
       },
-      caughtUp: () => caughtUp.resolve(),
+      caughtUp: async () => caughtUp.resolve(),
       check: async () => {},
     });
     await caughtUp.promise;

@@ -125,7 +125,7 @@ export class SharedLog {
             deliver_policy: DeliverPolicy.StartSequence,
             opt_start_seq: from + 1,
           });
-          if ((await this.last()) <= from) caughtUp();
+          if ((await this.last()) <= from) await caughtUp();
           const messages = await consumer.consume({
             max_messages: FETCHED_MAX,
             idle_heartbeat: 2_000,
@@ -136,7 +136,7 @@ export class SharedLog {
           if (stopped) halt();
           for await (const message of messages) {
             await onEntry({ position: message.seq, storedAtMs: message.time.getTime(), data: message.data });
-            if (message.info.pending === 0) caughtUp();
+            if (message.info.pending === 0) await caughtUp();
           }
         } catch (err) {
           if (!stopped) this.#log.warn({ err, stream: this.#name }, 'the shared log cannot be followed, trying again');
@@ -170,6 +170,6 @@ export class SharedLog {
 export interface FollowOptions {
   readonly position: () => number;
   readonly onEntry: (entry: LogEntry) => Promise<void>;
-  readonly caughtUp: () => void;
+  readonly caughtUp: () => Promise<void>;
   readonly check: () => Promise<void>;
 }

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { Catalog } from '../adapters/catalog/catalog.ts';
-import { type CatalogLog, changeOf, type Genesis, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
+import { aboutOf, type CatalogLog, type Genesis, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
 import type { CatalogChange } from '../domain/catalog-change.ts';
 import { mintVersion } from '../domain/version.ts';
 import type { ChangeOrder } from './change-order.ts';
@@ -17,6 +17,8 @@ export const WAITING_MAX = 10_000;
 const BATCH_MAX = 64;
 /** An entry older than this is no news: who can hear of it has, or catches up. Below the stream's duplicate window, in which an event that several origins announce is one. */
 export const NEWS_MAX_AGE_MS = 60_000;
+/** Entries that are being brought into the catalog at once: they share its transactions. */
+const FOLDING_MAX = 256;
 /** How long a change, or a reader, waits for this catalog to have what the log has. */
 const PATIENCE_MS = 10_000;
 
@@ -51,6 +53,9 @@ export class SharedOrder implements ChangeOrder {
   /** Whether this catalog had everything when that was last looked at. */
   #isCaughtUp = false;
   #stopped = false;
+  /** The position of the last entry that was given to the catalog, which may not have it yet. */
+  #given = 0;
+  readonly #folding = new Set<Promise<void>>();
   /** Called when the position has grown, or nothing is left to follow for now. */
   readonly #moved = new Set<() => void>();
 
@@ -64,7 +69,8 @@ export class SharedOrder implements ChangeOrder {
     this.#following = log.follow({
       position: () => this.#catalog.position,
       onEntry: (placed) => this.#take(placed),
-      caughtUp: () => {
+      caughtUp: async () => {
+        await this.#folded();
         this.#isCaughtUp = true;
         this.#tell();
       },
@@ -101,7 +107,7 @@ export class SharedOrder implements ChangeOrder {
       const after = this.#catalog.position;
       const position = await log.sayListed(after);
       if (position === undefined) await this.#moveBeyond(after);
-      else await this.#fold({ position, storedAtMs: this.#options.clock.nowMs(), entry: { kind: 'listed' } });
+      else await this.#fold(position, this.#options.clock.nowMs(), 'listed');
     }
   }
 
@@ -115,6 +121,7 @@ export class SharedOrder implements ChangeOrder {
   /** Makes sure that log and catalog are of one kind: another log than before, or one that has lost what this catalog has, and the catalog begins anew. */
   async #meet(log: CatalogLog): Promise<void> {
     this.#isCaughtUp = false;
+    await Promise.allSettled(this.#folding);
     await log.ensure();
     for (;;) {
       const last = await log.last();
@@ -126,6 +133,7 @@ export class SharedOrder implements ChangeOrder {
       const isBehind = !isKnown && position > 0 && genesis !== undefined && genesis.version < lastVersion;
       if (genesis !== undefined && !hasLost && !isBehind) {
         if (!isKnown) await this.#beginAnew(genesis);
+        this.#given = this.#catalog.position;
         return;
       }
       this.#options.log.warn({ last, position }, 'the log of the catalog is empty or has lost something, it begins anew');
@@ -136,20 +144,37 @@ export class SharedOrder implements ChangeOrder {
   async #beginAnew(genesis: Genesis): Promise<void> {
     this.#options.log.warn(genesis, 'the log is of another catalog, this one begins anew');
     await this.#catalog.beginAnew(genesis);
+    this.#given = genesis.position;
   }
 
   async #take(placed: PlacedEntry): Promise<void> {
-    if (placed.position <= this.#catalog.position) return;
-    const { entry } = placed;
-    if (entry.kind === 'genesis') await this.#beginAnew({ ...entry, position: placed.position });
-    else await this.#fold(placed);
-    this.#tell();
+    const { position, entry } = placed;
+    if (position <= this.#given) return;
+    if (entry.kind === 'genesis') {
+      await this.#folded();
+      await this.#beginAnew({ ...entry, position });
+      return this.#tell();
+    }
+    const folding = this.#fold(position, placed.storedAtMs, aboutOf(entry)).finally(() => this.#folding.delete(folding));
+    folding.catch(() => {}); // whoever waits for all of them is told
+    this.#folding.add(folding);
+    if (this.#folding.size >= FOLDING_MAX) await this.#folded();
   }
 
-  async #fold({ position, storedAtMs, entry }: PlacedEntry): Promise<void> {
+  /** Resolves when the catalog has all that it was given. @throws what kept it from that */
+  async #folded(): Promise<void> {
+    await Promise.all(this.#folding);
+  }
+
+  /** Brings an entry into the catalog. One that the follower has brought before, or this origin itself, is waited for with the others. */
+  async #fold(position: number, storedAtMs: number, about: CatalogChange | 'listed'): Promise<void> {
+    if (position <= this.#given) return this.#folded();
+    const behind = this.#given;
+    this.#given = position;
     const isNews = this.#options.clock.nowMs() - storedAtMs < NEWS_MAX_AGE_MS;
-    await this.#catalog.follow(changeOf(entry), position, isNews);
-    if (entry.kind === 'listed') await this.#catalog.setListed();
+    await this.#catalog.follow(about === 'listed' ? undefined : about, { position, behind }, isNews);
+    if (about === 'listed') await this.#catalog.setListed();
+    this.#tell();
   }
 
   async #drain(): Promise<void> {
@@ -203,8 +228,7 @@ export class SharedOrder implements ChangeOrder {
           late.push(waiting);
           continue;
         }
-        await this.#catalog.follow(change, position, true);
-        this.#tell();
+        await this.#fold(position, this.#options.clock.nowMs(), change);
         waiting.resolve(change);
       } catch (error) {
         waiting.reject(error);

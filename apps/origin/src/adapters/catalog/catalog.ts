@@ -108,6 +108,12 @@ export interface RequestOrigin {
   readonly cause: string;
 }
 
+/** Where an entry is in the log of a shared catalog, and the one before it that there is. */
+export interface PlaceInLog {
+  readonly position: number;
+  readonly behind: number;
+}
+
 /** An object as it stands at a source, with its bytes read. */
 export interface SourcedContent {
   readonly object: SourceObject;
@@ -568,9 +574,13 @@ export class Catalog {
    * The log of a shared catalog says so at `position`; what this catalog has already is passed over. `change` undefined: nothing that concerns it. `announce`: whether the change is news, so that
    * its event is sent.
    */
-  async follow(change: CatalogChange | undefined, position: number, announce: boolean): Promise<void> {
+  async follow(change: CatalogChange | undefined, { position, behind }: PlaceInLog, announce: boolean): Promise<void> {
     const applied = await this.#commit.write(() => {
-      if (position <= this.#state.position) return false;
+      const reached = this.#state.position;
+      if (position <= reached) return false;
+      // The one before could not be taken, on a full disk for example: none may be passed over.
+      if (reached < behind)
+        throw new SluiceError('CATALOG_GAP', `the catalog has the log up to ${reached}, and not up to ${behind}`, { retryable: true });
       if (change !== undefined) this.#apply(change, { announce });
       if (change?.kind === 'object') this.#noteVariants(change.manifest);
       this.#state.setPosition(position);

@@ -73,7 +73,7 @@ export class CatalogLog {
   follow(options: {
     readonly position: () => number;
     readonly onEntry: (placed: PlacedEntry) => Promise<void>;
-    readonly caughtUp: () => void;
+    readonly caughtUp: () => Promise<void>;
     readonly check: () => Promise<void>;
   }): { stop(): Promise<void> } {
     return this.#log.follow({ ...options, onEntry: (entry) => options.onEntry(read(entry)) });
@@ -84,12 +84,11 @@ function read({ position, storedAtMs, data }: LogEntry): PlacedEntry {
   return { position, storedAtMs, entry: decode(CATALOG_LOG.name, CATALOG_LOG.message, data) };
 }
 
-/** The change that an entry is; undefined when it is none. */
-export function changeOf(entry: CatalogEntry): CatalogChange | undefined {
+/** What an entry says of the catalog that the log is of. */
+export function aboutOf(entry: Exclude<CatalogEntry, { kind: 'genesis' }>): CatalogChange | 'listed' {
   switch (entry.kind) {
-    case 'genesis':
     case 'listed':
-      return undefined;
+      return 'listed';
     case 'object':
       return { ...entry, previous: entry.previous };
     case 'removal':
