@@ -219,13 +219,14 @@ describe('a directory that cannot be read', () => {
     await expect(pages.next()).rejects.toThrow(SourceAwayError);
   });
 
-  test('because of its rights says so, and what to do', async () => {
+  test('because of its rights says so, and what to do', async ({ skip }) => {
     await using tree = await treeFixture();
     await tree.write('a/b');
     await tree.write('c');
     tree.clock.advance(LATER);
     await chmod(tree.outside, 0o755);
     await asNobody(async () => {
+      await stat(tree.root).catch(() => skip('temporary directories are not open to others here'));
       expect(await tree.keys()).toEqual(['a/b', 'c']);
     });
     await chmod(join(tree.root, 'a'), 0o700);
