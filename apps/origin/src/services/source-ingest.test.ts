@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { INLINE_MAX_BYTES, type Operate } from '@sluice/blobs';
-import { eventually } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { contentOf } from '../testing/scripted-source.fixture.ts';
 import { checkCache, type SourcedFixture, sourcedFixture } from '../testing/sourced-blobs.fixture.ts';
@@ -58,9 +57,14 @@ test('one that hangs is left after a while, and stopping ends it at once', async
   for (const end of ['time', 'stop']) {
     await using fixture = await sourcedFixture({ maxBytes: CACHE });
     const never = Promise.withResolvers<void>();
-    fixture.source.onChunk = (_, at) => (at > 0 ? never.promise : undefined);
+    const reached = Promise.withResolvers<void>();
+    fixture.source.onChunk = (_, at) => {
+      if (at === 0) return;
+      reached.resolve();
+      return never.promise;
+    };
     const ingesting = ingest(fixture, randomBytes(300_000)).catch((error: unknown) => error);
-    await eventually(() => expect(fixture.source.givenBytes).toBeGreaterThan(0));
+    await reached.promise;
     if (end === 'time') fixture.clock.advance(IDLE_MS);
     else await fixture.blobs.stop();
     expect(await ingesting).toMatchObject({ code: 'SOURCE_AWAY', retryable: true });

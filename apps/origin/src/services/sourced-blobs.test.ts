@@ -27,7 +27,13 @@ const SIZES: [string, Buffer][] = [
 /** Holds a source back before a byte of an object. */
 function gate(offset: number) {
   const { promise, resolve } = Promise.withResolvers<void>();
-  return { onChunk: (_key: string, at: number): Promise<void> | void => (at >= offset ? promise : undefined), open: resolve };
+  const reached = Promise.withResolvers<void>();
+  const onChunk = (_key: string, at: number): Promise<void> | void => {
+    if (at < offset) return;
+    reached.resolve();
+    return promise;
+  };
+  return { onChunk, open: resolve, reached: reached.promise };
 }
 
 describe('what is in the cache', () => {
@@ -270,7 +276,7 @@ test.each(SIZES)(
     const never = gate(500);
     fixture.source.onChunk = never.onChunk;
     const reading = readInOrder(fixture.blobs, name).catch((error: unknown) => error);
-    await eventually(() => expect(fixture.source.givenBytes).toBe(500));
+    await never.reached;
     fixture.clock.advance(IDLE_MS - 1);
     expect(fixture.source.openings.size).toBe(1);
     fixture.clock.advance(1);
@@ -279,6 +285,26 @@ test.each(SIZES)(
     never.open();
   },
 );
+
+test.each(SIZES)('a source that opens a %s blob when nobody waits any more has it closed', async (_, bytes) => {
+  await using fixture = await sourcedFixture({ maxBytes: CACHE });
+  const name = fixture.add('site/a', bytes);
+  const opening = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  fixture.source.onOpen = () => {
+    asked.resolve();
+    return opening.promise;
+  };
+  const reading = readInOrder(fixture.blobs, name).catch((error: unknown) => error);
+  await asked.promise;
+  // The source has been asked, and in this turn its patience begins.
+  await new Promise((resolve) => setImmediate(resolve));
+  fixture.clock.advance(IDLE_MS);
+  expect(await reading).toMatchObject({ code: 'SOURCE_AWAY' });
+  opening.resolve();
+  await eventually(() => expect(fixture.source.openingsMax).toBe(1));
+  await eventually(() => expect(fixture.source.openings.size).toBe(0));
+});
 
 test('stopping ends what is under way, waits or reads straight; what is in the cache can still be read, and nothing more at the source', async () => {
   await using fixture = await sourcedFixture({ maxBytes: CACHE });

@@ -53,6 +53,8 @@ export class ScriptedSource implements ContentSource {
   isAway = false;
   /** Called before each chunk, and before the end with the offset behind the last byte; may wait or throw. */
   onChunk: (key: string, offset: number) => Promise<void> | void = () => {};
+  /** Called before an object is opened; may wait or throw. */
+  onOpen: () => Promise<void> | void = () => {};
   /** Every opening. */
   readonly reads: ReadAtSource[] = [];
   /** Bytes given. */
@@ -93,6 +95,7 @@ export class ScriptedSource implements ContentSource {
 
   async open(object: SourceObject, range?: SourceRange): Promise<OpenSourceObject> {
     this.reads.push({ key: object.key, range });
+    await this.onOpen();
     this.#current(object);
     const opening = { closed: Promise.withResolvers<never>() };
     opening.closed.promise.catch(() => {});
