@@ -2,7 +2,8 @@
 import type { BlobStore } from '@sluice/blobs';
 import { type Bus, SharedLog } from '@sluice/bus';
 import { CATALOG_LOG, type ChangesRequest, originFetch, SluiceError } from '@sluice/contracts';
-import type { Clock, Logger, Rng } from '@sluice/runtime';
+import { isDeltaCandidate } from '@sluice/delta';
+import { type Clock, every, type Logger, type Rng } from '@sluice/runtime';
 import type { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import type { Catalog, RequestOrigin } from './adapters/catalog/catalog.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
@@ -18,6 +19,9 @@ import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
 import type { ContentSource } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
 import type { S3Settings, SourceSettings } from './source-config.ts';
+
+/** How often an origin looks whether it is its turn now. */
+const TURN_MS = 5_000;
 
 export interface SourceSideOptions {
   readonly config: OriginConfig;
@@ -36,6 +40,10 @@ export interface SourceStorage {
   readonly catalog: Catalog;
   readonly garbage: GarbageCollector;
   readonly remake: (sha256: string) => Promise<boolean>;
+  /** Drops what was read of a blob and is still in memory. */
+  readonly forgetRanges: (sha256: string) => void;
+  /** There may be variants to be made. */
+  readonly wakeVariants: () => void;
 }
 
 export class SourceSide implements Announcer {
@@ -74,6 +82,7 @@ export class SourceSide implements Announcer {
       elsewhere: async (ref) => this.#peers?.read(ref),
       isPinned: (sha256) => garbage.isPinned(sha256),
       onGone: (key) => this.hint(key),
+      onWrong: (sha256) => storage.forgetRanges(sha256),
       maxBytes: config.ORIGIN_CACHE_BYTES,
     });
     return this.#blobs;
@@ -86,9 +95,11 @@ export class SourceSide implements Announcer {
     const catalog = this.#catalog;
     this.#reflection = new Reflection({
       ...{ source, catalog, clock, rng, metrics, log },
-      ingest: (object, opened) => blobs.ingest(object, opened),
+      // Files can be read where they are at any time: of those only what a patch may be made against later is copied.
+      ingest: (object, opened) =>
+        blobs.ingest(object, opened, { keep: source.kind !== 'directory' || isDeltaCandidate(object.size, object.size) }),
       sayListed: () => (this.order === undefined ? catalog.setListed() : this.order.sayListed()),
-      isLister: () => this.order === undefined || this.#peers?.isFirst === true,
+      isLister: () => this.isFirst,
       uploadDefaults: (key) => bucketSettings(key).uploads,
       rescanMs: config.ORIGIN_SOURCE_RESCAN_SECONDS * 1000,
     });
@@ -101,6 +112,8 @@ export class SourceSide implements Announcer {
     if (settings.kind !== 's3' || this.order === undefined) return;
     this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG)));
     this.#peers = new OriginPeers({ bus, id, clock });
+    // Who was first may be gone: what it left undone is done here.
+    this.#stops.push(every(clock, TURN_MS, () => (this.#storage as SourceStorage).wakeVariants()));
     const store = (this.#storage as SourceStorage).store;
     this.#stops.push(bus.serve(originFetch(id), (request) => readHeld(store, request, bus.chunkBytes)));
     this.#takeNotifications(bus, settings);
@@ -158,12 +171,18 @@ export class SourceSide implements Announcer {
     return this.#catalog.isListed ? undefined : 'the source was not listed completely yet';
   }
 
+  /** Whether this origin is the one of those there are that does what has to be done once. */
+  get isFirst(): boolean {
+    return this.order === undefined || this.#peers?.isFirst === true;
+  }
+
   async stop(): Promise<void> {
     for (const stop of this.#stops.splice(0)) stop();
     this.#peers?.stop();
+    const reflected = this.#reflection?.stop();
     await this.order?.stop();
     await this.#blobs?.stop();
-    await this.#reflection?.stop();
+    await reflected;
   }
 }
 

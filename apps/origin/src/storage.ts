@@ -91,7 +91,9 @@ export async function openStorage({
   const garbage = new GarbageCollector({ blobs: store, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log });
   lifecycle.onStop('garbage collector', () => garbage.stop());
   const remake = (sha256: string): Promise<boolean> => variants.remake(sha256);
-  const blobs: OriginBlobs = sourceSide?.openBlobs({ store, catalog, garbage, remake }) ?? store;
+  const forgetRanges = (sha256: string): void => ranges.forget(sha256);
+  const wakeVariants = (): void => variants.wake();
+  const blobs: OriginBlobs = sourceSide?.openBlobs({ store, catalog, garbage, remake, forgetRanges, wakeVariants }) ?? store;
   garbage.sweep();
   const retentionMs = config.ORIGIN_FEED_RETENTION_DAYS * DAY_MS;
   lifecycle.onStop('feed maintenance', maintainFeed({ catalog, clock, log, retentionMs, maxRows: config.ORIGIN_FEED_MAX_ROWS }));
@@ -101,7 +103,8 @@ export async function openStorage({
   const patches = new PatchMaker({ catalog, blobs, garbage, clock, metrics, log });
   lifecycle.onStop('patch maker', () => patches.stop());
   const concurrency = config.ORIGIN_CODING_THREADS;
-  const variants = new VariantMaker({ catalog, blobs, garbage, threads: new CodingThreads(), concurrency, clock, metrics, log });
+  const isTurn = (): boolean => sourceSide?.isFirst ?? true;
+  const variants = new VariantMaker({ isTurn, catalog, blobs, garbage, threads: new CodingThreads(), concurrency, clock, metrics, log });
   lifecycle.onStop('variant maker', () => variants.stop());
   variants.wake();
   const blocks = new BlockDigestMaker({ blobs, clock, metrics, log });

@@ -39,6 +39,8 @@ export interface VariantMakerOptions {
   readonly threads: Pick<CodingThreads, 'encode' | 'rest' | 'close'>;
   /** Contents worked on at once; 0: none, and the keys wait for a start that allows some. */
   readonly concurrency: number;
+  /** Whether it is for this origin to make variants, of several that have the same catalog. They are asked to wake now and then. */
+  readonly isTurn?: () => boolean;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
@@ -69,9 +71,9 @@ export class VariantMaker {
 
   /** There may be keys that wait. */
   wake(): void {
-    const { catalog, concurrency } = this.#options;
+    const { catalog, concurrency, isTurn = () => true } = this.#options;
     const room = WAITING_MAX - this.#queue.size;
-    if (this.#stopped || this.#resting || concurrency === 0 || room <= 0) return;
+    if (this.#stopped || this.#resting || concurrency === 0 || room <= 0 || !isTurn()) return;
     for (const waiting of catalog.variants.waiting(this.#lastSeq, room)) {
       this.#lastSeq = waiting.seq;
       void this.#queue.add(() => this.#serve(waiting)).then(() => this.#served());

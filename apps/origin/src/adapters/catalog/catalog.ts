@@ -590,13 +590,14 @@ export class Catalog {
   }
 
   /** Another origin may have made them: what they are is known, and they are made again here when somebody asks. */
-  #noteVariants({ sha256, variants = [] }: Manifest): void {
+  #noteVariants({ key, sha256, variants = [] }: Manifest): void {
     if (variants.length === 0 || this.variants.of(sha256) !== undefined) return;
     this.variants.record(
       sha256,
       variants.map(({ coding }) => coding),
       variants,
     );
+    this.variants.settleKey(key);
   }
 
   /** Another log than before: the catalog is what that one says behind `position`, with versions greater than `version`. What is known of bytes stays known. */

@@ -25,6 +25,7 @@ export class VariantTable {
   readonly #insertWaiting: StatementSync;
   readonly #selectWaiting: StatementSync;
   readonly #deleteWaiting: StatementSync;
+  readonly #deleteKey: StatementSync;
   readonly #countWaiting: StatementSync;
   readonly #insertBegun: StatementSync;
   readonly #deleteBegun: StatementSync;
@@ -42,6 +43,7 @@ export class VariantTable {
     this.#insertWaiting = db.prepare('INSERT OR REPLACE INTO variant_work (key, attempts) VALUES (?, ?)');
     this.#selectWaiting = db.prepare(`SELECT seq, key FROM variant_work WHERE seq > ? AND attempts < ${ATTEMPTS_MAX} ORDER BY seq LIMIT ?`);
     this.#deleteWaiting = db.prepare('DELETE FROM variant_work WHERE seq = ? RETURNING key, attempts');
+    this.#deleteKey = db.prepare('DELETE FROM variant_work WHERE key = ?');
     this.#countWaiting = db.prepare('SELECT count(*) AS count FROM variant_work');
     this.#insertBegun = db.prepare(`
       INSERT INTO coding_begun (content, times) VALUES (?, 1)
@@ -103,6 +105,11 @@ export class VariantTable {
   /** It waits no longer, unless it was uploaded again since it had this place. */
   settle(seq: number): void {
     this.#deleteWaiting.run(seq);
+  }
+
+  /** Its content has variants that another origin made: it waits no longer. */
+  settleKey(key: string): void {
+    this.#deleteKey.run(key);
   }
 
   /** It failed: to the end of those that wait. */

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { SourceRules } from '../../domain/source-rules.ts';
 import type { ContentSource } from '../../services/source-port.ts';
@@ -28,7 +29,8 @@ export async function openSource(
 ): Promise<OpenedSource> {
   const onLeftOut = (): void => metrics.sourceLeftOut.inc({ what: 'object' });
   if (settings.kind === 'directory') {
-    const { root, bucket } = settings;
+    const { bucket } = settings;
+    const root = resolve(settings.root);
     const source = new DirectorySource({ root, bucket, rules, clock, log, onLeftOut });
     return { source, bucket, close: async () => {} };
   }
