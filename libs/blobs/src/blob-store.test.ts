@@ -322,6 +322,8 @@ describe('a full disk', () => {
     ['BLOB_COMMIT:SYNC_DIRECTORY', LARGE, noSpace],
     ['BLOB_COMMIT:TRANSACTION', LARGE, sqliteFull],
     ['BLOB_COMMIT:TRANSACTION', SMALL, sqliteFull],
+    ['BLOB_COMMIT:SYNC_LOG', LARGE, noSpace],
+    ['BLOB_COMMIT:SYNC_LOG', SMALL, noSpace],
   ] as const)(
     'at %s is a DiskFullError, nothing is kept, and the store goes on when there is room again',
     async (label, content, error) => {
