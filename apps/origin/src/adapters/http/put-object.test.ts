@@ -19,6 +19,7 @@ test('a body of unknown length is refused when it passes the bound, and nothing 
   const metrics = createOriginMetrics(new Registry());
   const garbage = new GarbageCollector({ blobs, isReferenced: () => false, metrics, log: silent });
   const uploads = new Uploads({
+    md5Threads: { begin: () => undefined },
     blobs,
     catalog,
     garbage,
