@@ -13,6 +13,9 @@ export interface Bucket {
 
 /** The buckets. Writes belong into a transaction. */
 export class BucketTable {
+  readonly #db: DatabaseSync;
+  /** Some of those that are there for certain, because every upload asks: in a transaction they may still be undone. At most all of them. */
+  readonly #known = new Set<string>();
   readonly #select: StatementSync;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
@@ -21,6 +24,7 @@ export class BucketTable {
   readonly #selectKey: StatementSync;
 
   constructor(db: DatabaseSync) {
+    this.#db = db;
     this.#select = db.prepare('SELECT 1 FROM buckets WHERE name = ?');
     this.#insert = db.prepare('INSERT INTO buckets (name, created_at) VALUES (?, ?)');
     this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
@@ -32,7 +36,10 @@ export class BucketTable {
   }
 
   has(name: string): boolean {
-    return this.#select.get(name) !== undefined;
+    if (this.#known.has(name)) return true;
+    const there = this.#select.get(name) !== undefined;
+    if (there && !this.#db.isTransaction) this.#known.add(name);
+    return there;
   }
 
   /** Whether no object is in it. */
@@ -52,6 +59,7 @@ export class BucketTable {
   }
 
   remove(name: string): void {
+    this.#known.delete(name);
     this.#delete.run(name);
   }
 
