@@ -479,7 +479,8 @@ export class Catalog {
     this.details.set(key, details);
     if (current !== undefined) this.#supersede(current);
     if (tombstone !== undefined) this.#history.addRemoval(key, tombstone.version);
-    this.#trimHistory(key);
+    // A key that is new was nothing before.
+    if (current !== undefined || tombstone !== undefined) this.#trimHistory(key);
     return { ...this.#announceUpload(manifest, this.#eventId(version), undefined, nowMs), manifest };
   }
 
