@@ -35,6 +35,7 @@ type Digests = Readonly<Partial<Record<DigestAlgorithm, string>>>;
 
 /** Bytes that are to be stored, and what they must be. */
 export interface BodySource {
+  /** Whoever takes one has it for itself. */
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly expectation: Pick<BodyExpectation, 'contentLength' | 'digests' | 'trailers'>;
   /** Compares when the last chunk was taken; by the expectation when undefined. */
@@ -155,8 +156,8 @@ export class Uploads {
         // First, so that both threads have something to do.
         await md5?.update(chunk);
         digests.update(chunk);
-        await writer.write(chunk);
         noteBufferPassed(chunk.byteLength);
+        await writer.write(chunk, true);
         if (writer.size > maxBytes) throw tooLarge(maxBytes);
       }
       const { sha256, size } = writer.seal();
