@@ -1,10 +1,12 @@
 /** `npm run bench -- <suite> [part …] [--json] [--quick]`: measures Sluice beside what people use instead, in one run on one machine. */
 import { EDGE_PARTS, edge } from './edge/suite.ts';
+import { ORIGIN_PARTS, origin } from './origin/suite.ts';
 import { propagation } from './propagation/suite.ts';
 import type { Suite } from './publish.ts';
 
 const SUITES: Readonly<Record<string, Suite>> = {
   edge: { parts: EDGE_PARTS, run: edge },
+  origin: { parts: ORIGIN_PARTS, run: origin },
   propagation: { parts: [], run: propagation },
 };
 

@@ -1,11 +1,11 @@
 /** How long until content is on all edges, next to rsync in daemon mode. */
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeMachine, residentBytes } from '../machine.ts';
 import { type BenchOptions, publish, say } from '../publish.ts';
+import { settleDisk, settleMemory } from '../settle.ts';
 import { eachOf, percentile, timed } from '../statistics.ts';
 import { type Row, renderReport } from './report.ts';
 import { RsyncSide } from './rsync-side.ts';
@@ -16,6 +16,8 @@ const SMALL_BYTES = 10_000;
 const LARGE_BYTES = 100_000_000;
 const UPLOADS_IN_FLIGHT = 32;
 const RSS_SAMPLE_MS = 20;
+/** As much as the large object takes on all edges. */
+const SETTLED_BYTES = 1.2 * EDGES * LARGE_BYTES;
 
 interface Sizes {
   readonly sequential: number;
@@ -59,24 +61,6 @@ export async function propagation({ json, quick }: BenchOptions): Promise<void> 
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
-}
-
-/** What one side has written and the system still holds back would be charged to the other. */
-function settleDisk(): void {
-  execFileSync('sync');
-}
-
-/**
- * A virtual machine gets its memory from the host when it first touches it. Measured: 1 GB into pages that were never used takes 2.2 s, into
- * used ones 0.24 s, so what is measured first would pay for both. Leaves as many used pages free as the large object takes on all edges.
- */
-async function settleMemory(dir: string): Promise<void> {
-  const path = join(dir, 'memory');
-  const file = await open(path, 'w');
-  const piece = Buffer.alloc(1024 * 1024);
-  for (let written = 0; written < 1.2 * EDGES * LARGE_BYTES; written += piece.byteLength) await file.write(piece);
-  await file.close();
-  await rm(path);
 }
 
 async function sequential(sluice: SluiceSide, rsync: RsyncSide | undefined, sources: string, sizes: Sizes): Promise<Row> {
@@ -149,7 +133,7 @@ async function large(sluice: SluiceSide, rsync: RsyncSide | undefined, sources: 
   for (let index = 0; index < sizes.large; index++) {
     const bytes = randomBytes(LARGE_BYTES);
     settleDisk();
-    await settleMemory(sources);
+    await settleMemory(sources, SETTLED_BYTES);
     const uploadedAt = performance.now();
     const id = await sluice.upload(`bench/large/${index}`, bytes);
     const answeredAt = performance.now();
@@ -160,7 +144,7 @@ async function large(sluice: SluiceSide, rsync: RsyncSide | undefined, sources: 
     const file = join(sources, `large-${index}`);
     await writeFile(file, bytes);
     settleDisk();
-    await settleMemory(sources);
+    await settleMemory(sources, SETTLED_BYTES);
     if (rsync !== undefined) rsyncMs.push(await timed(() => rsync.deliver(file)));
     await rm(file);
   }

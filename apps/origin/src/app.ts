@@ -12,6 +12,7 @@ import {
   systemClock,
   systemRng,
 } from '@sluice/runtime';
+import { Md5Threads } from './adapters/blobs/md5-threads.ts';
 import { followFile } from './adapters/followed-file.ts';
 import { Authentication } from './adapters/http/authenticate.ts';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
@@ -132,7 +133,9 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   readiness.require('source', () => sourceSide?.unready);
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
-  const uploads = new Uploads({ blobs: store, catalog, garbage, blocks, metrics, bucketSettings, maxUploads });
+  const md5Threads = new Md5Threads({ clock });
+  lifecycle.onStop('MD5 threads', () => md5Threads.stop());
+  const uploads = new Uploads({ blobs: store, catalog, garbage, blocks, metrics, md5Threads, bucketSettings, maxUploads });
   const multipart = { blobs, catalog, uploads, garbage, blocks, clock, metrics, bucketSettings, partMinBytes: seams.partMinBytes };
   const completion = new MultipartCompletion(multipart);
   lifecycle.onStop('multipart completion', () => completion.stop());

@@ -322,6 +322,8 @@ describe('a full disk', () => {
     ['BLOB_COMMIT:SYNC_DIRECTORY', LARGE, noSpace],
     ['BLOB_COMMIT:TRANSACTION', LARGE, sqliteFull],
     ['BLOB_COMMIT:TRANSACTION', SMALL, sqliteFull],
+    ['BLOB_COMMIT:SYNC_LOG', LARGE, noSpace],
+    ['BLOB_COMMIT:SYNC_LOG', SMALL, noSpace],
   ] as const)(
     'at %s is a DiskFullError, nothing is kept, and the store goes on when there is room again',
     async (label, content, error) => {
@@ -360,6 +362,23 @@ describe('a full disk', () => {
     expect(scope.store.totals.count).toBe(0);
     expect(await readdir(join(scope.dir, 'incoming'))).toEqual([]);
   });
+});
+
+test('the memory of a chunk that was given is free when it is in the file; of what is kept or shared nothing is taken', async () => {
+  await using scope = await scopedStore();
+  const whole = Buffer.alloc(3 * INLINE_MAX_BYTES, 'w');
+  const chunk = () => Buffer.from(new Uint8Array(2 * INLINE_MAX_BYTES).fill(7).buffer);
+  const [given, kept, small] = [chunk(), chunk(), Buffer.from(new Uint8Array(10).buffer)];
+  const large = scope.store.writer();
+  await large.write(given, true);
+  await large.write(kept);
+  await large.write(whole.subarray(1), true);
+  const { sha256 } = await large.finish();
+  expect([given.byteLength, kept.byteLength, whole.byteLength]).toEqual([0, 2 * INLINE_MAX_BYTES, 3 * INLINE_MAX_BYTES]);
+  expect(sha256Of(await scope.store.readAll(sha256))).toBe(sha256);
+  const inline = scope.store.writer();
+  await inline.write(small, true);
+  expect(sha256Of(await scope.store.readAll((await inline.finish()).sha256))).toBe(sha256Of(Buffer.alloc(10)));
 });
 
 async function turnsOfTheLoop(count: number): Promise<void> {

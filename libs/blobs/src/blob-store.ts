@@ -19,7 +19,9 @@ import { readBootId } from './boot-id.ts';
 import { BlobMismatchError, BlobMissingError, fromDiskError } from './errors.ts';
 import { IncomingFile } from './incoming-file.ts';
 import { KeyLock } from './key-lock.ts';
+import { LogSync } from './log-sync.ts';
 import { type Operate, operate as operatePlainly } from './operate.ts';
+import { RowCommits } from './row-commits.ts';
 
 /** Files are spread over one directory for each first byte of their name. */
 const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
@@ -37,25 +39,18 @@ export interface BlobStoreOptions {
   readonly operate?: Operate;
 }
 
-interface PendingRow {
-  readonly ref: BlobRef;
-  readonly bytes: Uint8Array | null;
-  readonly rank: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 export class BlobStore {
   readonly #dir: string;
   readonly #durable: boolean;
   readonly #operate: Operate;
   readonly #table: BlobTable;
+  readonly #log: LogSync | undefined;
+  readonly #rows: RowCommits;
   readonly #bootId = readBootId();
   /** Whatever touches the file of a name happens in order: a removal never takes a file that was committed after it. */
   readonly #files = new KeyLock();
   /** The directories under `files`, at most 256, each with the promise that it is there. */
   readonly #shards = new Map<string, Promise<void>>();
-  #pending: PendingRow[] = [];
   #syncing = false;
   #syncWanted = false;
   #count = 0;
@@ -65,7 +60,15 @@ export class BlobStore {
     this.#dir = options.dir;
     this.#durable = options.durability === 'full';
     this.#operate = options.operate ?? operatePlainly;
-    this.#table = new BlobTable(this.databasePath, options.durability);
+    this.#table = new BlobTable(this.databasePath);
+    this.#log = this.#durable ? new LogSync(this.databasePath, this.#table, this.#operate) : undefined;
+    this.#rows = new RowCommits({
+      ...{ table: this.#table, log: this.#log, operate: this.#operate },
+      onChange: (count, bytes) => {
+        this.#count += count;
+        this.#bytes += bytes;
+      },
+    });
   }
 
   /** Opens or creates the store in a directory that is its own, and removes what an interrupted run left. */
@@ -286,37 +289,8 @@ export class BlobStore {
     if (this.#table.isOpen) this.#operate('BLOB_SYNC:ROW', () => this.#table.markSynced(sha256));
   }
 
-  /** Rows that are committed in the same turn of the event loop share one transaction, so one sync serves many. */
   #commitRow(ref: BlobRef, bytes: Uint8Array | null, rank: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ ref, bytes, rank, resolve, reject });
-      if (this.#pending.length === 1) setImmediate(() => this.#flush());
-    });
-  }
-
-  #flush(): void {
-    const rows = this.#pending;
-    this.#pending = [];
-    let added = 0;
-    let addedBytes = 0;
-    try {
-      this.#operate('BLOB_COMMIT:TRANSACTION', () =>
-        this.#table.transact(() => {
-          for (const { ref, bytes, rank } of rows) {
-            const unsyncedBoot = bytes === null && !this.#durable ? this.#bootId : null;
-            if (!this.#table.insert({ ...ref, rank, unsyncedBoot, bytes })) continue;
-            added += 1;
-            addedBytes += ref.size;
-          }
-        }),
-      );
-    } catch (error) {
-      for (const row of rows) row.reject(fromDiskError(error));
-      return;
-    }
-    this.#count += added;
-    this.#bytes += addedBytes;
-    for (const row of rows) row.resolve();
+    return this.#rows.add({ ...ref, rank, unsyncedBoot: bytes === null && !this.#durable ? this.#bootId : null, bytes });
   }
 
   /** Forgets a blob. Returns the bytes that became free, 0 when it was not held. */
@@ -380,7 +354,8 @@ export class BlobStore {
   }
 
   close(): void {
-    if (this.#pending.length > 0) this.#flush();
+    this.#rows.close();
+    this.#log?.close();
     this.#table.close();
   }
 

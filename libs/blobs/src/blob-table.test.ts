@@ -11,7 +11,7 @@ const NAMES = ['a', 'b', 'c', 'd'].map((digit) => digit.repeat(64)) as [string, 
 test('the bytes of a blob go with its row, and those of others stay', async () => {
   await using dir = await temporaryDirectory();
   const path = join(dir.path, 'blobs.db');
-  const table = new BlobTable(path, 'relaxed');
+  const table = new BlobTable(path);
   for (const [index, sha256] of NAMES.entries())
     table.insert({ sha256, size: 1, rank: 0, unsyncedBoot: null, bytes: index === 3 ? null : Buffer.from([index]) });
   expect(table.insert({ sha256: NAMES[0], size: 1, rank: 0, unsyncedBoot: null, bytes: Buffer.from([9]) })).toBe(false);
@@ -38,7 +38,7 @@ test('a database of the first layout, with the bytes beside the checksum, is tak
   old.close();
   // The second opening finds the layout it made.
   for (let opening = 1; opening <= 2; opening++) {
-    const table = new BlobTable(path, 'full');
+    const table = new BlobTable(path);
     expect(NAMES.map((name) => table.row(name))).toEqual([
       { size: 3, bytes: new Uint8Array(Buffer.from('old')) },
       { size: 0, bytes: new Uint8Array() },
@@ -64,7 +64,7 @@ test('taking over many rows is done in slices that hold the database at about it
   old.exec('COMMIT');
   old.close();
   const before = (await stat(path)).size;
-  const table = new BlobTable(path, 'relaxed');
+  const table = new BlobTable(path);
   expect(table.totals()).toEqual({ count: 2_000, bytes: 20_000_000 });
   expect(table.row(name(1_234))?.bytes).toEqual(new Uint8Array(Buffer.alloc(10_000, 1_234)));
   table.close();

@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { BlockDigests } from '@sluice/contracts';
-import { type Durability, openDatabase, Transactions } from '@sluice/sqlite';
+import { openDatabase, Transactions } from '@sluice/sqlite';
 import type { BlobRef } from './blob-ref.ts';
 
 export interface BlobRow {
@@ -74,8 +74,9 @@ export class BlobTable {
   readonly #selectDigests: StatementSync;
   readonly #insertDigests: StatementSync;
 
-  constructor(path: string, durability: Durability) {
-    const db = openDatabase(path, durability, PAGE_BYTES);
+  /** Its commits survive the death of the process; for more there is `log-sync.ts`. */
+  constructor(path: string) {
+    const db = openDatabase(path, 'relaxed', PAGE_BYTES);
     this.#db = db;
     this.#transactions = new Transactions(db);
     setFirstLayoutAside(db);
@@ -196,6 +197,12 @@ export class BlobTable {
       count: number;
       bytes: number;
     };
+  }
+
+  /** Brings all of the log into the database, and both onto the disk. @throws when somebody reads for too long */
+  checkpoint(): void {
+    const { busy } = this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number };
+    if (busy !== 0) throw new Error('the log of the blobs is in use and cannot be brought into the database');
   }
 
   close(): void {

@@ -27,6 +27,8 @@ export class BlobWriter {
   /** What is not in the file yet: all of it while small, then less than a batch. */
   #buffered: Uint8Array[] = [];
   #bufferedBytes = 0;
+  /** Those of them that are this writer's own. */
+  #given: Uint8Array[] = [];
   #file: FileHandle | undefined;
   #size = 0;
   #ref: BlobRef | undefined;
@@ -43,9 +45,13 @@ export class BlobWriter {
     return this.#size;
   }
 
-  /** Appends a copy-free chunk: do not change it afterwards. One call at a time. @throws {DiskFullError} */
-  async write(chunk: Uint8Array): Promise<void> {
+  /**
+   * Appends a copy-free chunk: do not change it afterwards. `given`: and do not read it either, its memory is given back when it is in the file. One call at
+   * a time. @throws {DiskFullError}
+   */
+  async write(chunk: Uint8Array, given = false): Promise<void> {
     this.#hash.update(chunk);
+    if (given) this.#given.push(chunk);
     this.#size += chunk.byteLength;
     if (this.#isForgone) return;
     this.#buffered.push(chunk);
@@ -61,6 +67,7 @@ export class BlobWriter {
       this.#file ??= await operate('BLOB_WRITE:CREATE', () => open(temporaryPath, 'wx'));
       while (this.#buffered.length > 0) await this.#append(this.#buffered.splice(0, IOV_MAX));
       this.#bufferedBytes = 0;
+      for (const chunk of this.#given.splice(0)) giveBack(chunk);
     } catch (error) {
       this.#failed = true;
       throw fromDiskError(error);
@@ -139,8 +146,18 @@ export class BlobWriter {
   async #drop(): Promise<void> {
     this.#buffered = [];
     this.#bufferedBytes = 0;
+    this.#given = [];
     await this.#file?.close();
     this.#file = undefined;
     await rm(this.#options.temporaryPath, { force: true });
   }
+}
+
+/**
+ * Frees the memory of a chunk now. V8 counts such memory outside of its heap and collects it late, and then with collections of everything: of the processor time of a large
+ * upload they were a fifth.
+ */
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  // What is part of a larger one is not this chunk's alone.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

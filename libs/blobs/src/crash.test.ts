@@ -90,7 +90,7 @@ describe.each(['full', 'relaxed'] as const)('%s durability', (durability) => {
     for (const label of ['BLOB_WRITE:CREATE', 'BLOB_WRITE:WRITE', 'BLOB_COMMIT:RENAME', 'BLOB_COMMIT:TRANSACTION', 'BLOB_DELETE:ROW']) {
       expect(labels).toContain(label);
     }
-    expect(labels.has('BLOB_COMMIT:SYNC')).toBe(durability === 'full');
+    for (const label of ['BLOB_COMMIT:SYNC', 'BLOB_COMMIT:SYNC_LOG']) expect(labels.has(label)).toBe(durability === 'full');
     for (const { when, dir, confirmed } of snapshots) await checkAfterRestart(dir, durability, confirmed, when);
   }, 60_000);
 

@@ -10,4 +10,4 @@ export { findNatsServer, NatsServerMissingError } from './nats-server.ts';
 export type { TakenPort } from './ports.ts';
 export { freePort, PortsTakenError } from './ports.ts';
 export type { EdgeSpec, StackOptions } from './stack.ts';
-export { RUNTIME_VARIABLES, Stack } from './stack.ts';
+export { ORIGIN_VARIABLES, RUNTIME_VARIABLES, Stack } from './stack.ts';

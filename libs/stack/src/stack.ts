@@ -21,6 +21,11 @@ export const RUNTIME_VARIABLES: Variables = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '131072',
 };
+/** Those with which an origin starts. */
+export const ORIGIN_VARIABLES: Variables = {
+  ...RUNTIME_VARIABLES,
+  NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-semi-space-size=2`.trim(),
+};
 
 export interface EdgeSpec {
   readonly id: string;
@@ -135,8 +140,7 @@ export class Stack {
       portVariable: `${prefix}_PORT`,
       port,
       env: {
-        ...RUNTIME_VARIABLES,
-        ...(app === 'origin' ? { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-semi-space-size=2`.trim() } : {}),
+        ...(app === 'origin' ? ORIGIN_VARIABLES : RUNTIME_VARIABLES),
         NATS_URL: this.natsUrl,
         LOG_LEVEL: this.#options.logLevel ?? 'info',
         [`${prefix}_HOST`]: '127.0.0.1',

@@ -13,17 +13,23 @@ export interface Bucket {
 
 /** The buckets. Writes belong into a transaction. */
 export class BucketTable {
+  readonly #db: DatabaseSync;
+  /** Some of those that are there for certain, because every upload asks: in a transaction they may still be undone. At most all of them. */
+  readonly #known = new Set<string>();
   readonly #select: StatementSync;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
+  readonly #deleteAll: StatementSync;
   readonly #count: StatementSync;
   readonly #page: StatementSync;
   readonly #selectKey: StatementSync;
 
   constructor(db: DatabaseSync) {
+    this.#db = db;
     this.#select = db.prepare('SELECT 1 FROM buckets WHERE name = ?');
     this.#insert = db.prepare('INSERT INTO buckets (name, created_at, since) VALUES (?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
+    this.#deleteAll = db.prepare('DELETE FROM buckets');
     this.#count = db.prepare('SELECT count(*) AS count FROM buckets');
     this.#page = db.prepare(`
       SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name`);
@@ -32,7 +38,10 @@ export class BucketTable {
   }
 
   has(name: string): boolean {
-    return this.#select.get(name) !== undefined;
+    if (this.#known.has(name)) return true;
+    const there = this.#select.get(name) !== undefined;
+    if (there && !this.#db.isTransaction) this.#known.add(name);
+    return there;
   }
 
   /** Whether no object is in it. */
@@ -51,7 +60,13 @@ export class BucketTable {
     return true;
   }
 
+  removeAll(): void {
+    this.#known.clear();
+    this.#deleteAll.run();
+  }
+
   remove(name: string): void {
+    this.#known.delete(name);
     this.#delete.run(name);
   }
 

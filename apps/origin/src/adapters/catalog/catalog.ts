@@ -153,7 +153,6 @@ const TABLES_OF_THE_ORDER = [
   'outbox',
   'answered_requests',
   'upload_details',
-  'buckets',
 ];
 
 export class Catalog {
@@ -612,6 +611,7 @@ export class Catalog {
   }): Promise<void> {
     await this.#commit.write(() => {
       for (const table of TABLES_OF_THE_ORDER) this.#db.exec(`DELETE FROM ${table}`);
+      this.buckets.removeAll();
       this.sourced.unsay();
       this.#state.setListed(false);
       this.#state.setPosition(position);
@@ -704,7 +704,8 @@ export class Catalog {
     this.details.set(key, details);
     // What was removed from a bucket that was deleted is no version of a key in the new one.
     if (tombstone?.isListed && !isNewBucket) this.#history.addRemoval(key, tombstone.version);
-    this.#trimHistory(key);
+    // A key that is new was nothing before.
+    if (current !== undefined || tombstone !== undefined) this.#trimHistory(key);
   }
 
   #applyRemoval({ key, stamp, ever, isListed = true }: RemovalChange): void {

@@ -7,12 +7,8 @@ export interface ListingPage {
   readonly truncated: boolean;
 }
 
-interface ListingRow {
-  readonly key: string;
-  readonly size: number;
-  readonly uploadedAt: string;
-  readonly etag: string;
-}
+/** As an array, which costs half of an object. Of a common prefix the key of its first object, and nothing else. */
+type ListingRow = readonly [key: string, size: number, uploadedAt: string, etag: string];
 
 /** Where, after the bucket and the prefix of the listing, the first delimiter in `step.key` is; 0 when nowhere. */
 const DELIMITER_AT = 'instr(substr(step.key, :skip), :delimiter)';
@@ -28,7 +24,7 @@ export class ObjectListing {
 
   constructor(db: DatabaseSync) {
     this.#keys = db.prepare(`
-      SELECT key, size, uploaded_at AS uploadedAt, etag FROM listed_objects
+      SELECT key, size, uploaded_at, etag FROM listed_objects
       WHERE key >= CAST(:from AS TEXT) AND key < CAST(:to AS TEXT) ORDER BY key LIMIT :limit`);
     const first = (from: string): string =>
       `SELECT key FROM listed_objects WHERE key >= ${from} AND key < CAST(:to AS TEXT) ORDER BY key LIMIT 1`;
@@ -38,9 +34,11 @@ export class ObjectListing {
         UNION ALL
         SELECT (${first(NEXT)}) FROM step WHERE step.key IS NOT NULL LIMIT :limit
       )
-      SELECT step.key, size, uploaded_at AS uploadedAt, etag
+      SELECT step.key, size, uploaded_at, etag
       FROM step LEFT JOIN listed_objects ON listed_objects.key = step.key AND ${DELIMITER_AT} = 0
       WHERE step.key IS NOT NULL`);
+    this.#keys.setReturnArrays(true);
+    this.#entries.setReturnArrays(true);
   }
 
   /** The first `limit` entries after `after`, in order. */
@@ -61,8 +59,8 @@ export class ObjectListing {
   }
 }
 
-function entryOf(row: ListingRow, scope: ListingScope): ListingEntry {
-  const key = row.key.slice(scope.bucket.length + 1);
+function entryOf([contentKey, size, uploadedAt, etag]: ListingRow, scope: ListingScope): ListingEntry {
+  const key = contentKey.slice(scope.bucket.length + 1);
   const prefix = commonPrefix(scope, key);
-  return prefix === undefined ? { kind: 'object', object: { ...row, key } } : { kind: 'prefix', prefix };
+  return prefix === undefined ? { kind: 'object', object: { key, size, uploadedAt, etag } } : { kind: 'prefix', prefix };
 }

@@ -26,6 +26,8 @@ describe('a failing disk', () => {
     ['BLOB_COMMIT:SYNC', LARGE],
     ['BLOB_COMMIT:RENAME', LARGE],
     ['BLOB_COMMIT:TRANSACTION', SMALL],
+    ['BLOB_COMMIT:SYNC_LOG', SMALL],
+    ['BLOB_COMMIT:SYNC_LOG', LARGE],
     ['CATALOG_COMMIT:TRANSACTION', SMALL],
     ['CATALOG_COMMIT:TRANSACTION', LARGE],
   ])('that is full at %s stores nothing, says so, and the upload works when there is space again', async (label, bytes) => {

@@ -10,9 +10,11 @@ import { readToken, writeToken } from './continuation-token.ts';
 import type { Exchange } from './exchange.ts';
 import { requireBucket } from './missing.ts';
 import { OWNER } from './owner.ts';
-import type { XmlParent } from './xml-document.ts';
+import { WrittenXml, type XmlParent, xmlElement, xmlText } from './xml-document.ts';
 
 type Encode = (text: string) => string;
+
+const OWNER_XML = xmlElement('Owner', OWNER);
 
 interface Listing extends ListingPage {
   readonly scope: ListingScope;
@@ -71,13 +73,9 @@ function list(bucket: string, query: URLSearchParams, after: string, catalog: Ca
   return { ...page, scope, encode, common };
 }
 
-function contentOf({ key, size, etag, uploadedAt }: ListedObject, encode: Encode, withOwner: boolean): XmlParent {
-  return {
-    Key: encode(key),
-    LastModified: uploadedAt,
-    ETag: `"${etag}"`,
-    Size: size,
-    StorageClass: 'STANDARD',
-    Owner: withOwner ? OWNER : undefined,
-  };
+/** A page has a thousand of these: what they have in common is not looked at for each. */
+function contentOf({ key, size, etag, uploadedAt }: ListedObject, encode: Encode, withOwner: boolean): WrittenXml {
+  return new WrittenXml(
+    `<Key>${xmlText(encode(key))}</Key><LastModified>${uploadedAt}</LastModified><ETag>&quot;${etag}&quot;</ETag><Size>${size}</Size><StorageClass>STANDARD</StorageClass>${withOwner ? OWNER_XML : ''}`,
+  );
 }

@@ -113,6 +113,8 @@ export class MultipartCompletion {
       chunks,
       expectation: { contentLength: sum(parts), digests: [], trailers: [] },
       maxBytes: OBJECT_MAX_BYTES,
+      // Its ETag is made of those of its parts.
+      withoutMd5: true,
       alsoWanted: checksum?.type === 'FULL_OBJECT' ? [checksum.algorithm] : [],
     };
     return uploads.take(source, async ({ sha256, size, checksums: whole }) => {

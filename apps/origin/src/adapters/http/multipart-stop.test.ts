@@ -32,7 +32,16 @@ test('what is being completed when the origin must stop is given up, and its upl
   const metrics = createOriginMetrics(new Registry());
   const garbage = new GarbageCollector({ blobs, isReferenced: (sha256) => catalog.references.isReferenced(sha256), metrics, log: silent });
   const blocks = { offer: () => {} };
-  const uploads = new Uploads({ blobs, catalog, garbage, blocks, metrics, maxUploads: 1, bucketSettings: plainBuckets });
+  const uploads = new Uploads({
+    blobs,
+    catalog,
+    garbage,
+    blocks,
+    metrics,
+    maxUploads: 1,
+    bucketSettings: plainBuckets,
+    md5Threads: { begin: () => undefined },
+  });
   const completion = new MultipartCompletion({
     blobs,
     catalog,

@@ -16,6 +16,7 @@ import { uploadFields } from '../../domain/upload-headers.ts';
 import { writeGuard } from '../../domain/write-guard.ts';
 import type { BlockDigestMaker } from '../blobs/block-digest-maker.ts';
 import type { GarbageCollector } from '../blobs/garbage-collector.ts';
+import type { Md5Threads } from '../blobs/md5-threads.ts';
 import { noteBufferPassed } from '../buffer-collection.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
@@ -34,6 +35,7 @@ type Digests = Readonly<Partial<Record<DigestAlgorithm, string>>>;
 
 /** Bytes that are to be stored, and what they must be. */
 export interface BodySource {
+  /** Whoever takes one has it for itself. */
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly expectation: Pick<BodyExpectation, 'contentLength' | 'digests' | 'trailers'>;
   /** Compares when the last chunk was taken; by the expectation when undefined. */
@@ -41,11 +43,13 @@ export interface BodySource {
   readonly maxBytes: number;
   /** Checksums wanted beside those that are announced. */
   readonly alsoWanted?: readonly DigestAlgorithm[];
+  /** Nobody asks for its MD5. */
+  readonly withoutMd5?: boolean;
 }
 
 /** A body that is in the store and is kept until it was committed. */
 export interface TakenBody extends BlobRef {
-  /** In hexadecimal. */
+  /** In hexadecimal; empty when nobody asked for it. */
   readonly md5: string;
   /** Those announced and those wanted. */
   readonly checksums: Checksums;
@@ -60,6 +64,7 @@ export interface UploadOptions {
   readonly garbage: GarbageCollector;
   readonly blocks: Pick<BlockDigestMaker, 'offer'>;
   readonly metrics: OriginMetrics;
+  readonly md5Threads: Pick<Md5Threads, 'begin'>;
   readonly bucketSettings: (key: string) => BucketSettings;
   /** Uploads under way at once. */
   readonly maxUploads: number;
@@ -133,9 +138,36 @@ export class Uploads {
     if ((source.expectation.contentLength ?? 0) > source.maxBytes) throw tooLarge(source.maxBytes);
     const writer = this.#options.blobs.writer();
     try {
-      return await this.#commit(await receive(source, writer), writer, commit);
+      return await this.#commit(await this.#receive(source, writer), writer, commit);
     } finally {
       await writer.discard();
+    }
+  }
+
+  /** Reads a body into the writer at the speed of the disk. @throws {ClientGoneError | S3Error | DiskFullError} */
+  async #receive(source: BodySource, writer: BlobWriter): Promise<TakenBody> {
+    const { chunks, expectation, check, maxBytes, alsoWanted = [], withoutMd5 = false } = source;
+    const algorithms = new Set<DigestAlgorithm>([...algorithmsToCompute(expectation, alsoWanted), ...(withoutMd5 ? [] : ['md5' as const])]);
+    const md5 = algorithms.has('md5') ? this.#options.md5Threads.begin(expectation.contentLength ?? 0) : undefined;
+    try {
+      if (md5 !== undefined) algorithms.delete('md5');
+      const digests = await BodyDigests.create(algorithms);
+      for await (const chunk of chunks) {
+        // First, so that both threads have something to do.
+        await md5?.update(chunk);
+        digests.update(chunk);
+        noteBufferPassed(chunk.byteLength);
+        await writer.write(chunk, true);
+        if (writer.size > maxBytes) throw tooLarge(maxBytes);
+      }
+      const { sha256, size } = writer.seal();
+      const computed: Digests = { ...digests.finish(), ...(md5 && { md5: await md5.finish() }), sha256 };
+      if (check === undefined) checkBody(expectation, size, computed);
+      else check(size, computed);
+      const announced = announcedChecksums([...expectation.digests, ...expectation.trailers]);
+      return { sha256, size, md5: computed.md5 ?? '', checksums: checksumsOf(computed, new Set([...announced, ...alsoWanted])) };
+    } finally {
+      md5?.abandon();
     }
   }
 
@@ -172,21 +204,4 @@ async function* read(exchange: Exchange, body: RequestBody): AsyncGenerator<Uint
     if (error !== exchange.request.errored) throw error;
     throw new ClientGoneError('the connection ended inside the body', { cause: error });
   }
-}
-
-/** Reads a body into the writer at the speed of the disk. @throws {ClientGoneError | S3Error | DiskFullError} */
-async function receive({ chunks, expectation, check, maxBytes, alsoWanted = [] }: BodySource, writer: BlobWriter): Promise<TakenBody> {
-  const digests = await BodyDigests.create(new Set([...algorithmsToCompute(expectation, alsoWanted), 'md5']));
-  for await (const chunk of chunks) {
-    digests.update(chunk);
-    await writer.write(chunk);
-    noteBufferPassed(chunk.byteLength);
-    if (writer.size > maxBytes) throw tooLarge(maxBytes);
-  }
-  const { sha256, size } = writer.seal();
-  const computed = { ...digests.finish(), sha256 };
-  if (check === undefined) checkBody(expectation, size, computed);
-  else check(size, computed);
-  const announced = announcedChecksums([...expectation.digests, ...expectation.trailers]);
-  return { sha256, size, md5: computed.md5 ?? '', checksums: checksumsOf(computed, new Set([...announced, ...alsoWanted])) };
 }
