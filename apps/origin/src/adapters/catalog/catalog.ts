@@ -460,7 +460,11 @@ export class Catalog {
     const { key } = object;
     const current = this.#objects.find(key);
     if (current !== undefined && this.sourced.find(key)?.revision === seen && isSameContent(current, fields, body)) {
-      await this.#commit.write(() => this.sourced.remember(key, object, body));
+      await this.#commit.write(() => {
+        // Another origin's change may have come into the same transaction.
+        this.#requireSeen(key, seen);
+        this.sourced.remember(key, object, body);
+      });
       return undefined;
     }
     return this.#ordered(() => {
@@ -468,7 +472,9 @@ export class Catalog {
       const { current, tombstone } = this.#lookUp(key);
       const variants = wantsVariants(fields, body.size) ? (this.variants.of(body.sha256) ?? []) : [];
       const content = { key, fields, body, variants, uploadedAt, source: object };
-      return storing(content, { current, everBefore: tombstone?.ever }, this.#stamp(request));
+      // A request that is delivered again was answered with what there was then: under the same event nobody would hear of this.
+      const isAnswered = request !== undefined && this.#requests.has(request.eventId);
+      return storing(content, { current, everBefore: tombstone?.ever }, this.#stamp(isAnswered ? undefined : request));
     });
   }
 
