@@ -22,7 +22,7 @@ const object = z.object({
   stamp,
   manifest,
   previous: previousVersion.optional(),
-  etag: z.string().max(256),
+  etag: z.string().max(512),
   ever: everRegions,
   source: z.object({ revision, bytesRevision: revision }).optional(),
 });

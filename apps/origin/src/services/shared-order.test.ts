@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SharedLog } from '@sluice/bus';
+import type { Operate } from '@sluice/blobs';
+import { type Link, SharedLog } from '@sluice/bus';
 import { STREAMS } from '@sluice/contracts';
 import { createLogger, systemClock } from '@sluice/runtime';
 import { eventually, silentLog, temporaryDirectory, testBroker } from '@sluice/testkit';
@@ -25,15 +26,17 @@ async function member(
   environment: Environment,
   dir: string,
   where = { name: 'CATALOG', subjectPrefix: 'origin.catalog' },
+  { operate, Log = SharedLog }: { readonly operate?: Operate; readonly Log?: typeof SharedLog } = {},
 ): Promise<Member> {
   const order = new SharedOrder({ catalog: () => catalog, clock: systemClock, log });
   const catalog = new Catalog({
     path: join(dir, 'catalog.db'),
     ...{ clock: systemClock, order, durability: 'relaxed', outboxMaxEntries: 10_000, multipartMaxOpen: 1 },
+    ...(operate && { operate }),
   });
   if (catalog.source === undefined) await catalog.setSource('test');
   const bus = await environment.connect();
-  order.start(new CatalogLog(new SharedLog(bus, silentLog, where)));
+  order.start(new CatalogLog(new Log(bus, silentLog, where)));
   return {
     catalog,
     order,
@@ -50,6 +53,19 @@ function reflect({ catalog }: Member, key: string, state: string) {
   const revisions = { revision: state, bytesRevision: state };
   const content = { object: { key, size: 10, ...revisions }, fields: fields(), body: { sha256: checksum(state), size: 10, etag: state } };
   return catalog.reflect({ ...content, uploadedAt: '2026-01-01T00:00:00.000Z' }, catalog.sourced.find(key)?.revision);
+}
+
+/** A log whose entries come to its follower when `mayCome` lets them. */
+function heldLog(mayCome: () => Promise<void> | boolean): typeof SharedLog {
+  return class extends SharedLog {
+    override follow(options: Parameters<SharedLog['follow']>[0]) {
+      const onEntry: typeof options.onEntry = async (entry) => {
+        await mayCome();
+        await options.onEntry(entry);
+      };
+      return super.follow({ ...options, onEntry });
+    }
+  };
 }
 
 /** Everything that a catalog says, in the order of versions. */
@@ -158,6 +174,83 @@ describe('a catalog that several origins share', () => {
     expect(one.catalog.sourced.bytesOf('site/a')).toMatchObject({ bytesRevision: 'x', sha256: checksum('x') });
     await eventually(() => reflect(one, 'site/a', 'x'), 20_000);
     await eventually(() => expect((other.catalog.find('site/a') as StoredObject).manifest.version).toBeGreaterThan(before.version), 20_000);
+  });
+
+  test('of a change whose place was not told nothing is passed over: it comes by the log, and those behind it do too', async () => {
+    const LOST = 3;
+    const held = Promise.withResolvers<void>();
+    /** The answer to the third of what is sent gets lost on its way. */
+    class ForgetfulLog extends heldLog(() => sent === 0 || held.promise) {
+      override async append(token: string, data: Uint8Array, after: number, link?: Link): Promise<number | undefined> {
+        const isLost = token.startsWith('key-') && ++sent === LOST;
+        const position = await super.append(token, data, after, link);
+        if (isLost) throw new Error('no answer');
+        return position;
+      }
+    }
+    let sent = 0;
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'), undefined, { Log: ForgetfulLog });
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    const changes = Array.from({ length: 6 }, (_, index) => reflect(one, `site/${index + 1}`, `s${index + 1}`));
+    const results = Promise.allSettled(changes);
+    await Promise.allSettled(changes.slice(0, LOST));
+    held.resolve();
+    expect((await results).map(({ status }) => status)).toEqual(changes.map((_, index) => (index + 1 === LOST ? 'rejected' : 'fulfilled')));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    expect(one.catalog.find(`site/${LOST}`)).toBeDefined();
+    expect(feedOf(one)).toEqual(feedOf(other));
+  });
+
+  test('a change that is in the log and that a full disk kept from the catalog comes into it when there is room again', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    const held = Promise.withResolvers<void>();
+    let isFull = false;
+    const operate: Operate = (_name, operation) => {
+      if (isFull) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+      return operation();
+    };
+    await using one = await member(environment, dir.path, undefined, { operate, Log: heldLog(() => !isFull || held.promise) });
+    await one.order.catchUp();
+    isFull = true;
+    await expect(reflect(one, 'site/a', 'x')).rejects.toThrow();
+    isFull = false;
+    held.resolve();
+    await eventually(() => expect(one.catalog.find('site/a')).toBeDefined(), 5_000);
+    await reflect(one, 'site/b', 'y');
+    expect(one.catalog.objectCount).toBe(2);
+  });
+
+  test('what can be no entry of the log is refused, and those beside it get their places', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, dir.path);
+    await one.order.catchUp();
+    const results = await Promise.allSettled([
+      reflect(one, 'site/a', 'x'),
+      reflect(one, 'site/b', 'y'.repeat(300)),
+      reflect(one, 'site/c', 'z'),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(results[1]).toMatchObject({ reason: { code: 'INVALID_MESSAGE' } });
+  });
+
+  test('a stop leaves nobody waiting: what has no place yet is refused, and so is what comes later', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, dir.path);
+    await one.order.catchUp();
+    const first = reflect(one, 'site/a', 'x');
+    // On its way: those that come now wait for it.
+    await Promise.resolve();
+    const others = [reflect(one, 'site/b', 'y'), reflect(one, 'site/c', 'z')];
+    const ends = Promise.allSettled([first, ...others]);
+    await one.order.stop();
+    expect((await ends).map(({ status }) => status).slice(1)).toEqual(['rejected', 'rejected']);
+    await expect(reflect(one, 'site/d', 'x')).rejects.toThrow(CatalogBehindError);
   });
 
   test('changes that wait for the log are bounded: one more is refused with what to do', async () => {

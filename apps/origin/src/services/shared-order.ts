@@ -36,7 +36,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'follow' | 'beginAnew' | 'setListed' | 'isListed'>;
+type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'follow' | 'beginAnew' | 'isListed'>;
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
@@ -107,7 +107,7 @@ export class SharedOrder implements ChangeOrder {
       const after = this.#catalog.position;
       const position = await log.sayListed(after);
       if (position === undefined) await this.#moveBeyond(after);
-      else await this.#fold(position, this.#options.clock.nowMs(), 'listed');
+      else await this.#foldOwn(position, 'listed');
     }
   }
 
@@ -155,31 +155,42 @@ export class SharedOrder implements ChangeOrder {
       await this.#beginAnew({ ...entry, position });
       return this.#tell();
     }
-    const folding = this.#fold(position, placed.storedAtMs, aboutOf(entry)).finally(() => this.#folding.delete(folding));
-    folding.catch(() => {}); // whoever waits for all of them is told
-    this.#folding.add(folding);
+    void this.#fold(position, placed.storedAtMs, aboutOf(entry));
     if (this.#folding.size >= FOLDING_MAX) await this.#folded();
   }
 
   /** Resolves when the catalog has all that it was given. @throws what kept it from that */
   async #folded(): Promise<void> {
+    const upTo = this.#given;
     await Promise.all(this.#folding);
+    // What it could not take before is given to it again when following begins anew.
+    if (this.#catalog.position < upTo) throw new CatalogBehindError(`it could not take the log up to ${upTo}`);
+  }
+
+  /** Brings an entry of this origin's own into the catalog. Where what stands before it did not come here, it is not known to have been taken, and the follower brings both. */
+  async #foldOwn(position: number, about: CatalogChange | 'listed'): Promise<void> {
+    if (this.#given < position - 1) await this.#moveBeyond(position - 1);
+    else await this.#fold(position, this.#options.clock.nowMs(), about);
   }
 
   /** Brings an entry into the catalog. One that the follower has brought before, or this origin itself, is waited for with the others. */
-  async #fold(position: number, storedAtMs: number, about: CatalogChange | 'listed'): Promise<void> {
+  #fold(position: number, storedAtMs: number, about: CatalogChange | 'listed'): Promise<void> {
     if (position <= this.#given) return this.#folded();
-    const behind = this.#given;
+    const place = { position, behind: this.#given };
     this.#given = position;
     const isNews = this.#options.clock.nowMs() - storedAtMs < NEWS_MAX_AGE_MS;
-    await this.#catalog.follow(about === 'listed' ? undefined : about, { position, behind }, isNews);
-    if (about === 'listed') await this.#catalog.setListed();
-    this.#tell();
+    const folding = this.#catalog
+      .follow(about, place, isNews)
+      .then(() => this.#tell())
+      .finally(() => this.#folding.delete(folding));
+    folding.catch(() => {}); // whoever waits for all of them is told
+    this.#folding.add(folding);
+    return folding;
   }
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    while (this.#waiting.length > 0 && !this.#stopped) {
+    while (this.#waiting.length > 0) {
       try {
         await this.#placeSome(await this.#current());
       } catch (error) {
@@ -198,27 +209,26 @@ export class SharedOrder implements ChangeOrder {
     while (sent.length < BATCH_MAX) {
       const waiting = this.#waiting[0];
       if (waiting === undefined) break;
-      let change: CatalogChange | undefined;
       try {
-        change = waiting.decide();
-      } catch (error) {
+        const change = waiting.decide();
+        const key = change === undefined ? undefined : keyOf(change);
+        if (key !== undefined && keys.has(key)) break;
         this.#waiting.shift();
+        if (change === undefined) {
+          waiting.resolve(undefined);
+          continue;
+        }
+        const id = randomUUID();
+        const taken = log.append(change, after + sent.length, { id, behind });
+        taken.catch(() => {}); // looked at below, when it is its turn
+        behind = id;
+        if (key !== undefined) keys.add(key);
+        sent.push({ waiting, change, taken });
+      } catch (error) {
+        // Nothing is to become of it, or nothing that can be an entry; the others do not depend on it.
+        if (this.#waiting[0] === waiting) this.#waiting.shift();
         waiting.reject(error);
-        continue;
       }
-      const key = change === undefined ? undefined : keyOf(change);
-      if (key !== undefined && keys.has(key)) break;
-      this.#waiting.shift();
-      if (change === undefined) {
-        waiting.resolve(undefined);
-        continue;
-      }
-      if (key !== undefined) keys.add(key);
-      const id = randomUUID();
-      const taken = log.append(change, after + sent.length, { id, behind });
-      behind = id;
-      taken.catch(() => {}); // looked at below, when it is its turn
-      sent.push({ waiting, change, taken });
     }
     const late: Waiting[] = [];
     for (const { waiting, change, taken } of sent) {
@@ -228,7 +238,7 @@ export class SharedOrder implements ChangeOrder {
           late.push(waiting);
           continue;
         }
-        await this.#fold(position, this.#options.clock.nowMs(), change);
+        await this.#foldOwn(position, change);
         waiting.resolve(change);
       } catch (error) {
         waiting.reject(error);
@@ -243,6 +253,7 @@ export class SharedOrder implements ChangeOrder {
 
   /** The log, when this catalog has what it has. @throws {CatalogBehindError} */
   async #current(): Promise<CatalogLog> {
+    if (this.#stopped) throw new CatalogBehindError('the origin is stopping');
     while (!this.#isCaughtUp) await this.#move();
     if (this.#log === undefined) throw new CatalogBehindError('the broker was not reached yet');
     return this.#log;

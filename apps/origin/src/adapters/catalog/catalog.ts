@@ -459,7 +459,11 @@ export class Catalog {
     const { key } = object;
     const current = this.#objects.find(key);
     if (current !== undefined && this.sourced.find(key)?.revision === seen && isSameContent(current, fields, body)) {
-      await this.#commit.write(() => this.sourced.remember(key, object, body));
+      await this.#commit.write(() => {
+        // Another origin's change may have come into the same transaction.
+        this.#requireSeen(key, seen);
+        this.sourced.remember(key, object, body);
+      });
       return undefined;
     }
     return this.#ordered(() => {
@@ -467,7 +471,9 @@ export class Catalog {
       const { current, tombstone } = this.#lookUp(key);
       const variants = wantsVariants(fields, body.size) ? (this.variants.of(body.sha256) ?? []) : [];
       const content = { key, fields, body, variants, uploadedAt, source: object };
-      return storing(content, { current, everBefore: tombstone?.ever }, this.#stamp(request));
+      // A request that is delivered again was answered with what there was then: under the same event nobody would hear of this.
+      const isAnswered = request !== undefined && this.#requests.has(request.eventId);
+      return storing(content, { current, everBefore: tombstone?.ever }, this.#stamp(isAnswered ? undefined : request));
     });
   }
 
@@ -570,20 +576,21 @@ export class Catalog {
   }
 
   /**
-   * The log of a shared catalog says so at `position`; what this catalog has already is passed over. `change` undefined: nothing that concerns it. `announce`: whether the change is news, so that
-   * its event is sent.
+   * The log of a shared catalog says so at `position`; what this catalog has already is passed over. `listed`: everything at the source is in it up to here. `announce`: whether the change is
+   * news, so that its event is sent.
    */
-  async follow(change: CatalogChange | undefined, { position, behind }: PlaceInLog, announce: boolean): Promise<void> {
+  async follow(change: CatalogChange | 'listed', { position, behind }: PlaceInLog, announce: boolean): Promise<void> {
     const applied = await this.#commit.write(() => {
       const reached = this.#state.position;
       if (position <= reached) return false;
       // The one before could not be taken, on a full disk for example: none may be passed over.
       if (reached < behind)
         throw new SluiceError('CATALOG_GAP', `the catalog has the log up to ${reached}, and not up to ${behind}`, { retryable: true });
-      if (change !== undefined) this.#apply(change, { announce });
-      if (change?.kind === 'object') this.#noteVariants(change.manifest);
+      if (change === 'listed') this.#state.setListed(true);
+      else this.#apply(change, { announce });
+      if (change !== 'listed' && change.kind === 'object') this.#noteVariants(change.manifest);
       this.#state.setPosition(position);
-      return change !== undefined;
+      return change !== 'listed';
     });
     if (applied && announce) this.#options.onEvent?.();
   }
