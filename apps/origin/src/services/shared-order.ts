@@ -77,6 +77,11 @@ export class SharedOrder implements ChangeOrder {
     return this.#isCaughtUp;
   }
 
+  /** Resolves when this catalog has once had what the log has, or nothing is followed any more. */
+  async caughtUpOnce(): Promise<void> {
+    while (!this.#isCaughtUp && !this.#stopped) await this.#move().catch(() => {});
+  }
+
   get waiting(): number {
     return this.#waiting.length;
   }
