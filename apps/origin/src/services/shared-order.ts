@@ -3,9 +3,11 @@
  * origin leads, and one that goes away leaves nothing behind that others would have to take over.
  */
 import { randomUUID } from 'node:crypto';
-import { SluiceError } from '@sluice/contracts';
+import { type CatalogEntry, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
+import PQueue from 'p-queue';
 import type { Catalog } from '../adapters/catalog/catalog.ts';
+import type { PruneBatch } from '../adapters/catalog/feed-pruner.ts';
 import { type CatalogLog, changeOf, type Genesis, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
 import type { CatalogChange } from '../domain/catalog-change.ts';
 import { mintVersion } from '../domain/version.ts';
@@ -17,6 +19,8 @@ export const WAITING_MAX = 10_000;
 const BATCH_MAX = 64;
 /** An entry older than this is no news: who can hear of it has, or catches up. Below the stream's duplicate window, in which an event that several origins announce is one. */
 export const NEWS_MAX_AGE_MS = 60_000;
+/** Entries being dropped from the log at once. */
+export const DROPPED_AT_ONCE_MAX = 8;
 /** How long a change, or a reader, waits for this catalog to have what the log has. */
 const PATIENCE_MS = 10_000;
 
@@ -34,7 +38,10 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'follow' | 'beginAnew' | 'setListed' | 'isListed'>;
+type FollowedCatalog = Pick<
+  Catalog,
+  'id' | 'position' | 'lastVersion' | 'horizon' | 'follow' | 'beginAnew' | 'setListed' | 'isListed' | 'raiseHorizon'
+>;
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
@@ -101,13 +108,29 @@ export class SharedOrder implements ChangeOrder {
 
   /** Says that everything at the source is in the catalog, once for all origins. @throws {SluiceError} */
   async sayListed(): Promise<void> {
-    while (!this.#catalog.isListed) {
-      const log = await this.#current();
-      const after = this.#catalog.position;
-      const position = await log.sayListed(after);
-      if (position === undefined) await this.#moveBeyond(after);
-      else await this.#fold({ position, storedAtMs: this.#options.clock.nowMs(), entry: { kind: 'listed' } });
-    }
+    while (!this.#catalog.isListed) await this.#say({ kind: 'listed' }, (log, after) => log.sayListed(after));
+  }
+
+  /**
+   * Drops from the log what a catalog is about to forget, as far as it was there up to `upTo`: what comes behind it is something else. Whoever has not come so far is told before that it cannot learn it there any more. Harmless when another origin
+   * does the same, or when it is done again. @throws {SluiceError}
+   */
+  async forget({ removed, invalidations, horizon: version }: PruneBatch, upTo: number): Promise<void> {
+    while (this.#catalog.horizon < version)
+      await this.#say({ kind: 'forgotten', version }, (log, after) => log.sayForgotten(version, after));
+    const log = await this.#current();
+    const drops = new PQueue({ concurrency: DROPPED_AT_ONCE_MAX });
+    const about = [...removed.map((key) => ({ key })), ...invalidations];
+    await drops.addAll(about.map((each) => () => log.forget(each, upTo)));
+  }
+
+  /** One attempt to put an entry behind the last one, and to take it here; else what came first is waited for. */
+  async #say(entry: CatalogEntry, append: (log: CatalogLog, after: number) => Promise<number | undefined>): Promise<void> {
+    const log = await this.#current();
+    const after = this.#catalog.position;
+    const position = await append(log, after);
+    if (position === undefined) await this.#moveBeyond(after);
+    else await this.#fold({ position, storedAtMs: this.#options.clock.nowMs(), entry });
   }
 
   /** Resolves when this catalog has everything that the log has now. @throws {CatalogBehindError} */
@@ -130,7 +153,9 @@ export class SharedOrder implements ChangeOrder {
       // Versions must not go back, also where the log was begun by an origin that knew less.
       const isBehind = !isKnown && position > 0 && genesis !== undefined && genesis.version < lastVersion;
       if (genesis !== undefined && !hasLost && !isBehind) {
-        if (!isKnown) await this.#beginAnew(genesis);
+        // Away for so long that removals it has not heard of are not in the log any more.
+        const hasMissed = isKnown && lastVersion < (await log.forgotten());
+        if (!isKnown || hasMissed) await this.#beginAnew(genesis);
         return;
       }
       this.#options.log.warn({ last, position }, 'the log of the catalog is empty or has lost something, it begins anew');
@@ -139,7 +164,7 @@ export class SharedOrder implements ChangeOrder {
   }
 
   async #beginAnew(genesis: Genesis): Promise<void> {
-    this.#options.log.warn(genesis, 'the log is of another catalog, this one begins anew');
+    this.#options.log.warn(genesis, 'the log is of another catalog, or has forgotten what this one has missed: it begins anew');
     await this.#catalog.beginAnew(genesis);
   }
 
@@ -153,8 +178,10 @@ export class SharedOrder implements ChangeOrder {
 
   async #fold({ position, storedAtMs, entry }: PlacedEntry): Promise<void> {
     const isNews = this.#options.clock.nowMs() - storedAtMs < NEWS_MAX_AGE_MS;
-    await this.#catalog.follow(changeOf(entry), position, isNews);
+    // Before the position says that it was done.
     if (entry.kind === 'listed') await this.#catalog.setListed();
+    if (entry.kind === 'forgotten') await this.#catalog.raiseHorizon(entry.version);
+    await this.#catalog.follow(changeOf(entry), position, isNews);
   }
 
   async #drain(): Promise<void> {

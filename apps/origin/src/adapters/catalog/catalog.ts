@@ -42,7 +42,7 @@ import { BlobReferences } from './blob-references.ts';
 import { BucketTable } from './bucket-table.ts';
 import { CatalogState } from './catalog-state.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
-import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
+import { FeedPruner, type ForgetElsewhere, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
 import { MultipartUploads } from './multipart-uploads.ts';
@@ -516,15 +516,32 @@ export class Catalog {
     this.#settling = false;
   }
 
-  /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */
-  async prune(limits: PruneLimits): Promise<number> {
-    const { pruned, horizon } = await this.#commit.write(() => {
-      const done = this.#pruner.prune(limits, this.#horizon);
-      this.#garbage.push(...done.garbage);
-      return done;
+  /**
+   * Forgets removals and invalidations beyond `limits`, a bounded number at a time. `elsewhere`: forgets them in the log of a shared catalog, before, as far as that is in
+   * this one now. Returns how many; ask again until 0.
+   * @throws what `elsewhere` throws; then nothing is forgotten here
+   */
+  async prune(limits: PruneLimits, elsewhere: ForgetElsewhere = async () => {}): Promise<number> {
+    const batch = this.#pruner.batch(limits);
+    if (batch.rows === 0) return 0;
+    await elsewhere(batch, this.position);
+    await this.#commit.write(() => {
+      this.#garbage.push(...this.#pruner.forget(batch));
+      this.#pruner.saveHorizon(Math.max(this.#horizon, batch.horizon));
     });
-    this.#horizon = horizon;
-    return pruned;
+    this.#horizon = Math.max(this.#horizon, batch.horizon);
+    return batch.rows;
+  }
+
+  /** Removals and invalidations up to this version may be missing here. */
+  get horizon(): number {
+    return this.#horizon;
+  }
+  /** They are missing where this catalog learns what it does not know. */
+  async raiseHorizon(version: number): Promise<void> {
+    if (version <= this.#horizon) return;
+    await this.#commit.write(() => this.#pruner.saveHorizon(Math.max(this.#horizon, version)));
+    this.#horizon = Math.max(this.#horizon, version);
   }
 
   close(): void {
