@@ -14,6 +14,7 @@ import {
 } from '@sluice/contracts';
 import { type Member, Stack } from '@sluice/stack';
 import { eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
+import PQueue from 'p-queue';
 import { expect } from 'vitest';
 import { s3BucketFixture } from '../../apps/origin/src/testing/s3-bucket.fixture.ts';
 import type { S3Account } from '../../apps/origin/src/testing/s3-server.fixture.ts';
@@ -56,10 +57,11 @@ export async function scene(server: S3Account, { initial = {}, origins = 2, edge
       if (before.at(-1)?.equals(bytes) !== true) before.push(bytes);
       await bucket.put(path, bytes, { ContentType: path.endsWith('.html') ? 'text/html' : 'application/octet-stream' });
     };
-    for (const [path, content] of Object.entries(initial)) await put(path, content);
+    const uploads = new PQueue({ concurrency: 16 });
+    await uploads.addAll(Object.entries(initial).map(([path, content]) => () => put(path, content)));
     const stack = cleanup.use(
       await Stack.start({
-        dataDir: process.env.TWO_DIR ?? join(dir.path, 'stack'),
+        dataDir: process.env.TWO_DIR ? `${process.env.TWO_DIR}-${Date.now()}` : join(dir.path, 'stack'),
         ...{ edges, origins },
         env: {
           origin: {
