@@ -57,6 +57,18 @@ export default defineConfig({
         },
       },
       {
+        // Several origins on one bucket: a stack for each test beside an S3 server, one after the other.
+        test: {
+          name: 'sources',
+          root: 'test/sources',
+          include: ['*.test.ts'],
+          globalSetup: ['../../apps/origin/src/testing/s3-server.fixture.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         // A stack for each client, and large objects: one after the other.
         test: {
           name: 's3-clients',

@@ -12,10 +12,10 @@ export interface LiveEdges {
 /** The truth. */
 export interface OriginReader {
   /**
-   * The state of `key` now, with small content when `withContent`; undefined when the origin has never known it.
+   * The state of `key` now, with small content when `withContent`; undefined when the origin has never known it. `atLeast`: a version that has been announced; no answer is older.
    * @throws {SluiceError} when the origin cannot be asked or refuses
    */
-  stateOf(key: string, withContent: boolean): Promise<KeyState | undefined>;
-  /** The newest version of the whole catalog; undefined when the origin cannot be asked. */
-  newestVersion(): Promise<number | undefined>;
+  stateOf(key: string, withContent: boolean, atLeast: number): Promise<KeyState | undefined>;
+  /** The newest version of the whole catalog, of an origin that has come to `atLeast` if any has; undefined when the origin cannot be asked. */
+  newestVersion(atLeast: number): Promise<number | undefined>;
 }

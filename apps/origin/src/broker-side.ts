@@ -57,9 +57,14 @@ export class BrokerSide {
     if (this.#stopped) return bus.close();
     this.#bus = bus;
     sourceSide?.connect(bus, randomUUID());
+    // Until then others answer, who know more.
+    await sourceSide?.caughtUpOnce();
+    if (this.#stopped) return;
     const lookUp = sourceSide === undefined ? undefined : (key: string) => sourceSide.lookUp(key);
     const fetches = new FetchService({
       lookUp,
+      reach: sourceSide && ((version) => sourceSide.reach(version)),
+      elsewhere: sourceSide && ((sha256, offset, length) => sourceSide.readElsewhere(sha256, offset, length)),
       bus,
       catalog,
       ranges,

@@ -143,11 +143,27 @@ export class SourceSide implements Announcer {
     return (await catalog.announceAgain(key, request)) === undefined ? 'repeated' : 'announced';
   }
 
+  /** Resolves when what the catalog says is worth asking: not before it has had everything that other origins have, once. */
+  async caughtUpOnce(): Promise<void> {
+    await this.order?.caughtUpOnce();
+  }
+
+  /** Resolves when the catalog has come to a version that others know. @throws {CatalogBehindError} */
+  async reach(version: number): Promise<void> {
+    // Also before it has caught up for the first time: what it says then is old.
+    if (this.order !== undefined && (!this.order.isCaughtUp || version > this.#catalog.lastVersion)) await this.order.catchUp();
+  }
+
+  /** A range of a blob that only another origin knows. */
+  async readElsewhere(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    return this.#peers?.readRange(sha256, offset, length);
+  }
+
   /** Whether the feed can be read by who has read so far. @throws {CatalogBehindError} */
   async requireFeed({ since, catalogId }: ChangesRequest): Promise<void> {
     const catalog = this.#catalog;
     // Who has read more than this catalog has heard it from another origin.
-    if (this.order !== undefined && catalogId === catalog.id && since > catalog.lastVersion) await this.order.catchUp();
+    await this.reach(catalogId === catalog.id ? since : 0);
     // Whoever lists a catalog forgets what is not in it.
     if (!catalog.isListed) throw new CatalogBehindError('the source was not listed completely yet');
   }

@@ -16,6 +16,8 @@ const stamp = z.object({ version, eventId, cause: eventId.optional(), atMs: z.in
 const genesis = z.object({ kind: z.literal('genesis'), catalogId: z.uuid(), version });
 /** Everything that was at the source when the log began is in it. */
 const listed = z.object({ kind: z.literal('listed') });
+/** Removals and invalidations up to this version may have been dropped from the log: who has not come so far by itself cannot learn them there any more. */
+const forgotten = z.object({ kind: z.literal('forgotten'), version });
 /** A key has this content. */
 const object = z.object({
   kind: z.literal('object'),
@@ -32,5 +34,5 @@ const removal = z.object({ kind: z.literal('removal'), stamp, key: contentKey, e
 const invalidation = z.object({ kind: z.literal('invalidation'), stamp, selector: withSelector({}), mode: invalidationMode });
 
 /** One entry. Each says all there is to say about its subject, so that only the newest one of each need be kept. */
-export const catalogEntry = z.discriminatedUnion('kind', [genesis, listed, object, removal, invalidation]);
+export const catalogEntry = z.discriminatedUnion('kind', [genesis, listed, forgotten, object, removal, invalidation]);
 export type CatalogEntry = z.output<typeof catalogEntry>;

@@ -17,11 +17,21 @@ export function describeIssues(error: z.core.$ZodError): string {
   return (left === 0 ? described : [...described, `and ${left} more`]).join('; ');
 }
 
-function describeIssue(issue: z.core.$ZodIssue): string {
-  const path = issue.path.map(String).join('.').slice(0, DESCRIBED_MAX_PATH).toWellFormed();
+function describeIssue(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): string {
+  const below = issue.code === 'invalid_union' ? deepestOf(issue.errors.flat()) : undefined;
+  if (below !== undefined) return describeIssue(below, [...above, ...issue.path]);
+  const path = [...above, ...issue.path].map(String).join('.').slice(0, DESCRIBED_MAX_PATH).toWellFormed();
   // Of a record's name the reason is one level down.
   const message = issue.code === 'invalid_key' ? `the name ${issue.issues[0]?.message ?? 'is not allowed'}` : issue.message;
   return path === '' ? message : `${path}: ${message}`;
+}
+
+/** Of what is wrong with a value by each of the forms that it might have: the problem of the form that it comes nearest to. */
+function deepestOf(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
+  return issues.reduce<z.core.$ZodIssue | undefined>(
+    (deepest, issue) => ((deepest?.path.length ?? -1) < issue.path.length ? issue : deepest),
+    undefined,
+  );
 }
 
 /**

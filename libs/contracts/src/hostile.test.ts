@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { examples, SUBJECTS } from '../fixtures/examples.ts';
 import {
+  CATALOG_LOG,
   contentDistributed,
   contentInvalidated,
   contentUploaded,
@@ -17,6 +18,7 @@ import {
   LIST_MAX_ITEMS,
   MESSAGE_MAX_BYTES,
   manifest,
+  originReport,
   VARIANTS_MAX_ITEMS,
 } from './mod.ts';
 
@@ -222,6 +224,43 @@ describe('a hostile message', () => {
     for (const coding of ['', 'BR', 'br\r\nX: y', 'a'.repeat(17), '*']) {
       expect(refusal(manifest, withVariants([variant(coding)]))).toMatch(/^s: variants\.0\.coding: must be the name of a content coding/);
     }
+  });
+
+  test.each([
+    ['no kind', '{}', /^s: kind: /],
+    ['a kind that is none', '{"kind":"backup"}', /^s: kind: /],
+    ['a catalog without an id', '{"kind":"genesis","catalogId":"","version":1}', /^s: catalogId: /],
+    ['a version that is none', '{"kind":"forgotten","version":0}', /^s: version: /],
+    ['a removal of what can be no key', '{"kind":"removal","stamp":STAMP,"key":"site/../x","ever":"*"}', /^s: key: the key /],
+    [
+      'more regions than a key can have been in',
+      `{"kind":"removal","stamp":STAMP,"key":"site/a","ever":${JSON.stringify(Array(257).fill('US'))}}`,
+      /^s: ever/,
+    ],
+    [
+      'an invalidation of two things',
+      '{"kind":"invalidation","stamp":STAMP,"selector":{"all":true,"tag":"a"},"mode":"stale"}',
+      /^s: selector\.key: name exactly one/,
+    ],
+    ['an invalidation of no mode', '{"kind":"invalidation","stamp":STAMP,"selector":{"all":true}}', /^s: mode: /],
+    [
+      'a time before all time',
+      '{"kind":"removal","stamp":{"version":1,"eventId":"e","atMs":-1},"key":"site/a","ever":"*"}',
+      /^s: stamp\.atMs: /,
+    ],
+    ['content of no manifest', '{"kind":"object","stamp":STAMP,"etag":"e","ever":"*"}', /^s: manifest: /],
+    [
+      'a revision without end',
+      `{"kind":"object","stamp":STAMP,"manifest":MANIFEST,"etag":"e","ever":"*","source":{"revision":"${'r'.repeat(513)}","bytesRevision":"b"}}`,
+      /^s: source\.revision: /,
+    ],
+  ])('an entry of the log of a catalog with %s is refused', (_what, entry, reason) => {
+    const payload = entry.replace('STAMP', '{"version":1,"eventId":"e","atMs":1}').replace('MANIFEST', MANIFEST);
+    expect(refusal(CATALOG_LOG.message, payload)).toMatch(reason);
+  });
+
+  test.each(['', 'a.b', '*', '>', 'o 1', 'ö', 'x'.repeat(65)])('an origin cannot be called "%s"', (id) => {
+    expect(refusal(originReport, JSON.stringify({ id }))).toMatch(/^s: id: must be 1 to 64 characters/);
   });
 
   test('a header field value that could end the field is refused', () => {

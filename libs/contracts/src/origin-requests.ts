@@ -11,12 +11,15 @@ export const HAVE_MAX_ITEMS = 16;
 /**
  * What is the current version of `key`? `have` names bytes the asker holds: the origin may then offer a patch against one of them.
  * `inlineMaxBytes`: content up to this size may come along, unless another key has the same (then the asker's edges likely hold it).
+ * `atLeast`: the newest version that the asker has heard of. One of several origins that has not come so far catches up before it answers, and fails with `CATALOG_BEHIND`,
+ * retryable, where it cannot.
  */
 const resolve = z.object({
   op: z.literal('resolve'),
   key: contentKey,
   have: z.array(sha256).max(HAVE_MAX_ITEMS).default([]),
   inlineMaxBytes: z.int().nonnegative().max(INLINE_CONTENT_MAX_BYTES).default(0),
+  atLeast: versionOrZero.optional(),
 });
 /**
  * Bytes `offset … offset+length-1` of a blob. The reply is the raw bytes, not JSON (failures are JSON, told apart by the

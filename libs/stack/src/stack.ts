@@ -46,6 +46,8 @@ export interface StackOptions {
   readonly broker?: string;
   /** Default 1; the second and further take any free port. */
   readonly controllers?: number;
+  /** Default 1; the second and further take any free port. More than one only on a source that they share, which `env.origin` names. */
+  readonly origins?: number;
   /** Of every app; not above `info`, where the line is logged that tells the port. Default `info`. */
   readonly logLevel?: 'trace' | 'debug' | 'info';
   /** Hears what happens, a sentence at a time. */
@@ -57,7 +59,7 @@ export interface StackOptions {
 }
 
 /**
- * A whole CDN on this machine: broker, origin, controllers and edges as processes, started, watched and stopped together.
+ * A whole CDN on this machine: broker, origins, controllers and edges as processes, started, watched and stopped together.
  * `await using stack = await Stack.start(…)` stops it with its scope.
  */
 export class Stack {
@@ -67,7 +69,7 @@ export class Stack {
   readonly #lock: { release(): void };
   readonly #edges = new Map<string, Member>();
   #broker: Broker | undefined;
-  #origin: Member | undefined;
+  #origins: Member[] = [];
   #controllers: Member[] = [];
   #stopping: Promise<void> | undefined;
   #onUnexpectedEnd: (name: string, how: string) => void = () => {};
@@ -105,26 +107,33 @@ export class Stack {
   }
 
   async #startAll(): Promise<void> {
-    const { signal, ports = {}, controllers = 1, edges } = this.#options;
+    const { signal, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
     if (this.#options.broker === undefined) {
       this.#say('starting the broker');
       this.#broker = await Broker.start({ dataDir: join(this.dataDir, 'broker'), port: ports.broker ?? 0, say: this.#say });
       this.#broker.onUnexpectedEnd((how) => this.#reportEnd('the broker', how));
     }
     signal?.throwIfAborted();
-    this.#origin = await this.#createMember('origin', 'origin', ports.origin ?? 0, {});
-    for (let index = 1; index <= controllers; index++) {
-      const name = index === 1 ? 'controller' : `controller-${index}`;
-      this.#controllers.push(await this.#createMember('controller', name, index === 1 ? (ports.controller ?? 0) : 0, {}));
-    }
+    this.#origins = await this.#createMembers('origin', origins, ports.origin);
+    this.#controllers = await this.#createMembers('controller', controllers, ports.controller);
     for (const spec of edges) this.#edges.set(spec.id, await this.#createEdge(spec));
     signal?.throwIfAborted();
-    this.#say(`starting the origin, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
+    const sources = origins === 1 ? 'the origin' : count(origins, 'origin');
+    this.#say(`starting ${sources}, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
     const starts = this.members.map(async (member) => {
       await member.start();
       this.#say(`${member.name} is ready at ${member.url}`);
     });
     await (signal === undefined ? Promise.all(starts) : Promise.race([Promise.all(starts), whenAborted(signal)]));
+  }
+
+  async #createMembers(app: 'origin' | 'controller', number: number, firstPort = 0): Promise<Member[]> {
+    const members: Member[] = [];
+    for (let index = 1; index <= number; index++) {
+      const name = index === 1 ? app : `${app}-${index}`;
+      members.push(await this.#createMember(app, name, index === 1 ? firstPort : 0, {}));
+    }
+    return members;
   }
 
   async #createMember(app: 'origin' | 'controller' | 'edge', name: string, port: number, own: Variables): Promise<Member> {
@@ -173,8 +182,12 @@ export class Stack {
     if (this.#broker === undefined) throw new Error('this stack has no broker of its own');
     return this.#broker;
   }
+  /** The first origin. */
   get origin(): Member {
-    return this.#origin as Member;
+    return this.#origins[0] as Member;
+  }
+  get origins(): readonly Member[] {
+    return this.#origins;
   }
   /** The first controller. */
   get controller(): Member {
@@ -193,9 +206,9 @@ export class Stack {
     if (edge === undefined) throw new Error(`this stack has no edge ${id}`);
     return edge;
   }
-  /** Origin, controllers, edges. */
+  /** Origins, controllers, edges. */
   get members(): readonly Member[] {
-    return [...(this.#origin === undefined ? [] : [this.#origin]), ...this.#controllers, ...this.#edges.values()];
+    return [...this.#origins, ...this.#controllers, ...this.#edges.values()];
   }
 
   /** `listener` hears of a part that ends without having been told to. One listener; the last one counts. */
@@ -222,7 +235,7 @@ export class Stack {
   async #stopAll(): Promise<void> {
     await Promise.all([...this.#edges.values()].map((edge) => edge.stop()));
     await Promise.all(this.#controllers.map((controller) => controller.stop()));
-    await this.#origin?.stop();
+    await Promise.all(this.#origins.map((origin) => origin.stop()));
     await this.#broker?.stop();
     this.#lock.release();
   }

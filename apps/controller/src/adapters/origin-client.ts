@@ -17,14 +17,15 @@ export class OriginClient implements OriginReader {
     this.#bus = bus;
   }
 
-  async stateOf(key: string, withContent: boolean): Promise<KeyState | undefined> {
+  async stateOf(key: string, withContent: boolean, atLeast: number): Promise<KeyState | undefined> {
     const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
-    return keyState(key, await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key, inlineMaxBytes }, { timeoutMs: RESOLVE_TIMEOUT_MS }));
+    const request = { op: 'resolve', key, inlineMaxBytes, atLeast } as const;
+    return keyState(key, await this.#bus.request(ORIGIN_FETCH, request, { timeoutMs: RESOLVE_TIMEOUT_MS }));
   }
 
-  async newestVersion(): Promise<number | undefined> {
+  async newestVersion(atLeast: number): Promise<number | undefined> {
     try {
-      return (await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key: ANY_KEY }, { timeoutMs: NEWEST_TIMEOUT_MS })).asOf;
+      return (await this.#bus.request(ORIGIN_FETCH, { op: 'resolve', key: ANY_KEY, atLeast }, { timeoutMs: NEWEST_TIMEOUT_MS })).asOf;
     } catch {
       return undefined;
     }

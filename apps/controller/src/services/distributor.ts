@@ -64,7 +64,8 @@ export class Distributor {
     try {
       await this.#deps.presence.settled();
       // What is pushed again is likely held already: then nothing but the question is sent.
-      const state = await this.#deps.origin.stateOf(key, !wakes.some(({ event }) => event.again));
+      const withContent = !wakes.some(({ event }) => event.again);
+      const state = await this.#deps.origin.stateOf(key, withContent, Math.max(...wakes.map(({ event }) => event.version)));
       this.#deps.metrics.rounds.inc();
       this.#distributeState(key, state, wakes);
     } catch (error) {
@@ -127,7 +128,7 @@ export class Distributor {
    * One message there and back, 0.5 ms; an origin that cannot be asked holds no invalidation up.
    */
   async #whyBeyond(event: InvalidationEvent): Promise<string | undefined> {
-    const newest = await this.#deps.origin.newestVersion();
+    const newest = await this.#deps.origin.newestVersion(event.version);
     if (newest === undefined || event.version <= newest) return undefined;
     return `version: the origin has come to ${newest} only; leave out "version" to invalidate by hand`;
   }
@@ -171,7 +172,7 @@ export class Distributor {
   }
 }
 
-/** Why the truth does not bear an event out; undefined when it does. The origin commits before it announces, so it never lags behind. */
+/** Why the truth does not bear an event out; undefined when it does. An origin that had not come so far would have caught up before it answered. */
 function whyUnusable(event: KeyEvent, state: KeyState | undefined): string | undefined {
   if (state === undefined) return `key: the origin does not know ${event.key}`;
   if (state.version >= event.version) return undefined;

@@ -26,9 +26,9 @@ const RETRY: Options = {
 /** The origin over NATS, with the short cut for large blobs that it names in its feed. */
 export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): OriginPort {
   return {
-    resolve(key, have, withContent = false) {
+    resolve(key, have, withContent = false, atLeast = 0) {
       const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
-      const request = { op: 'resolve' as const, key, have: [...have], inlineMaxBytes };
+      const request = { op: 'resolve' as const, key, have: [...have], inlineMaxBytes, atLeast };
       return pRetry(() => bus.request(ORIGIN_FETCH, request, { timeoutMs: RESOLVE_TIMEOUT_MS }), RETRY);
     },
     read: (sha256, offset, length) =>

@@ -6,8 +6,8 @@ export type ChangesPage = Exclude<ChangesReply, { ok: false }>;
 
 /** What an edge asks of the origin. Every method throws a SluiceError; `retryable` says whether asking again may help. */
 export interface OriginPort {
-  /** The current version of a key. `have`: checksums held, against which the origin may offer a patch; small content comes along when `withContent`. */
-  resolve(key: string, have: readonly string[], withContent?: boolean): Promise<Resolution>;
+  /** The current version of a key. `have`: checksums held, against which the origin may offer a patch; small content comes along when `withContent`. `atLeast`: no answer is of a catalog older than that. */
+  resolve(key: string, have: readonly string[], withContent?: boolean, atLeast?: number): Promise<Resolution>;
   /** Bytes `offset … offset+length-1` of a blob; `length` at most `chunkBytes`. Throws with code BLOB_MISSING when the origin has it no more. */
   read(sha256: string, offset: number, length: number): Promise<Uint8Array>;
   /**
@@ -34,7 +34,7 @@ export function awaitedOrigin(): OriginPort & { provide(origin: OriginPort): voi
     return provided;
   };
   return {
-    resolve: async (key, have, withContent) => origin().resolve(key, have, withContent),
+    resolve: async (key, have, withContent, atLeast) => origin().resolve(key, have, withContent, atLeast),
     read: async (sha256, offset, length) => origin().read(sha256, offset, length),
     blocks: async (sha256, sizeBytes) => origin().blocks(sha256, sizeBytes),
     download: async (sha256, sizeBytes, file) => origin().download(sha256, sizeBytes, file),

@@ -2,7 +2,7 @@
 import { type Manifest, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
-import { isSameUpload, isStale } from '../domain/entry.ts';
+import { isSameUpload, isStale, type Provenance } from '../domain/entry.ts';
 import type { Fills } from './fills.ts';
 import type { OriginPort, Resolution } from './origin-port.ts';
 import type { Replica } from './replica.ts';
@@ -12,6 +12,8 @@ import { joinOrBegin } from './transfers.ts';
 export const PULLS_MAX = 1_000;
 /** How often a key is resolved when each time something newer overtakes the answer. */
 const RESOLVE_ATTEMPTS = 3;
+/** Before asking again an origin that has not heard yet what this edge has; doubled each time. */
+const BEHIND_PAUSE_MS = 100;
 /** After a failure to reach the origin, how long those who have something to fall back on do not wait for it again. */
 const AWAY_MEMORY_MS = 1_000;
 
@@ -42,6 +44,8 @@ const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BRO
 const OUTPACED_CODES: ReadonlySet<string> = new Set(['BLOB_MISSING', 'ORIGIN_BEHIND']);
 /** Who comes later than this after the origin's answer does not join: the answer may have grown old while the bytes come. */
 const JOIN_MS = 1_000;
+
+type Found = Pick<Resolution & { found: true }, 'manifest' | 'previous' | 'content'>;
 
 interface Running {
   readonly pulled: Promise<Pulled>;
@@ -123,23 +127,39 @@ export class Puller {
     // The caller has to know this pull before it is answered.
     await Promise.resolve();
     for (let attempt = 1; ; attempt++) {
-      const known = this.#index.get(key)?.manifest;
-      const resolution = await this.#origin.resolve(key, [], known === undefined);
+      const known = this.#index.get(key);
+      const heardOf = Math.max(known?.version ?? 0, known?.staleAt ?? 0, this.#index.watermark);
+      const resolution = await this.#origin.resolve(key, [], known?.manifest === undefined, heardOf);
       this.#awayUntilMs = 0;
       answered();
-      if (!resolution.found) return this.#absent(key, resolution);
       try {
-        return await this.#take(resolution);
+        const newer = this.#knownBeyond(key, resolution);
+        if (newer !== undefined) return await this.#take({ manifest: newer }, { kind: 'announced' });
+        if (!resolution.found) return await this.#absent(key, resolution);
+        return await this.#take(resolution, { kind: 'resolved', asOf: resolution.asOf });
       } catch (error) {
         if (!(error instanceof SluiceError) || !OUTPACED_CODES.has(error.code) || attempt === RESOLVE_ATTEMPTS) throw error;
+        if (error.code === 'ORIGIN_BEHIND') await this.#pause(BEHIND_PAUSE_MS * 2 ** (attempt - 1));
       }
     }
   }
 
-  async #take({ manifest, previous, asOf, content }: Resolution & { found: true }): Promise<Pulled> {
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(ms, resolve));
+  }
+
+  /** What this edge was told of a key that the one of several origins who answered has not heard of yet; undefined when nothing is newer than the answer. @throws ORIGIN_BEHIND */
+  #knownBeyond(key: string, resolution: Resolution): Manifest | undefined {
+    const known = this.#index.get(key);
+    if (known?.manifest === undefined || known.version <= versionOf(resolution)) return undefined;
+    // What has been invalidated since needs the word of an origin that knows.
+    if (isStale(known)) throw new SluiceError('ORIGIN_BEHIND', 'the origin has not heard yet what this edge has', { retryable: true });
+    return known.manifest;
+  }
+
+  async #take({ manifest, previous, content }: Found, provenance: Provenance): Promise<Pulled> {
     const before = this.#index.get(manifest.key);
     const sources = { bases: previous === undefined ? [] : [previous.sha256], content };
-    const provenance = { kind: 'resolved', asOf } as const;
     const watch = this.#fills.watch(manifest.sha256);
     const bringing = this.#replica.store(manifest, provenance, sources).finally(() => watch.stop());
     const stored = await Promise.race([bringing, watch.readable]);
@@ -163,9 +183,14 @@ export class Puller {
 
   async #absent(key: string, resolution: Resolution & { found: false }): Promise<Pulled> {
     const known = this.#index.get(key);
-    const version = resolution.removed?.version ?? resolution.asOf;
+    const version = versionOf(resolution);
     if (known !== undefined && known.version < version)
       await this.#replica.carryOut({ op: 'remove', eventId: 'pull', key, version, reason: 'deleted' });
     return { kind: 'absent', collapsed: false };
   }
+}
+
+/** Of what an answer says: everything newer is unknown to who gave it. */
+function versionOf(resolution: Resolution): number {
+  return resolution.found ? resolution.manifest.version : (resolution.removed?.version ?? resolution.asOf);
 }

@@ -62,6 +62,9 @@ export interface InvalidationChange {
 }
 export type CatalogChange = ObjectChange | RemovalChange | InvalidationChange;
 
+/** What the log of a shared catalog says: a change, that everything at the source is in it up to here, or that removals and invalidations up to a version cannot be learned from it any more. */
+export type LogFact = CatalogChange | { readonly kind: 'listed' } | { readonly kind: 'forgotten'; readonly version: number };
+
 /** A body whose bytes are known. */
 export interface StoredBody {
   readonly sha256: string;

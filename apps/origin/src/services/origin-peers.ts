@@ -70,6 +70,18 @@ export class OriginPeers {
     return undefined;
   }
 
+  /** A range of a blob from another origin that holds it; undefined when none does. Not verified. */
+  async readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    for (const id of this.others) {
+      try {
+        return await this.#piece(id, { sha256, size: offset + length }, offset);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
   async *#rest(id: string, ref: BlobRef, first: Uint8Array): AsyncGenerator<Uint8Array> {
     yield first;
     for (let offset = first.byteLength; offset < ref.size; ) {

@@ -11,7 +11,7 @@ import { Catalog } from '../adapters/catalog/catalog.ts';
 import { CatalogLog } from '../adapters/nats/catalog-log.ts';
 import type { StoredObject } from '../domain/catalog-change.ts';
 import { checksum, fields } from '../testing/catalog.fixture.ts';
-import { CatalogBehindError, SharedOrder, WAITING_MAX } from './shared-order.ts';
+import { CatalogBehindError, DROPPED_AT_ONCE_MAX, SharedOrder, WAITING_MAX } from './shared-order.ts';
 
 const log = createLogger('origin', 'silent');
 type Environment = Awaited<ReturnType<typeof testBroker>>;
@@ -26,7 +26,11 @@ async function member(
   environment: Environment,
   dir: string,
   where = { name: 'CATALOG', subjectPrefix: 'origin.catalog' },
-  { operate, Log = SharedLog }: { readonly operate?: Operate; readonly Log?: typeof SharedLog } = {},
+  {
+    operate,
+    Log = SharedLog,
+    Named = CatalogLog,
+  }: { readonly operate?: Operate; readonly Log?: typeof SharedLog; readonly Named?: typeof CatalogLog } = {},
 ): Promise<Member> {
   const order = new SharedOrder({ catalog: () => catalog, clock: systemClock, log });
   const catalog = new Catalog({
@@ -36,7 +40,7 @@ async function member(
   });
   if (catalog.source === undefined) await catalog.setSource('test');
   const bus = await environment.connect();
-  order.start(new CatalogLog(new Log(bus, silentLog, where)));
+  order.start(new Named(new Log(bus, silentLog, where)));
   return {
     catalog,
     order,
@@ -251,6 +255,85 @@ describe('a catalog that several origins share', () => {
     await one.order.stop();
     expect((await ends).map(({ status }) => status).slice(1)).toEqual(['rejected', 'rejected']);
     await expect(reflect(one, 'site/d', 'x')).rejects.toThrow(CatalogBehindError);
+  });
+
+  /** Forgets all removals and invalidations, here and in the log. */
+  const forgetAll = ({ catalog, order }: Member, meanwhile: () => Promise<unknown> = async () => {}): Promise<number> =>
+    catalog.prune({ untilVersion: Number.MAX_SAFE_INTEGER, maxRows: 0 }, async (batch, position) => {
+      await meanwhile();
+      await order.forget(batch, position);
+    });
+  const gone = ({ catalog }: Member, key: string) => catalog.removeUnsourced(key, catalog.sourced.find(key)?.revision);
+
+  test('what one origin forgets is dropped from the log, but no key that came back meanwhile; all know what cannot be learned any more', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'));
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    for (const key of ['site/kept', 'site/gone', 'site/back']) await reflect(one, key, key);
+    for (const key of ['site/gone', 'site/back']) await gone(one, key);
+    await one.catalog.invalidate({ prefix: 'site/' }, 'stale');
+    await one.catalog.invalidate({ all: true }, 'purge');
+    const { lastVersion } = one.catalog;
+    const comesBack = async (): Promise<void> => {
+      await other.order.catchUp();
+      await reflect(other, 'site/back', 'again');
+      await one.order.catchUp();
+    };
+    expect(await forgetAll(one, comesBack)).toBe(4);
+    // Once more does no harm, and neither does another origin that does the same.
+    expect([await forgetAll(one), await forgetAll(other)]).toEqual([0, 3]);
+    await using newcomer = await member(environment, join(dir.path, 'newcomer'));
+    await newcomer.order.catchUp();
+    const said = feedOf(newcomer).map((change) => (change as { manifest?: { key: string } }).manifest?.key);
+    expect(said).toEqual(['site/kept', 'site/back']);
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    for (const each of [one, other, newcomer]) {
+      expect(feedOf(each)).toEqual(feedOf(newcomer));
+      expect(each.catalog.horizon).toBe(lastVersion);
+      expect(each.catalog.changes({ region: 'US', since: lastVersion - 1, catalogId: each.catalog.id }).reset).toBe(true);
+    }
+  });
+
+  test('an origin that was away while removals were forgotten begins anew, and has nothing that is gone', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'));
+    const other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    for (const key of ['site/kept', 'site/gone']) await reflect(one, key, key);
+    await one.order.sayListed();
+    await other.order.catchUp();
+    await other[Symbol.asyncDispose]();
+    await gone(one, 'site/gone');
+    expect(await forgetAll(one)).toBe(1);
+    await using back = await member(environment, join(dir.path, 'other'));
+    await back.order.catchUp();
+    expect([back.catalog.id, back.catalog.isListed, back.catalog.horizon]).toEqual([one.catalog.id, true, one.catalog.horizon]);
+    expect(feedOf(back)).toEqual(feedOf(one));
+    expect(back.catalog.sourced.bytesOf('site/kept')).toMatchObject({ bytesRevision: 'site/kept' });
+  });
+
+  test('a bounded number of entries is dropped at a time', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    let [underWay, most, dropped] = [0, 0, 0];
+    class CountingLog extends CatalogLog {
+      override async forget(...args: Parameters<CatalogLog['forget']>): Promise<void> {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        await super.forget(...args);
+        underWay -= 1;
+        dropped += 1;
+      }
+    }
+    await using one = await member(environment, dir.path, undefined, { Named: CountingLog });
+    await one.order.catchUp();
+    const count = 10 * DROPPED_AT_ONCE_MAX;
+    await Promise.all(Array.from({ length: count }, (_, index) => one.catalog.invalidate({ tag: `t${index}` }, 'stale')));
+    expect(await forgetAll(one)).toBe(count);
+    expect([most, dropped]).toEqual([DROPPED_AT_ONCE_MAX, count]);
   });
 
   test('changes that wait for the log are bounded: one more is refused with what to do', async () => {

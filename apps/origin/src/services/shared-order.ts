@@ -5,9 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import { SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
+import PQueue from 'p-queue';
 import type { Catalog } from '../adapters/catalog/catalog.ts';
-import { aboutOf, type CatalogLog, type Genesis, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
-import type { CatalogChange } from '../domain/catalog-change.ts';
+import type { PruneBatch } from '../adapters/catalog/feed-pruner.ts';
+import { type CatalogLog, factOf, type Genesis, type PlacedEntry } from '../adapters/nats/catalog-log.ts';
+import type { CatalogChange, LogFact } from '../domain/catalog-change.ts';
 import { mintVersion } from '../domain/version.ts';
 import type { ChangeOrder } from './change-order.ts';
 
@@ -19,6 +21,8 @@ const BATCH_MAX = 64;
 export const NEWS_MAX_AGE_MS = 60_000;
 /** Entries that are being brought into the catalog at once: they share its transactions. */
 const FOLDING_MAX = 256;
+/** Entries being dropped from the log at once. */
+export const DROPPED_AT_ONCE_MAX = 8;
 /** How long a change, or a reader, waits for this catalog to have what the log has. */
 const PATIENCE_MS = 10_000;
 
@@ -36,7 +40,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'follow' | 'beginAnew' | 'isListed'>;
+type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'horizon' | 'follow' | 'beginAnew' | 'isListed'>;
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
@@ -83,6 +87,11 @@ export class SharedOrder implements ChangeOrder {
     return this.#isCaughtUp;
   }
 
+  /** Resolves when this catalog has once had what the log has, or nothing is followed any more. */
+  async caughtUpOnce(): Promise<void> {
+    while (!this.#isCaughtUp && !this.#stopped) await this.#move().catch(() => {});
+  }
+
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -102,13 +111,29 @@ export class SharedOrder implements ChangeOrder {
 
   /** Says that everything at the source is in the catalog, once for all origins. @throws {SluiceError} */
   async sayListed(): Promise<void> {
-    while (!this.#catalog.isListed) {
-      const log = await this.#current();
-      const after = this.#catalog.position;
-      const position = await log.sayListed(after);
-      if (position === undefined) await this.#moveBeyond(after);
-      else await this.#foldOwn(position, 'listed');
-    }
+    while (!this.#catalog.isListed) await this.#say({ kind: 'listed' }, (log, after) => log.sayListed(after));
+  }
+
+  /**
+   * Drops from the log what a catalog is about to forget, as far as it was there up to `upTo`: what comes behind it is something else. Whoever has not come so far is told before that it cannot learn it there any more. Harmless when another origin
+   * does the same, or when it is done again. @throws {SluiceError}
+   */
+  async forget({ removed, invalidations, horizon: version }: PruneBatch, upTo: number): Promise<void> {
+    while (this.#catalog.horizon < version)
+      await this.#say({ kind: 'forgotten', version }, (log, after) => log.sayForgotten(version, after));
+    const log = await this.#current();
+    const drops = new PQueue({ concurrency: DROPPED_AT_ONCE_MAX });
+    const about = [...removed.map((key) => ({ key })), ...invalidations];
+    await drops.addAll(about.map((each) => () => log.forget(each, upTo)));
+  }
+
+  /** One attempt to put an entry behind the last one, and to take it here; else what came first is waited for. */
+  async #say(fact: LogFact, append: (log: CatalogLog, after: number) => Promise<number | undefined>): Promise<void> {
+    const log = await this.#current();
+    const after = this.#catalog.position;
+    const position = await append(log, after);
+    if (position === undefined) await this.#moveBeyond(after);
+    else await this.#foldOwn(position, fact);
   }
 
   /** Resolves when this catalog has everything that the log has now. @throws {CatalogBehindError} */
@@ -132,7 +157,9 @@ export class SharedOrder implements ChangeOrder {
       // Versions must not go back, also where the log was begun by an origin that knew less.
       const isBehind = !isKnown && position > 0 && genesis !== undefined && genesis.version < lastVersion;
       if (genesis !== undefined && !hasLost && !isBehind) {
-        if (!isKnown) await this.#beginAnew(genesis);
+        // Away for so long that removals it has not heard of are not in the log any more.
+        const hasMissed = isKnown && lastVersion < (await log.forgotten());
+        if (!isKnown || hasMissed) await this.#beginAnew(genesis);
         this.#given = this.#catalog.position;
         return;
       }
@@ -142,7 +169,7 @@ export class SharedOrder implements ChangeOrder {
   }
 
   async #beginAnew(genesis: Genesis): Promise<void> {
-    this.#options.log.warn(genesis, 'the log is of another catalog, this one begins anew');
+    this.#options.log.warn(genesis, 'the log is of another catalog, or has forgotten what this one has missed: it begins anew');
     await this.#catalog.beginAnew(genesis);
     this.#given = genesis.position;
   }
@@ -155,7 +182,7 @@ export class SharedOrder implements ChangeOrder {
       await this.#beginAnew({ ...entry, position });
       return this.#tell();
     }
-    void this.#fold(position, placed.storedAtMs, aboutOf(entry));
+    void this.#fold(position, placed.storedAtMs, factOf(entry));
     if (this.#folding.size >= FOLDING_MAX) await this.#folded();
   }
 
@@ -168,19 +195,19 @@ export class SharedOrder implements ChangeOrder {
   }
 
   /** Brings an entry of this origin's own into the catalog. Where what stands before it did not come here, it is not known to have been taken, and the follower brings both. */
-  async #foldOwn(position: number, about: CatalogChange | 'listed'): Promise<void> {
+  async #foldOwn(position: number, fact: LogFact): Promise<void> {
     if (this.#given < position - 1) await this.#moveBeyond(position - 1);
-    else await this.#fold(position, this.#options.clock.nowMs(), about);
+    else await this.#fold(position, this.#options.clock.nowMs(), fact);
   }
 
   /** Brings an entry into the catalog. One that the follower has brought before, or this origin itself, is waited for with the others. */
-  #fold(position: number, storedAtMs: number, about: CatalogChange | 'listed'): Promise<void> {
+  #fold(position: number, storedAtMs: number, fact: LogFact): Promise<void> {
     if (position <= this.#given) return this.#folded();
     const place = { position, behind: this.#given };
     this.#given = position;
     const isNews = this.#options.clock.nowMs() - storedAtMs < NEWS_MAX_AGE_MS;
     const folding = this.#catalog
-      .follow(about, place, isNews)
+      .follow(fact, place, isNews)
       .then(() => this.#tell())
       .finally(() => this.#folding.delete(folding));
     folding.catch(() => {}); // whoever waits for all of them is told

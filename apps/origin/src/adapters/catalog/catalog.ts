@@ -23,6 +23,7 @@ import {
   type CatalogChange,
   eventOf,
   isSameContent,
+  type LogFact,
   naming,
   type ObjectChange,
   type RemovalChange,
@@ -42,7 +43,7 @@ import { BlobReferences } from './blob-references.ts';
 import { BucketTable } from './bucket-table.ts';
 import { CatalogState } from './catalog-state.ts';
 import { ChangeFeed, type ChangesPage } from './change-feed.ts';
-import { FeedPruner, type PruneLimits } from './feed-pruner.ts';
+import { FeedPruner, type ForgetElsewhere, type PruneLimits } from './feed-pruner.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryTable, type PastUpload } from './history-table.ts';
 import { MultipartUploads } from './multipart-uploads.ts';
@@ -531,15 +532,32 @@ export class Catalog {
     this.#settling = false;
   }
 
-  /** Forgets removals and invalidations beyond `limits`, a bounded number at a time. Returns how many; ask again until 0. */
-  async prune(limits: PruneLimits): Promise<number> {
-    const { pruned, horizon } = await this.#commit.write(() => {
-      const done = this.#pruner.prune(limits, this.#horizon);
-      this.#garbage.push(...done.garbage);
-      return done;
+  /**
+   * Forgets removals and invalidations beyond `limits`, a bounded number at a time. `elsewhere`: forgets them in the log of a shared catalog, before, as far as that is in
+   * this one now. Returns how many; ask again until 0.
+   * @throws what `elsewhere` throws; then nothing is forgotten here
+   */
+  async prune(limits: PruneLimits, elsewhere: ForgetElsewhere = async () => {}): Promise<number> {
+    const batch = this.#pruner.batch(limits);
+    if (batch.rows === 0) return 0;
+    await elsewhere(batch, this.position);
+    await this.#commit.write(() => {
+      this.#garbage.push(...this.#pruner.forget(batch));
+      this.#raiseHorizon(batch.horizon);
     });
-    this.#horizon = horizon;
-    return pruned;
+    return batch.rows;
+  }
+
+  /** Removals and invalidations up to this version may be missing here. */
+  get horizon(): number {
+    return this.#horizon;
+  }
+
+  /** Inside a transaction. Should that be undone, readers begin anew that need not: better than the reverse. */
+  #raiseHorizon(version: number): void {
+    if (version <= this.#horizon) return;
+    this.#pruner.saveHorizon(version);
+    this.#horizon = version;
   }
 
   close(): void {
@@ -575,24 +593,28 @@ export class Catalog {
     await this.#commit.write(() => this.#state.setListed(true));
   }
 
-  /**
-   * The log of a shared catalog says so at `position`; what this catalog has already is passed over. `listed`: everything at the source is in it up to here. `announce`: whether the change is
-   * news, so that its event is sent.
-   */
-  async follow(change: CatalogChange | 'listed', { position, behind }: PlaceInLog, announce: boolean): Promise<void> {
-    const applied = await this.#commit.write(() => {
+  /** The log of a shared catalog says so at `position`; what this catalog has already is passed over. `announce`: whether a change is news, so that its event is sent. */
+  async follow(fact: LogFact, { position, behind }: PlaceInLog, announce: boolean): Promise<void> {
+    const isEvent = await this.#commit.write(() => {
       const reached = this.#state.position;
       if (position <= reached) return false;
       // The one before could not be taken, on a full disk for example: none may be passed over.
       if (reached < behind)
         throw new SluiceError('CATALOG_GAP', `the catalog has the log up to ${reached}, and not up to ${behind}`, { retryable: true });
-      if (change === 'listed') this.#state.setListed(true);
-      else this.#apply(change, { announce });
-      if (change !== 'listed' && change.kind === 'object') this.#noteVariants(change.manifest);
       this.#state.setPosition(position);
-      return change !== 'listed';
+      switch (fact.kind) {
+        case 'listed':
+          this.#state.setListed(true);
+          return false;
+        case 'forgotten':
+          this.#raiseHorizon(fact.version);
+          return false;
+      }
+      this.#apply(fact, { announce });
+      if (fact.kind === 'object') this.#noteVariants(fact.manifest);
+      return announce;
     });
-    if (applied && announce) this.#options.onEvent?.();
+    if (isEvent) this.#options.onEvent?.();
   }
 
   /** Another origin may have made them: what they are is known, and they are made again here when somebody asks. */

@@ -1,5 +1,6 @@
 import type { Clock, Logger } from '@sluice/runtime';
 import type { Catalog } from './catalog.ts';
+import type { ForgetElsewhere } from './feed-pruner.ts';
 import { hourly } from './hourly.ts';
 
 export interface FeedMaintenanceOptions {
@@ -8,12 +9,14 @@ export interface FeedMaintenanceOptions {
   readonly log: Logger;
   readonly retentionMs: number;
   readonly maxRows: number;
+  /** Forgets them where other origins learn of them too. */
+  readonly elsewhere?: ForgetElsewhere | undefined;
 }
 
 /** Every hour, forgets removals and invalidations that are too old or too many. Returns how to end that. */
-export function maintainFeed({ catalog, clock, log, retentionMs, maxRows }: FeedMaintenanceOptions): () => void {
+export function maintainFeed({ catalog, clock, log, retentionMs, maxRows, elsewhere }: FeedMaintenanceOptions): () => void {
   return hourly({
-    part: (nowMs) => catalog.prune({ untilVersion: Math.max(0, nowMs - retentionMs) * 1000, maxRows }),
+    part: (nowMs) => catalog.prune({ untilVersion: Math.max(0, nowMs - retentionMs) * 1000, maxRows }, elsewhere),
     done: (rows) => {
       if (rows > 0) log.info({ rows }, 'old removals and invalidations forgotten');
     },

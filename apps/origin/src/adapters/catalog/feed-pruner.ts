@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { InvalidationMode, Selector } from '@sluice/contracts';
 import type { HistoryTable } from './history-table.ts';
 
 export interface PruneLimits {
@@ -8,11 +9,20 @@ export interface PruneLimits {
   readonly maxRows: number;
 }
 
-export interface Pruned {
-  readonly pruned: number;
+/** What is to be forgotten next: so many rows at most, of each kind the oldest. */
+export interface PruneBatch {
+  readonly rows: number;
+  /** The newest version in it. */
   readonly horizon: number;
-  readonly garbage: readonly string[];
+  /** Keys whose removals go. */
+  readonly removed: readonly string[];
+  readonly invalidations: readonly { readonly selector: Selector; readonly mode: InvalidationMode }[];
+  /** By table, the newest version that goes; undefined: nothing. */
+  readonly upTo: readonly (number | undefined)[];
 }
+
+/** Forgets a batch in a log too. `position`: up to where that was in the catalog when the batch was read. */
+export type ForgetElsewhere = (batch: PruneBatch, position: number) => Promise<void>;
 
 /** Rows forgotten in one transaction: bounds how long it takes. */
 const BATCH_ROWS = 1000;
@@ -21,6 +31,8 @@ const TABLES = ['tombstones', 'invalidations'] as const;
 /** Forgets old removals and invalidations. The horizon says up to where, so that a reader from before it starts over. */
 export class FeedPruner {
   readonly #selects: readonly StatementSync[];
+  readonly #selectRemoved: StatementSync;
+  readonly #selectInvalidations: StatementSync;
   readonly #deletes: readonly StatementSync[];
   readonly #saveHorizon: StatementSync;
   readonly #history: HistoryTable;
@@ -34,24 +46,48 @@ export class FeedPruner {
           WHERE version <= max(?1, coalesce((SELECT version FROM ${table} ORDER BY version DESC LIMIT 1 OFFSET ?2), 0))
           ORDER BY version LIMIT ${BATCH_ROWS})`),
     );
+    this.#selectRemoved = db.prepare('SELECT key FROM tombstones WHERE version <= ?');
+    this.#selectInvalidations = db.prepare('SELECT kind, value, mode FROM invalidations WHERE version <= ?');
     this.#deletes = TABLES.map((table) => db.prepare(`DELETE FROM ${table} WHERE version <= ?`));
     this.#saveHorizon = db.prepare('UPDATE meta SET horizon = ?');
   }
 
-  /** Inside a transaction: one batch of each kind. With a removal goes what the key was before. Returns how many rows went, the horizon after that, and bytes that may be garbage. */
-  prune({ untilVersion, maxRows }: PruneLimits, horizon: number): Pruned {
-    let pruned = 0;
-    let raised = horizon;
+  /** What `limits` leave no room for, a batch of each kind. */
+  batch({ untilVersion, maxRows }: PruneLimits): PruneBatch {
+    const found = this.#selects.map((select) => select.get(untilVersion, maxRows) as { version: number | null; count: number });
+    const upTo = found.map(({ version }) => version ?? undefined);
+    const [removedUpTo = 0, invalidatedUpTo = 0] = upTo;
+    return {
+      rows: found.reduce((sum, { count }) => sum + count, 0),
+      horizon: Math.max(removedUpTo, invalidatedUpTo),
+      removed: (this.#selectRemoved.all(removedUpTo) as { key: string }[]).map(({ key }) => key),
+      invalidations: (this.#selectInvalidations.all(invalidatedUpTo) as unknown as InvalidationRow[]).map(({ kind, value, mode }) => ({
+        selector: (kind === 'all' ? { all: true } : { [kind]: value }) as Selector,
+        mode,
+      })),
+      upTo,
+    };
+  }
+
+  /** Inside a transaction. With a removal goes what the key was before: returns bytes that may be garbage. */
+  forget({ upTo }: PruneBatch): string[] {
     const garbage: string[] = [];
-    for (const [index, select] of this.#selects.entries()) {
-      const { version, count } = select.get(untilVersion, maxRows) as { version: number | null; count: number };
-      if (version === null) continue;
+    for (const [index, version] of upTo.entries()) {
+      if (version === undefined) continue;
       if (TABLES[index] === 'tombstones') garbage.push(...this.#history.forgetRemoved(version));
       this.#deletes[index]?.run(version);
-      pruned += count;
-      raised = Math.max(raised, version);
     }
-    if (raised !== horizon) this.#saveHorizon.run(raised);
-    return { pruned, horizon: raised, garbage };
+    return garbage;
   }
+
+  /** Inside a transaction: removals and invalidations up to a version may be missing. */
+  saveHorizon(version: number): void {
+    this.#saveHorizon.run(version);
+  }
+}
+
+interface InvalidationRow {
+  readonly kind: string;
+  readonly value: string;
+  readonly mode: InvalidationMode;
 }

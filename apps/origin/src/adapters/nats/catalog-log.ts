@@ -1,10 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Link, LogEntry, SharedLog } from '@sluice/bus';
 import { CATALOG_LOG, type CatalogEntry, decode, describeSelector, encode, selectorOf } from '@sluice/contracts';
-import type { CatalogChange } from '../../domain/catalog-change.ts';
+import type { CatalogChange, InvalidationChange } from '../../domain/catalog-change.ts';
 
 const GENESIS = 'genesis';
 const LISTED = 'listed';
+const FORGOTTEN = 'forgotten';
+
+type Invalidation = Pick<InvalidationChange, 'selector' | 'mode'>;
 
 /** What an entry says, with its place. */
 export interface PlacedEntry {
@@ -56,6 +59,18 @@ export class CatalogLog {
     return this.#append(LISTED, { kind: 'listed' }, after);
   }
 
+  /** Up to which version removals and invalidations may be missing; 0: none is. */
+  async forgotten(): Promise<number> {
+    const found = await this.#log.newest(FORGOTTEN);
+    const entry = found && read(found).entry;
+    return entry?.kind === 'forgotten' ? entry.version : 0;
+  }
+
+  /** Removals and invalidations up to a version are going to be dropped. Undefined when another entry came first. */
+  sayForgotten(version: number, after: number): Promise<number | undefined> {
+    return this.#append(FORGOTTEN, { kind: 'forgotten', version }, after);
+  }
+
   /** As {@link SharedLog.append}. */
   append(change: CatalogChange, after: number, link: Link): Promise<number | undefined> {
     return this.#append(tokenOf(change), change, after, link);
@@ -65,9 +80,9 @@ export class CatalogLog {
     return this.#log.append(token, encode(`${CATALOG_LOG.subjectPrefix}.${token}`, CATALOG_LOG.message, entry), after, link);
   }
 
-  /** Forgets the removal of a key or an invalidation that the log took up to `upTo`. */
-  async forget(about: { readonly key: string } | { readonly selector: string }, upTo: number): Promise<void> {
-    await this.#log.drop('key' in about ? tokenOfKey(about.key) : tokenOfSelector(about.selector), upTo);
+  /** Drops what the log took up to `upTo` of a key that was removed, or of an invalidation. What came later stays. */
+  async forget(about: { readonly key: string } | Invalidation, upTo: number): Promise<void> {
+    await this.#log.drop('key' in about ? tokenOfKey(about.key) : tokenOfInvalidation(about), upTo);
   }
 
   follow(options: {
@@ -85,17 +100,8 @@ function read({ position, storedAtMs, data }: LogEntry): PlacedEntry {
 }
 
 /** What an entry says of the catalog that the log is of. */
-export function aboutOf(entry: Exclude<CatalogEntry, { kind: 'genesis' }>): CatalogChange | 'listed' {
-  switch (entry.kind) {
-    case 'listed':
-      return 'listed';
-    case 'object':
-      return { ...entry, previous: entry.previous };
-    case 'removal':
-      return entry;
-    case 'invalidation':
-      return { ...entry, selector: selectorOf(entry.selector) };
-  }
+export function factOf(entry: Exclude<CatalogEntry, { kind: 'genesis' }>): LogFact {
+  return entry.kind === 'invalidation' ? { ...entry, selector: selectorOf(entry.selector) } : entry;
 }
 
 function tokenOf(change: CatalogChange): string {
@@ -105,15 +111,15 @@ function tokenOf(change: CatalogChange): string {
     case 'removal':
       return tokenOfKey(change.key);
     case 'invalidation':
-      return tokenOfSelector(`${change.mode} ${describeSelector(change.selector)}`);
+      return tokenOfInvalidation(change);
   }
 }
 
 function tokenOfKey(key: string): string {
   return `key-${digest(key)}`;
 }
-function tokenOfSelector(selector: string): string {
-  return `selector-${digest(selector)}`;
+function tokenOfInvalidation({ selector, mode }: Invalidation): string {
+  return `selector-${digest(`${mode} ${describeSelector(selector)}`)}`;
 }
 
 /** 128 bits of a SHA-256. */

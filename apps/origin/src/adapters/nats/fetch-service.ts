@@ -37,6 +37,10 @@ export interface FetchServiceOptions {
   readonly blocks: Pick<BlockDigestMaker, 'of'>;
   /** Looks for a key at the source, of an origin that has one. @throws {SluiceError} when that cannot be read */
   readonly lookUp?: ((key: string) => Promise<unknown>) | undefined;
+  /** Resolves when the catalog has come to a version that others know, of several origins. @throws {CatalogBehindError} */
+  readonly reach?: ((version: number) => Promise<void>) | undefined;
+  /** A range of a blob that is unknown here, from another origin that holds it; undefined when none does. */
+  readonly elsewhere?: ((sha256: string, offset: number, length: number) => Promise<Uint8Array | undefined>) | undefined;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
 }
@@ -81,8 +85,9 @@ export class FetchService {
     });
   }
 
-  async #resolve({ key, have, inlineMaxBytes }: Of<'resolve'>): Promise<ResolveAnswer> {
-    const { catalog, metrics, patches, lookUp } = this.#options;
+  async #resolve({ key, have, inlineMaxBytes, atLeast = 0 }: Of<'resolve'>): Promise<ResolveAnswer> {
+    const { catalog, metrics, patches, lookUp, reach } = this.#options;
+    await reach?.(atLeast);
     // Before everything at the source was listed, that the catalog has no such key says nothing.
     if (lookUp !== undefined && !catalog.isListed && catalog.find(key) === undefined) await lookUp(key);
     // One turn of the event loop: object and `asOf` belong to the same state.
@@ -132,7 +137,7 @@ export class FetchService {
     }
     return this.#inTurn(async () => {
       try {
-        const bytes = await this.#options.ranges.read(sha256, offset, length);
+        const bytes = await this.#readAnywhere(sha256, offset, length);
         metrics.fetches.inc({ outcome: 'read_ok' });
         metrics.fetchBytes.inc(bytes.byteLength);
         return bytes;
@@ -142,6 +147,16 @@ export class FetchService {
         throw error;
       }
     });
+  }
+
+  /** A patch is known to the origin that made it alone. */
+  async #readAnywhere(sha256: string, offset: number, length: number): Promise<Uint8Array> {
+    const { ranges, sizeOf, elsewhere } = this.#options;
+    if (elsewhere !== undefined && sizeOf(sha256) === undefined) {
+      const bytes = await elsewhere(sha256, offset, length);
+      if (bytes !== undefined) return bytes;
+    }
+    return ranges.read(sha256, offset, length);
   }
 
   /** Makes a raw reply when it is its turn. A turn ends when the reply has left, not when it was made: until then it takes memory. @throws {BusyError} */
