@@ -31,9 +31,9 @@ const FURTHER_PARAMETER = new RegExp(`&(?:${SIGNED_NAMES})(?:[=&]|$)`);
 /** A character of it is a byte, as in the canonical request of Version 4. */
 export function stringToSignV2({ method, path, query, headers, expires }: SignedPartsV2): string {
   const fields = Object.keys(headers).filter((name) => name.startsWith('x-amz-'));
-  const lines = fields.sort().map((name) => `${name}:${valueOf(headers[name])}\n`);
+  const lines = fields.sort().map((name) => `${name}:${joined(headers[name])}\n`);
   const resource = lines.join('') + path + canonicalQuery(query);
-  return [method, valueOf(headers['content-md5']), valueOf(headers['content-type']), expires, resource].join('\n');
+  return [method, joined(headers['content-md5']), joined(headers['content-type']), expires, resource].join('\n');
 }
 
 /** In base64. `text`: a character is a byte. */
@@ -53,6 +53,6 @@ function canonicalQuery(query: SignedPartsV2['query']): string {
   return `?${Buffer.from(text).toString('latin1')}`;
 }
 
-function valueOf(lines: readonly string[] = []): string {
+function joined(lines: readonly string[] = []): string {
   return lines.map((line) => line.replace(/^[\t ]+|[\t ]+$/g, '')).join(',');
 }
