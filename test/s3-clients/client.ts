@@ -29,8 +29,7 @@ export interface S3Client {
   put(file: string, bucket: string, path: string, described: Described): Promise<void>;
   describe(bucket: string, path: string): Promise<Described>;
   remove(bucket: string, path: string): Promise<void>;
-  /** A URL that anyone can read the object by, for some minutes. `oldSignature`: it has one that is not taken any more. */
-  readonly oldSignature?: boolean;
+  /** A URL that anyone can read the object by, for some minutes. */
   presign(bucket: string, path: string): Promise<string>;
 }
 

@@ -33,8 +33,7 @@ async function create({ endpoint, accessKeyId, secretAccessKey, dir }: Account):
       return { contentType: line('MIME type'), cacheControl: undefined, meta };
     },
     remove: async (bucket, path) => void (await s3cmd('del', `s3://${bucket}/${path}`)),
-    // It knows Version 2 only, https://github.com/s3tools/s3cmd/blob/master/S3/S3Uri.py
-    oldSignature: true,
+    // Of Signature Version 2, whatever the configuration says: https://github.com/s3tools/s3cmd/blob/master/S3/Crypto.py
     presign: async (bucket, path) => (await s3cmd('signurl', `s3://${bucket}/${path}`, '+300')).trim(),
   };
 }

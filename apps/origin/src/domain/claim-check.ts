@@ -19,11 +19,14 @@ export function checkTime({ atMs, expiresSeconds }: Pick<SignatureClaim, 'atMs' 
     });
   }
   if (atMs - nowMs > SKEW_MAX_MS) throw new S3Error('AccessDenied', 'Request is not valid yet', undefined, { ServerTime });
-  const expiresMs = atMs + expiresSeconds * 1000;
-  if (nowMs > expiresMs) {
-    const details = { 'X-Amz-Expires': String(expiresSeconds), Expires: new Date(expiresMs).toISOString(), ServerTime };
-    throw new S3Error('AccessDenied', 'Request has expired', undefined, details);
-  }
+  checkNotExpired(atMs + expiresSeconds * 1000, nowMs, { 'X-Amz-Expires': String(expiresSeconds) });
+}
+
+/** `details`: further elements of the refusal. @throws {S3Error} `AccessDenied` */
+export function checkNotExpired(expiresMs: number, nowMs: number, details: Readonly<Record<string, string>> = {}): void {
+  if (nowMs <= expiresMs) return;
+  const times = { Expires: new Date(expiresMs).toISOString(), ServerTime: new Date(nowMs).toISOString() };
+  throw new S3Error('AccessDenied', 'Request has expired', undefined, { ...details, ...times });
 }
 
 /** What decides over the meaning of a request must be signed. `present`: the names of its fields. @throws {S3Error} `AccessDenied` */

@@ -34,27 +34,31 @@ const EXPIRES_MAX_SECONDS = 604_800;
 const SIGNATURE = /^[0-9a-f]{64}$/;
 const SIGNED_HEADERS = /^[!#$%&'*+.^_`|~0-9a-z-]+(?:;[!#$%&'*+.^_`|~0-9a-z-]+)*$/;
 
-/** Whether the query has a signature, or means to. */
+/** Whether the query has a signature of Version 4, or means to. */
 export function isPresigned(query: URLSearchParams): boolean {
   return PARAMETERS.some((name) => query.has(name));
 }
 
-/** @throws {S3Error} when there is none, or it cannot be read */
+/** Of Version 4. @throws {S3Error} when there is none, or it cannot be read */
 export function claimOf(headers: Fields, query: URLSearchParams): SignatureClaim {
   const authorization = fieldOf(headers, 'authorization');
   if (isPresigned(query)) {
-    if (authorization !== undefined) {
-      throw new S3Error('InvalidArgument', 'the request is signed twice; sign it in the query or in Authorization');
-    }
+    if (authorization !== undefined) refuseTwoSignatures();
     return fromQuery(query);
   }
-  if (query.has('AWSAccessKeyId') || /^AWS /i.test(authorization ?? '')) {
-    throw new S3Error('AccessDenied', `Signature Version 2 is not supported; tell the client to sign with Version 4 (${ALGORITHM})`);
+  if (/^AWS /i.test(authorization ?? '')) {
+    const message = `Signature Version 2 is supported in links for reading only; tell the client to sign with Version 4 (${ALGORITHM})`;
+    throw new S3Error('AccessDenied', message);
   }
   if (authorization === undefined) {
     throw new S3Error('AccessDenied', 'requests must be signed with AWS Signature Version 4 and a key of this origin');
   }
   return fromAuthorization(authorization, headers);
+}
+
+/** @throws {S3Error} always */
+export function refuseTwoSignatures(): never {
+  throw new S3Error('InvalidArgument', 'the request is signed twice; sign it in the query or in Authorization');
 }
 
 function fromQuery(query: URLSearchParams): SignatureClaim {

@@ -2,11 +2,12 @@
 
 import { fieldOf } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
-import { canonicalRequest, signatureOf, signaturesEqual, stringToSign, UNSIGNED_PAYLOAD } from '@sluice/sigv4';
+import { canonicalRequest, signatureOf, signaturesEqual, signatureV2, stringToSign, stringToSignV2, UNSIGNED_PAYLOAD } from '@sluice/sigv4';
 import { type AccessKey, type AccessKeys, EVERY_BUCKET, type Need, SOME_BUCKET, unmetNeed } from '../../domain/access-key.ts';
-import { checkSignedHeaders, checkTime } from '../../domain/claim-check.ts';
+import { checkNotExpired, checkSignedHeaders, checkTime } from '../../domain/claim-check.ts';
+import { isOldLink, oldLinkClaimOf } from '../../domain/old-link.ts';
 import { S3Error } from '../../domain/s3-error.ts';
-import { targetPath, targetQuery } from '../../domain/s3-resource.ts';
+import { resourceOf, targetPath, targetQuery } from '../../domain/s3-resource.ts';
 import { claimOf, SIGNATURE_PARAMETER, type SignatureClaim } from '../../domain/signature-claim.ts';
 import type { Exchange } from './exchange.ts';
 import { SigningKeys } from './signing-keys.ts';
@@ -41,16 +42,40 @@ export class Authentication {
       refuseWebPages(exchange.request);
       return { authorize: () => {}, may: () => true };
     }
+    const key = isOldLink(targetQuery(exchange.target))
+      ? keyOfOldLink(exchange, keys.current, clock.nowMs())
+      : this.#keyOf(exchange, keys.current, clock.nowMs());
+    return { authorize: (needs) => authorize(key, needs), may: (need) => unmetNeed(key, [need]) === undefined };
+  }
+
+  #keyOf(exchange: Exchange, keys: AccessKeys, nowMs: number): AccessKey {
     const claim = claimOf(exchange.request.headers, targetQuery(exchange.target));
-    const key = keys.current.get(claim.accessKeyId);
-    if (key === undefined) throw new S3Error('InvalidAccessKeyId', 'this origin has no such access key id');
-    checkTime(claim, clock.nowMs());
+    const key = keyNamed(claim.accessKeyId, keys);
+    checkTime(claim, nowMs);
     checkSignedHeaders(claim.signedHeaders, Object.keys(exchange.request.headersDistinct));
     const signing = this.#signingKeys.of(key.secretAccessKey, claim.scope);
     checkSignature(exchange, claim, signing);
     exchange.chunkSeed = { key: signing, date: claim.date, scope: claim.scope, signature: claim.signature };
-    return { authorize: (needs) => authorize(key, needs), may: (need) => unmetNeed(key, [need]) === undefined };
+    return key;
   }
+}
+
+/** The host is not signed; the bucket that it may name is, as a part of the path. */
+function keyOfOldLink({ request, pathStyleTarget }: Exchange, keys: AccessKeys, nowMs: number): AccessKey {
+  const { method = '', headers, headersDistinct } = request;
+  const query = targetQuery(pathStyleTarget);
+  const claim = oldLinkClaimOf(method, resourceOf(pathStyleTarget).kind, headers, query);
+  const key = keyNamed(claim.accessKeyId, keys);
+  checkNotExpired(claim.expiresMs, nowMs);
+  const toSign = stringToSignV2({ method, path: targetPath(pathStyleTarget), query, headers: headersDistinct, expires: claim.expires });
+  if (!signaturesEqual(signatureV2(key.secretAccessKey, toSign), claim.signature)) throw otherSignature({ StringToSign: toSign });
+  return key;
+}
+
+function keyNamed(accessKeyId: string, keys: AccessKeys): AccessKey {
+  const key = keys.get(accessKeyId);
+  if (key === undefined) throw new S3Error('InvalidAccessKeyId', 'this origin has no such access key id');
+  return key;
 }
 
 /** A browser sends some requests for any page without asking first (https://fetch.spec.whatwg.org/#cors-safelisted-method), also to loopback; it says where the page is from. */
@@ -75,8 +100,12 @@ function checkSignature({ request, target }: Exchange, claim: SignatureClaim, ke
   });
   const toSign = stringToSign(claim.date, claim.scope, canonical);
   if (signaturesEqual(signatureOf(key, toSign), claim.signature)) return;
+  throw otherSignature({ StringToSign: toSign, CanonicalRequest: canonical });
+}
+
+function otherSignature(signed: Readonly<Record<string, string>>): S3Error {
   const message = 'the signature is another one than that of this request; check the secret and what is signed, which is below';
-  throw new S3Error('SignatureDoesNotMatch', message, undefined, { StringToSign: toSign, CanonicalRequest: canonical });
+  return new S3Error('SignatureDoesNotMatch', message, undefined, signed);
 }
 
 const WHERE: Readonly<Record<string, string>> = { [EVERY_BUCKET]: 'on every bucket ("*")', [SOME_BUCKET]: 'on any bucket' };
