@@ -22,6 +22,8 @@ import type { SourceSide } from './source-side.ts';
 
 /** How often the logs of the databases are brought into them. */
 const CHECKPOINT_MS = 1_000;
+/** Whose content it is that was uploaded here. */
+const STORE = 'store';
 const DAY_MS = 24 * 3600 * 1000;
 
 export interface StorageOptions {
@@ -85,7 +87,7 @@ export async function openStorage({
     onGarbage: (checksums) => garbage.offer(checksums),
   });
   lifecycle.onStop('catalog', () => catalog.close());
-  await claim(catalog, sourceSide?.title ?? 'store', dir);
+  await claim(catalog, sourceSide?.title ?? STORE, dir);
   const databases = [store.databasePath, join(dir, 'catalog.db')];
   const checkpointer = startCheckpointer(databases, CHECKPOINT_MS, (err) => log.error({ err }, 'checkpoint failed'));
   lifecycle.onStop('checkpointer', () => checkpointer.stop());
@@ -121,14 +123,15 @@ export async function openStorage({
 
 /** A directory belongs to one source: what another one does not have would be taken for removed. */
 async function claim(catalog: Catalog, source: string, dir: string): Promise<void> {
-  const owner = catalog.source ?? (catalog.objectCount > 0 ? 'store' : undefined);
+  const owner = catalog.source ?? (catalog.objectCount > 0 ? STORE : undefined);
   if (owner !== undefined && owner !== source) {
     throw new ConfigError(
       [`${dir} has the content of another source (${owner}, and this is ${source}): set ORIGIN_DATA_DIR to another directory`],
       'the data directory',
     );
   }
-  if (catalog.source === undefined) await catalog.setSource(source);
+  // An origin with a store of its own starts on a full disk too.
+  if (catalog.source === undefined && source !== STORE) await catalog.setSource(source);
 }
 
 /** Gauges over what is kept. */

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Link, LogEntry, SharedLog } from '@sluice/bus';
 import { CATALOG_LOG, type CatalogEntry, decode, describeSelector, encode, selectorOf } from '@sluice/contracts';
-import type { CatalogChange, InvalidationChange } from '../../domain/catalog-change.ts';
+import type { CatalogChange, InvalidationChange, LogFact } from '../../domain/catalog-change.ts';
 
 const GENESIS = 'genesis';
 const LISTED = 'listed';
