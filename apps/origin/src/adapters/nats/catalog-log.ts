@@ -101,6 +101,7 @@ function read({ position, storedAtMs, data }: LogEntry): PlacedEntry {
 
 /** What an entry says of the catalog that the log is of. */
 export function factOf(entry: Exclude<CatalogEntry, { kind: 'genesis' }>): LogFact {
+  if (entry.kind === 'object') return { ...entry, previous: entry.previous };
   return entry.kind === 'invalidation' ? { ...entry, selector: selectorOf(entry.selector) } : entry;
 }
 
