@@ -88,11 +88,18 @@ export class SourceSide implements Announcer {
       ...{ source, catalog, clock, rng, metrics, log },
       ingest: (object, opened) => blobs.ingest(object, opened),
       sayListed: () => (this.order === undefined ? catalog.setListed() : this.order.sayListed()),
-      isLister: () => this.order === undefined || this.#peers?.isFirst === true,
+      isLister: () => this.#isFirst(),
       uploadDefaults: (key) => bucketSettings(key).uploads,
       rescanMs: config.ORIGIN_SOURCE_RESCAN_SECONDS * 1000,
     });
     if (this.order === undefined) this.#reflection.start();
+  }
+
+  /** Whether what one origin does for all of them is this one's turn. */
+  async #isFirst(): Promise<boolean> {
+    if (this.order === undefined) return true;
+    await this.#peers?.greeted;
+    return this.#peers?.isFirst === true;
   }
 
   /** The broker is there: what needs other origins begins. `id`: this process among them. */
