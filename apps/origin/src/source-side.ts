@@ -72,6 +72,7 @@ export class SourceSide implements Announcer {
       ...{ store, source, remake, clock, metrics, log },
       locate: (sha256) => catalog.locate(sha256),
       elsewhere: async (ref) => this.#peers?.read(ref),
+      held: async (ref) => this.#peers?.readSmall(ref).catch(() => undefined),
       isPinned: (sha256) => garbage.isPinned(sha256),
       onGone: (key) => this.hint(key),
       maxBytes: config.ORIGIN_CACHE_BYTES,

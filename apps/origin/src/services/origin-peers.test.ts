@@ -138,6 +138,18 @@ describe('bytes that only others hold', () => {
     await expect(pieces?.next()).rejects.toThrow('silence');
   });
 
+  test('that the source has too are asked of three others at most, whole in one message or not at all', async () => {
+    const { hub, join } = origins('a', 'b', 'c', 'd');
+    const asking = join('z');
+    hub.held.set('b', new Map([[REF.sha256, CONTENT.subarray(0, 4)]]));
+    hub.held.set('d', new Map([['d'.repeat(64), CONTENT]]));
+    expect(Buffer.from((await asking.readSmall({ ...REF, size: 4 })) ?? []).toString()).toBe('0123');
+    expect(await asking.readSmall(REF)).toBeUndefined();
+    expect(hub.asked).toEqual(['a', 'b']);
+    expect(await asking.readSmall({ sha256: 'd'.repeat(64), size: 4 })).toBeUndefined();
+    expect(hub.asked.slice(2)).toEqual(['a', 'b', 'c']);
+  });
+
   test('an empty blob is asked for too', async () => {
     const { hub, join } = origins('a');
     hub.held.set('a', new Map([[REF.sha256, Buffer.alloc(0)]]));

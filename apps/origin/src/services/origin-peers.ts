@@ -13,6 +13,9 @@ export const PEERS_MAX = 100;
 /** Those who are there answer somebody new at once: so long after the start they have been heard. */
 export const GREETED_MS = 500;
 const READ_TIMEOUT_MS = 5_000;
+/** For what the source has as well. */
+const SPARED_READ_TIMEOUT_MS = 300;
+const SPARED_ASKED_MAX = 3;
 
 export interface OriginPeersOptions {
   readonly bus: Pick<Bus, 'publish' | 'subscribe' | 'requestBytes' | 'chunkBytes'>;
@@ -86,6 +89,19 @@ export class OriginPeers {
     return undefined;
   }
 
+  /** All bytes of a blob that fits one message and is held by another origin; undefined when that is not so, or takes long. Not verified. */
+  async readSmall({ sha256, size }: BlobRef): Promise<Uint8Array | undefined> {
+    if (size > this.#options.bus.chunkBytes) return undefined;
+    for (const id of this.others.slice(0, SPARED_ASKED_MAX)) {
+      try {
+        return await this.#piece(id, { sha256, size }, 0, SPARED_READ_TIMEOUT_MS);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
   /** A range of a blob from another origin that holds it; undefined when none does. Not verified. */
   async readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
     for (const id of this.others) {
@@ -108,10 +124,10 @@ export class OriginPeers {
     }
   }
 
-  async #piece(id: string, { sha256, size }: BlobRef, offset: number): Promise<Uint8Array> {
+  async #piece(id: string, { sha256, size }: BlobRef, offset: number, timeoutMs = READ_TIMEOUT_MS): Promise<Uint8Array> {
     const { bus } = this.#options;
     const length = Math.max(1, Math.min(bus.chunkBytes, size - offset));
-    return bus.requestBytes(originFetch(id), { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS });
+    return bus.requestBytes(originFetch(id), { op: 'read', sha256, offset, length }, { timeoutMs });
   }
 
   /** Tells the others that this one leaves. */
