@@ -68,7 +68,7 @@ export async function scene(server: S3Account, { initial = {}, origins = 2, edge
     const stack = cleanup.use(
       await Stack.start({
         dataDir: process.env.TWO_DIR ? `${process.env.TWO_DIR}-${Date.now()}` : join(dir.path, 'stack'),
-        ...{ edges, origins },
+        ...{ edges, origins, readyTimeoutMs: 150_000 },
         env: {
           origin: {
             ORIGIN_SOURCE: 's3',

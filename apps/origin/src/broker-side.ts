@@ -1,5 +1,4 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
-import { randomUUID } from 'node:crypto';
 import { Bus, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
@@ -9,6 +8,7 @@ import { ContentIntake } from './adapters/nats/content-intake.ts';
 import { FetchService } from './adapters/nats/fetch-service.ts';
 import { OutboxPublisher } from './adapters/nats/outbox-publisher.ts';
 import { StoreSource } from './adapters/source/store-source.ts';
+import { originIdOf } from './services/origin-peers.ts';
 import type { SourceSide } from './source-side.ts';
 import type { Storage } from './storage.ts';
 
@@ -56,7 +56,7 @@ export class BrokerSide {
     const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
     if (this.#stopped) return bus.close();
     this.#bus = bus;
-    sourceSide?.connect(bus, randomUUID());
+    sourceSide?.connect(bus, originIdOf(clock.nowMs()));
     // Until then others answer, who know more.
     await sourceSide?.caughtUpOnce();
     if (this.#stopped) return;

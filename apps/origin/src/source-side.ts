@@ -80,6 +80,7 @@ export class SourceSide implements Announcer {
       ...{ store, source, remake, clock, metrics, log },
       locate: (sha256) => catalog.locate(sha256),
       elsewhere: async (ref) => this.#peers?.read(ref),
+      held: async (ref) => this.#peers?.readSmall(ref).catch(() => undefined),
       isPinned: (sha256) => garbage.isPinned(sha256),
       onGone: (key) => this.hint(key),
       onWrong: (sha256) => storage.forgetRanges(sha256),
@@ -99,11 +100,17 @@ export class SourceSide implements Announcer {
       ingest: (object, opened) =>
         blobs.ingest(object, opened, { keep: source.kind !== 'directory' || isDeltaCandidate(object.size, object.size) }),
       sayListed: () => (this.order === undefined ? catalog.setListed() : this.order.sayListed()),
-      isLister: () => this.isFirst,
+      isLister: () => this.#isLister(),
       uploadDefaults: (key) => bucketSettings(key).uploads,
       rescanMs: config.ORIGIN_SOURCE_RESCAN_SECONDS * 1000,
     });
     if (this.order === undefined) this.#reflection.start();
+  }
+
+  /** Whether it is for this origin to list the source. Two that begin together know of each other before either lists. */
+  async #isLister(): Promise<boolean> {
+    await this.#peers?.greeted;
+    return this.isFirst;
   }
 
   /** The broker is there: what needs other origins begins. `id`: this process among them. */

@@ -1,6 +1,7 @@
 import { CONTENT_UPLOADED, CONTROLLER_REGISTER, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
 import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
+import { askAgain } from './ask-again.ts';
 import { type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
 
 const REPORT = edgeReport();
@@ -40,6 +41,31 @@ describe('bus', () => {
     const given = client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 60_000, signal: abort.signal });
     abort.abort(new Error('left'));
     await expect(given).rejects.toThrow('left');
+  });
+
+  test('what has no answer is asked again meanwhile, for the one of several who got it may hang, and the first answer counts', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    const asked: string[] = [];
+    server.serve(ORIGIN_FETCH, (request) => {
+      asked.push(request.op);
+      return asked.length === 1 ? new Promise(() => {}) : ({ ok: true, found: false, asOf: asked.length } as const);
+    });
+    await server.flush();
+    const request = { op: 'resolve', key: 'site/a' } as const;
+    const answer = await client.request(ORIGIN_FETCH, request, { timeoutMs: 20_000, againAfterMs: 20 });
+    expect(answer).toMatchObject({ asOf: expect.toSatisfy((asOf: number) => asOf >= 2) });
+  });
+
+  test('a request that is never answered is sent a bounded number of times, and ends in time', async () => {
+    const asked: number[] = [];
+    const silence = (timeoutMs: number) =>
+      new Promise<never>((_, reject) => {
+        asked.push(timeoutMs);
+        setTimeout(() => reject(new Error('silence')), timeoutMs);
+      });
+    await expect(askAgain(silence, { timeoutMs: 100, againAfterMs: 10 })).rejects.toThrow('silence');
+    expect(asked).toEqual([100, 90, 80, 60, 20]);
   });
 
   test('what others send is heard as it is, by one of a group, and a listener that throws hears the next', async () => {

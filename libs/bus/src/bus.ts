@@ -12,6 +12,7 @@ import {
   type WireError,
 } from '@sluice/contracts';
 import type { z } from 'zod';
+import { askAgain } from './ask-again.ts';
 import { BrokerAwayError, fromNatsError } from './errors.ts';
 
 /** Bytes of a message that headers and protocol may take: a raw reply is at most `maxPayloadBytes` long. */
@@ -34,6 +35,8 @@ export interface BusOptions {
 
 export interface RequestOptions {
   readonly timeoutMs: number;
+  /** Without an answer for so long, the same is asked again meanwhile: see {@link askAgain}. Default: it is not. */
+  readonly againAfterMs?: number;
   /** Gives up waiting when aborted; the rejection is the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -159,11 +162,12 @@ export class Bus {
     message: z.input<Subject['request']>,
     options: RequestOptions,
   ): Promise<Msg> {
-    const { timeoutMs, signal } = options;
+    const { timeoutMs, againAfterMs = timeoutMs, signal } = options;
     signal?.throwIfAborted();
     const payload = this.#encodeOnce(to, message);
     if (!this.#connected) throw new BrokerAwayError(to.subject, undefined);
-    const reply = this.connection.request(to.subject, payload, { timeout: timeoutMs }).catch((error: unknown) => {
+    const ask = (timeout: number): Promise<Msg> => this.connection.request(to.subject, payload, { timeout });
+    const reply = askAgain(ask, { timeoutMs, againAfterMs }).catch((error: unknown) => {
       throw fromNatsError(error, to.subject, timeoutMs);
     });
     return signal === undefined ? reply : abortable(reply, signal);

@@ -29,6 +29,8 @@ export interface MemberOptions {
 export interface StartOptions {
   /** Whether to wait for `/readyz`, not only for the port. Without a broker no app ever is ready. Default true. */
   readonly ready?: boolean;
+  /** From the port until `/readyz` says 200; default 30 s. */
+  readonly readyTimeoutMs?: number;
 }
 
 /** One app of the stack as a process of its own. It keeps its port, data and log over restarts. */
@@ -79,7 +81,7 @@ export class Member {
    * Starts it (again), on the same port and data.
    * @throws {ProcessError} when it ends or is not ready in time, with its last lines; it is no longer running then
    */
-  async start({ ready = true }: StartOptions = {}): Promise<void> {
+  async start({ ready = true, readyTimeoutMs = READY_TIMEOUT_MS }: StartOptions = {}): Promise<void> {
     if (this.running) throw new ProcessError(`${this.name} is already running`);
     const { entry, portVariable, env, logFile } = this.#options;
     mkdirSync(this.dataDir, { recursive: true });
@@ -99,7 +101,7 @@ export class Member {
     });
     try {
       this.#port = await child.waitForLine(listeningPort, LISTEN_TIMEOUT_MS);
-      if (ready) await this.waitUntilReady();
+      if (ready) await this.waitUntilReady(readyTimeoutMs);
       this.#up = child.running;
     } catch (error) {
       await child.kill();

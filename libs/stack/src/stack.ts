@@ -48,6 +48,8 @@ export interface StackOptions {
   readonly controllers?: number;
   /** Default 1; the second and further take any free port. More than one only on a source that they share, which `env.origin` names. */
   readonly origins?: number;
+  /** From the port of an app until it is ready; default 30 s. An origin has to list its source first. */
+  readonly readyTimeoutMs?: number;
   /** Of every app; not above `info`, where the line is logged that tells the port. Default `info`. */
   readonly logLevel?: 'trace' | 'debug' | 'info';
   /** Hears what happens, a sentence at a time. */
@@ -107,7 +109,7 @@ export class Stack {
   }
 
   async #startAll(): Promise<void> {
-    const { signal, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
+    const { signal, readyTimeoutMs, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
     if (this.#options.broker === undefined) {
       this.#say('starting the broker');
       this.#broker = await Broker.start({ dataDir: join(this.dataDir, 'broker'), port: ports.broker ?? 0, say: this.#say });
@@ -121,7 +123,7 @@ export class Stack {
     const sources = origins === 1 ? 'the origin' : count(origins, 'origin');
     this.#say(`starting ${sources}, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
     const starts = this.members.map(async (member) => {
-      await member.start();
+      await member.start(readyTimeoutMs === undefined ? {} : { readyTimeoutMs });
       this.#say(`${member.name} is ready at ${member.url}`);
     });
     await (signal === undefined ? Promise.all(starts) : Promise.race([Promise.all(starts), whenAborted(signal)]));

@@ -9,6 +9,10 @@ const RESOLVE_TIMEOUT_MS = 2_000;
 const READ_TIMEOUT_MS = 10_000;
 const BLOCKS_TIMEOUT_MS = 2_000;
 const CHANGES_TIMEOUT_MS = 10_000;
+/** Without an answer for so long, the same is asked again meanwhile: one of several origins may hang. A range may come from far away. */
+const RESOLVE_AGAIN_MS = 200;
+const READ_AGAIN_MS = 2_000;
+const CHANGES_AGAIN_MS = 1_000;
 
 /** Retries for short blips; whoever calls owns the long waits. Nobody listening is no blip, and silence is taken twice at most. */
 const RETRY: Options = {
@@ -29,10 +33,12 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): Or
     resolve(key, have, withContent = false, atLeast = 0) {
       const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
       const request = { op: 'resolve' as const, key, have: [...have], inlineMaxBytes, atLeast };
-      return pRetry(() => bus.request(ORIGIN_FETCH, request, { timeoutMs: RESOLVE_TIMEOUT_MS }), RETRY);
+      return pRetry(() => bus.request(ORIGIN_FETCH, request, { timeoutMs: RESOLVE_TIMEOUT_MS, againAfterMs: RESOLVE_AGAIN_MS }), RETRY);
     },
-    read: (sha256, offset, length) =>
-      pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS }), RETRY),
+    read(sha256, offset, length) {
+      const request = { op: 'read', sha256, offset, length } as const;
+      return pRetry(() => bus.requestBytes(ORIGIN_FETCH, request, { timeoutMs: READ_TIMEOUT_MS, againAfterMs: READ_AGAIN_MS }), RETRY);
+    },
     async blocks(sha256, sizeBytes) {
       const reply = await pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'blocks', sha256 }, { timeoutMs: BLOCKS_TIMEOUT_MS }), RETRY);
       return decodeBlockDigests(reply, sizeBytes);
@@ -40,7 +46,10 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): Or
     download: (sha256, sizeBytes, file) => direct.download(sha256, sizeBytes, file),
     async changes(since, catalogId, listing) {
       const request = { region, since, catalogId, listing };
-      const page = await pRetry(() => bus.request(ORIGIN_CHANGES, request, { timeoutMs: CHANGES_TIMEOUT_MS }), RETRY);
+      const page = await pRetry(
+        () => bus.request(ORIGIN_CHANGES, request, { timeoutMs: CHANGES_TIMEOUT_MS, againAfterMs: CHANGES_AGAIN_MS }),
+        RETRY,
+      );
       direct.learn(page.blobsUrl);
       return page;
     },

@@ -1,5 +1,6 @@
 /** The other origins of a shared catalog: who is there, whose turn it is to list the source, and bytes that only one of them has. */
 
+import { randomUUID } from 'node:crypto';
 import type { BlobRef } from '@sluice/blobs';
 import type { Bus } from '@sluice/bus';
 import { originFetch, originHeartbeat, SluiceError } from '@sluice/contracts';
@@ -9,13 +10,23 @@ const HEARTBEAT_MS = 2_000;
 /** Three heartbeats missed. */
 const LEASE_MS = 7_000;
 export const PEERS_MAX = 100;
+/** Those who are there answer somebody new at once: so long after the start they have been heard. */
+export const GREETED_MS = 500;
 const READ_TIMEOUT_MS = 5_000;
+/** For what the source has as well. */
+const SPARED_READ_TIMEOUT_MS = 300;
+const SPARED_ASKED_MAX = 3;
 
 export interface OriginPeersOptions {
   readonly bus: Pick<Bus, 'publish' | 'subscribe' | 'requestBytes' | 'chunkBytes'>;
-  /** One NATS token, another one for each process. */
+  /** One NATS token, another one for each process: see {@link originIdOf}. */
   readonly id: string;
   readonly clock: Clock;
+}
+
+/** Names the process that starts now: those who were there before come before it in the order of names, so a newcomer takes nobody's turn. */
+export function originIdOf(nowMs: number): string {
+  return `${nowMs.toString(36).padStart(9, '0')}-${randomUUID()}`;
 }
 
 export class OriginPeers {
@@ -23,21 +34,29 @@ export class OriginPeers {
   /** Id → when its lease ends; monotonic. */
   readonly #leases = new Map<string, number>();
   readonly #stop: (() => void)[] = [];
+  /** Resolves when those who are there had the time to say so, or this one leaves. */
+  readonly greeted: Promise<void>;
 
   constructor(options: OriginPeersOptions) {
     this.#options = options;
     const { bus, id, clock } = options;
     this.#stop.push(bus.subscribe(originHeartbeat('*'), (report) => this.#heard(report.id, report.leaving)));
     bus.publish(originHeartbeat(id), { id });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.greeted = promise;
+    this.#stop.push(clock.after(GREETED_MS, resolve), resolve);
     this.#stop.push(every(clock, HEARTBEAT_MS, () => bus.publish(originHeartbeat(id), { id })));
   }
 
   #heard(id: string, leaving: boolean): void {
-    if (id === this.#options.id) return;
-    this.#leases.delete(id);
+    const { bus, id: own, clock } = this.#options;
+    if (id === own) return;
+    const isNew = !this.#leases.delete(id);
     if (leaving) return;
     this.#forget();
-    if (this.#leases.size < PEERS_MAX) this.#leases.set(id, this.#options.clock.monotonicMs() + LEASE_MS);
+    if (this.#leases.size >= PEERS_MAX) return;
+    this.#leases.set(id, clock.monotonicMs() + LEASE_MS);
+    if (isNew) bus.publish(originHeartbeat(own), { id: own });
   }
 
   #forget(): void {
@@ -70,6 +89,19 @@ export class OriginPeers {
     return undefined;
   }
 
+  /** All bytes of a blob that fits one message and is held by another origin; undefined when that is not so, or takes long. Not verified. */
+  async readSmall({ sha256, size }: BlobRef): Promise<Uint8Array | undefined> {
+    if (size > this.#options.bus.chunkBytes) return undefined;
+    for (const id of this.others.slice(0, SPARED_ASKED_MAX)) {
+      try {
+        return await this.#piece(id, { sha256, size }, 0, SPARED_READ_TIMEOUT_MS);
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
   /** A range of a blob from another origin that holds it; undefined when none does. Not verified. */
   async readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
     for (const id of this.others) {
@@ -92,10 +124,10 @@ export class OriginPeers {
     }
   }
 
-  async #piece(id: string, { sha256, size }: BlobRef, offset: number): Promise<Uint8Array> {
+  async #piece(id: string, { sha256, size }: BlobRef, offset: number, timeoutMs = READ_TIMEOUT_MS): Promise<Uint8Array> {
     const { bus } = this.#options;
     const length = Math.max(1, Math.min(bus.chunkBytes, size - offset));
-    return bus.requestBytes(originFetch(id), { op: 'read', sha256, offset, length }, { timeoutMs: READ_TIMEOUT_MS });
+    return bus.requestBytes(originFetch(id), { op: 'read', sha256, offset, length }, { timeoutMs });
   }
 
   /** Tells the others that this one leaves. */

@@ -26,6 +26,8 @@ const LOOKS_MAX = 5;
 const REFUSED_MAX = 10_000;
 const PREFIXES_MAX = 100;
 const KNOWN_PAGE = 1_000;
+/** Whose turn it is to list for the first time may go away before it has: then it is another one's. */
+const UNLISTED_MS = 5_000;
 /** The interval varies by this share, so that several origins do not list together. */
 const JITTER_SHARE = 0.2;
 const BACKOFF = { firstMs: 1_000, maxMs: 60_000 };
@@ -47,7 +49,7 @@ export interface ReflectionOptions {
   /** Everything at the source is in the catalog. */
   readonly sayListed: () => Promise<void>;
   /** Whether listing is this origin's turn, of several. */
-  readonly isLister: () => boolean;
+  readonly isLister: () => Promise<boolean>;
   readonly uploadDefaults: (key: string) => UploadDefaults;
   readonly rescanMs: number;
   readonly clock: Clock;
@@ -201,7 +203,7 @@ export class Reflection {
   }
 
   async #run(): Promise<void> {
-    const { source, rng, rescanMs, log } = this.#options;
+    const { source, catalog, rng, rescanMs, log } = this.#options;
     while (!this.#stopped) {
       try {
         // Before listing, so that nothing falls between.
@@ -217,7 +219,8 @@ export class Reflection {
         await this.#pause(delayMs, false);
         continue;
       }
-      const isDue = await this.#pause(rescanMs * (1 - JITTER_SHARE + 2 * JITTER_SHARE * rng()), true);
+      const jitteredMs = rescanMs * (1 - JITTER_SHARE + 2 * JITTER_SHARE * rng());
+      const isDue = await this.#pause(catalog.isListed ? jitteredMs : Math.min(jitteredMs, UNLISTED_MS), true);
       if (isDue) this.#wanted.add('');
     }
   }
@@ -245,7 +248,7 @@ export class Reflection {
   /** Compares everything that begins with a prefix. @throws {SluiceError} when that did not come to an end */
   async #list(prefix: string): Promise<void> {
     const { source, catalog, isLister, metrics, log, clock, sayListed } = this.#options;
-    if (prefix === '' && !isLister()) return;
+    if (prefix === '' && !(await isLister())) return;
     const missing: string[] = [];
     const outcome = { same: 0, found: 0, missing: 0, complete: true };
     try {

@@ -417,6 +417,17 @@ describe('bytes that are at no source', () => {
     expect([asked, fixture.blobs.has(name)]).toEqual([1, true]);
   });
 
+  test.each<[string, (bytes: Uint8Array) => Promise<Uint8Array | undefined>, number]>([
+    ['holds them is asked instead of the source', async (bytes) => bytes, 0],
+    ['holds others is not believed', async (bytes) => Buffer.from(bytes).reverse(), 1],
+    ['does not hold them sends to the source', async () => undefined, 1],
+  ])('of an object at the source: another origin that %s', async (_, answer, reads) => {
+    await using fixture: Awaited<ReturnType<typeof sourcedFixture>> = await sourcedFixture({ held: () => answer(variant) });
+    const sha256 = fixture.add('site/a', variant);
+    expect(Buffer.from(await fixture.blobs.readAll(sha256)).equals(variant)).toBe(true);
+    expect([fixture.source.reads.length, fixture.gone]).toEqual([reads, []]);
+  });
+
   test('that are larger than the cache takes are given by part', async () => {
     await using fixture = await sourcedFixture({ maxBytes: 8_000, elsewhere: async () => chunksOf(variant) });
     fixture.known.set(name, { size: variant.byteLength });
