@@ -14,7 +14,7 @@ import type { OriginConfig } from './config.ts';
 import type { BucketSettings } from './domain/bucket-settings.ts';
 import { S3Keys } from './domain/s3-entry.ts';
 import { OriginPeers } from './services/origin-peers.ts';
-import { type Looked, Reflection } from './services/reflection.ts';
+import { Reflection } from './services/reflection.ts';
 import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
 import type { ContentSource } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
@@ -128,12 +128,24 @@ export class SourceSide implements Announcer {
     this.#stops.push(takeS3Notifications({ bus, subject, queue: 'origin', scope, onHint: onHint as never, clock, metrics, log }));
   }
 
-  /** Looks at a key at the source now. @throws {SluiceError} when that cannot be read */
-  lookUp(key: string): Promise<Looked> {
-    return this.#reflecting().lookAt(key);
+  /**
+   * Makes sure that a key which the catalog does not know is one that there is not: before this catalog has what the log has, and before everything at the source was listed, that says
+   * nothing. @throws {SluiceError} when it cannot be found out now
+   */
+  async lookUp(key: string): Promise<void> {
+    const catalog = this.#catalog;
+    if (catalog.find(key) !== undefined) return;
+    await this.order?.caughtUp();
+    if (!catalog.isListed && catalog.find(key) === undefined) await this.#reflecting().lookAt(key);
+  }
+
+  async has(key: string): Promise<boolean> {
+    await this.lookUp(key);
+    return this.#catalog.find(key) !== undefined;
   }
 
   async announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain> {
+    await this.order?.caughtUp();
     const looked = await this.#reflecting().lookAt(key, request);
     if (looked === 'missing') return 'unknown';
     if (looked !== 'unchanged') return 'announced';
