@@ -19,6 +19,9 @@ const SETTINGS: SourceSettings = {
   ...{ credentials: undefined, pathStyle: true, notifications: undefined },
 };
 
+/** Longer than the pauses after the first failures to list. */
+const LISTED_AGAIN_MS = 5_000;
+
 interface Side extends AsyncDisposable {
   readonly side: SourceSide;
   readonly storage: Storage;
@@ -70,4 +73,33 @@ test('an origin that was away and does not know yet what the others do says of n
   const answers = Promise.all([other.side.has('site/b'), other.side.has('site/c')]);
   await other.connect('other');
   expect(await answers).toEqual([true, false]);
+});
+
+test('where the origin that lists goes away another takes its turn at once, not at the next rescan', async () => {
+  await using environment = await testBroker();
+  await using dir = await temporaryDirectory();
+  const source = new ScriptedSource();
+  source.put('site/a', contentOf(Buffer.from('a')));
+  source.isAway = true;
+  const first = await sideOn(source, environment, join(dir.path, 'first'), 3600);
+  await first.connect('a');
+  await using second = await sideOn(source, environment, join(dir.path, 'second'), 3600);
+  await second.connect('b');
+  await eventually(() => expect(second.side.isFirst).toBe(false), 10_000);
+  // Its listing has failed or was not its turn: from now on it is not.
+  await new Promise<void>((resolve) => systemClock.after(LISTED_AGAIN_MS, resolve));
+  source.isAway = false;
+  await first[Symbol.asyncDispose]();
+  await eventually(() => expect(second.storage.catalog.find('site/a')).toBeDefined(), 15_000);
+  expect(second.side.unready).toBeUndefined();
+});
+
+test('an origin that is stopped before it reaches the broker begins nothing when it does', async () => {
+  await using environment = await testBroker();
+  await using dir = await temporaryDirectory();
+  const source = new ScriptedSource();
+  const one = await sideOn(source, environment, join(dir.path, 'one'));
+  await one[Symbol.asyncDispose]();
+  await one.connect('one');
+  expect(one.side.isFirst).toBe(false);
 });

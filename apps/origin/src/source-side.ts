@@ -55,6 +55,7 @@ export class SourceSide implements Announcer {
   #reflection: Reflection | undefined;
   #peers: OriginPeers | undefined;
   readonly #stops: (() => void)[] = [];
+  #stopped = false;
 
   constructor(options: SourceSideOptions) {
     this.#options = options;
@@ -109,11 +110,18 @@ export class SourceSide implements Announcer {
   /** The broker is there: what needs other origins begins. `id`: this process among them. */
   connect(bus: Bus, id: string): void {
     const { settings, clock, log } = this.#options;
-    if (settings.kind !== 's3' || this.order === undefined) return;
+    if (settings.kind !== 's3' || this.order === undefined || this.#stopped) return;
     this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG)));
     this.#peers = new OriginPeers({ bus, id, clock });
-    // Who was first may be gone: what it left undone is done here.
-    this.#stops.push(every(clock, TURN_MS, () => (this.#storage as SourceStorage).wakeVariants()));
+    let wasFirst = this.isFirst;
+    this.#stops.push(
+      every(clock, TURN_MS, () => {
+        (this.#storage as SourceStorage).wakeVariants();
+        // Who was first may be gone: what it left undone is done here, and does not wait for the next listing.
+        if (this.isFirst && !wasFirst) this.hintAll();
+        wasFirst = this.isFirst;
+      }),
+    );
     const store = (this.#storage as SourceStorage).store;
     this.#stops.push(bus.serve(originFetch(id), (request) => readHeld(store, request, bus.chunkBytes)));
     this.#takeNotifications(bus, settings);
@@ -189,6 +197,7 @@ export class SourceSide implements Announcer {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     for (const stop of this.#stops.splice(0)) stop();
     this.#peers?.stop();
     const reflected = this.#reflection?.stop();
