@@ -14,7 +14,7 @@ import type { OriginConfig } from './config.ts';
 import type { BucketSettings } from './domain/bucket-settings.ts';
 import { S3Keys } from './domain/s3-entry.ts';
 import { OriginPeers } from './services/origin-peers.ts';
-import { type Looked, Reflection } from './services/reflection.ts';
+import { Reflection } from './services/reflection.ts';
 import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
 import type { ContentSource } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
@@ -55,6 +55,7 @@ export class SourceSide implements Announcer {
   #reflection: Reflection | undefined;
   #peers: OriginPeers | undefined;
   readonly #stops: (() => void)[] = [];
+  #stopped = false;
 
   constructor(options: SourceSideOptions) {
     this.#options = options;
@@ -116,11 +117,18 @@ export class SourceSide implements Announcer {
   /** The broker is there: what needs other origins begins. `id`: this process among them. */
   connect(bus: Bus, id: string): void {
     const { settings, clock, log } = this.#options;
-    if (settings.kind !== 's3' || this.order === undefined) return;
+    if (settings.kind !== 's3' || this.order === undefined || this.#stopped) return;
     this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG)));
     this.#peers = new OriginPeers({ bus, id, clock });
-    // Who was first may be gone: what it left undone is done here.
-    this.#stops.push(every(clock, TURN_MS, () => (this.#storage as SourceStorage).wakeVariants()));
+    let wasFirst = this.isFirst;
+    this.#stops.push(
+      every(clock, TURN_MS, () => {
+        (this.#storage as SourceStorage).wakeVariants();
+        // Who was first may be gone: what it left undone is done here, and does not wait for the next listing.
+        if (this.isFirst && !wasFirst) this.hintAll();
+        wasFirst = this.isFirst;
+      }),
+    );
     const store = (this.#storage as SourceStorage).store;
     this.#stops.push(bus.serve(originFetch(id), (request) => readHeld(store, request, bus.chunkBytes)));
     this.#takeNotifications(bus, settings);
@@ -135,12 +143,24 @@ export class SourceSide implements Announcer {
     this.#stops.push(takeS3Notifications({ bus, subject, queue: 'origin', scope, onHint: onHint as never, clock, metrics, log }));
   }
 
-  /** Looks at a key at the source now. @throws {SluiceError} when that cannot be read */
-  lookUp(key: string): Promise<Looked> {
-    return this.#reflecting().lookAt(key);
+  /**
+   * Makes sure that a key which the catalog does not know is one that there is not: before this catalog has what the log has, and before everything at the source was listed, that says
+   * nothing. @throws {SluiceError} when it cannot be found out now
+   */
+  async lookUp(key: string): Promise<void> {
+    const catalog = this.#catalog;
+    if (catalog.find(key) !== undefined) return;
+    await this.order?.caughtUp();
+    if (!catalog.isListed && catalog.find(key) === undefined) await this.#reflecting().lookAt(key);
+  }
+
+  async has(key: string): Promise<boolean> {
+    await this.lookUp(key);
+    return this.#catalog.find(key) !== undefined;
   }
 
   async announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain> {
+    await this.order?.caughtUp();
     const looked = await this.#reflecting().lookAt(key, request);
     if (looked === 'missing') return 'unknown';
     if (looked !== 'unchanged') return 'announced';
@@ -200,6 +220,7 @@ export class SourceSide implements Announcer {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     for (const stop of this.#stops.splice(0)) stop();
     this.#peers?.stop();
     const reflected = this.#reflection?.stop();

@@ -36,6 +36,12 @@ const MISSING_MAX = 100_000;
 /** Up to so many may be gone at once without anybody wondering. */
 const MISSING_USUAL = 100;
 
+/** Objects that do not keep a listing from being complete though they cannot be read: at most so many, fewer than those that can be, and each for so long already. */
+const UNREADABLE_MAX = 100;
+export const UNREADABLE_AFTER_MS = 5 * 60_000;
+/** What the object or its source is to blame for. */
+const UNREADABLE: ReadonlySet<string> = new Set(['SOURCE_AWAY', 'REVISION_GONE']);
+
 const LOOK_AGAIN: ReadonlySet<string> = new Set(['REVISION_GONE', 'OVERTAKEN']);
 
 /** What came of looking at a key: there is something new to announce, nothing is new, the key is gone, or there is no such key. */
@@ -73,6 +79,8 @@ export class Reflection {
   /** Objects that the listing before missed, and left where they are because they were so many. */
   #heldBack = 0;
   #listedAtMs: number | undefined;
+  /** Objects that the listing before could not read, and since when. */
+  #unreadable = new Map<string, number>();
   #stopped = false;
 
   constructor(options: ReflectionOptions) {
@@ -113,7 +121,7 @@ export class Reflection {
       // From here on another hint is another look.
       this.#hinted.delete(key);
       // What could not be read is found by listing, which waits until the source is back.
-      if (!(await this.#lookQuietly(key))) this.#listSoon('');
+      if ((await this.#lookQuietly(key)) !== 'done') this.#listSoon('');
     });
   }
 
@@ -188,17 +196,19 @@ export class Reflection {
     return { object, fields: withDefaults(fields, uploadDefaults(object.key)), body, uploadedAt };
   }
 
-  async #lookQuietly(key: string, listed?: SourceObject): Promise<boolean> {
-    if (this.#stopped || (listed !== undefined && this.#refused.get(key) === listed.revision)) return true;
+  /** `unreadable`: by the object or its source. `failed`: for another reason that may pass. */
+  async #lookQuietly(key: string, listed?: SourceObject): Promise<'done' | 'unreadable' | 'failed'> {
+    if (this.#stopped || (listed !== undefined && this.#refused.get(key) === listed.revision)) return 'done';
     try {
       await this.lookAt(key, undefined, listed);
-      return true;
+      return 'done';
     } catch (err) {
-      if (this.#stopped) return false;
+      if (this.#stopped) return 'failed';
       const isRetryable = err instanceof SluiceError && err.retryable;
       this.#options.log.warn({ err, key }, isRetryable ? 'object could not be read, it is looked at again' : 'object cannot be published');
       if (!isRetryable && listed !== undefined) this.#refused.set(key, listed.revision);
-      return !isRetryable;
+      if (!isRetryable) return 'done';
+      return UNREADABLE.has(err.code) ? 'unreadable' : 'failed';
     }
   }
 
@@ -251,6 +261,12 @@ export class Reflection {
     if (prefix === '' && !(await isLister())) return;
     const missing: string[] = [];
     const outcome = { same: 0, found: 0, missing: 0, complete: true };
+    const unreadable = new Set<string>();
+    const look = async (key: string, listed?: SourceObject): Promise<void> => {
+      const looked = await this.#lookQuietly(key, listed);
+      if (looked === 'unreadable' && unreadable.size <= UNREADABLE_MAX) unreadable.add(key);
+      if (looked === 'failed') outcome.complete = false;
+    };
     try {
       for await (const difference of differences(source.list(prefix), this.#known(prefix))) {
         if (this.#stopped) return;
@@ -259,16 +275,12 @@ export class Reflection {
         if (difference.kind !== 'found') continue;
         const { object } = difference;
         await this.#queue.onSizeLessThan(LISTED_AHEAD_MAX);
-        void this.#queue.add(async () => {
-          if (!(await this.#lookQuietly(object.key, object))) outcome.complete = false;
-        });
+        void this.#queue.add(() => look(object.key, object));
       }
       if (!this.#holdBack(prefix, outcome)) {
         for (const key of missing) {
           await this.#queue.onSizeLessThan(LISTED_AHEAD_MAX);
-          void this.#queue.add(async () => {
-            if (!(await this.#lookQuietly(key))) outcome.complete = false;
-          });
+          void this.#queue.add(() => look(key));
         }
       }
       await this.#queue.onIdle();
@@ -277,7 +289,7 @@ export class Reflection {
       throw error;
     }
     if (this.#stopped) return;
-    if (!outcome.complete) {
+    if (!this.#mayLeaveOut(prefix, unreadable, outcome) || !outcome.complete) {
       metrics.sourceListings.inc({ outcome: 'failed' });
       throw new SluiceError('LISTING_INCOMPLETE', 'some objects could not be read', { retryable: true });
     }
@@ -298,6 +310,22 @@ export class Reflection {
     log.error(
       { source: source.title, missing, left: same + found, rescanMs },
       'most objects are gone from the source: they are removed if the next listing misses them too',
+    );
+    return true;
+  }
+
+  /** One object that nobody can read must not keep all others from the edges for ever; a source of which much cannot be read is away. */
+  #mayLeaveOut(prefix: string, keys: ReadonlySet<string>, { same, found }: { same: number; found: number }): boolean {
+    if (prefix !== '') return keys.size === 0;
+    const { clock, source, log } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#unreadable = new Map([...keys].map((key) => [key, this.#unreadable.get(key) ?? nowMs]));
+    if (keys.size === 0) return true;
+    const areFew = keys.size <= UNREADABLE_MAX && 2 * keys.size < same + found;
+    if (!areFew || [...this.#unreadable.values()].some((sinceMs) => nowMs - sinceMs < UNREADABLE_AFTER_MS)) return false;
+    log.error(
+      { source: source.title, objects: keys.size, example: [...keys][0] },
+      'objects of the source cannot be read, they are left out until they can be',
     );
     return true;
   }

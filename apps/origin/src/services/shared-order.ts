@@ -136,6 +136,11 @@ export class SharedOrder implements ChangeOrder {
     else await this.#foldOwn(position, fact);
   }
 
+  /** Resolves when this catalog has what the log has, as far as is known: at once but after a start and when the log could not be followed. @throws {CatalogBehindError} */
+  async caughtUp(): Promise<void> {
+    await this.#current();
+  }
+
   /** Resolves when this catalog has everything that the log has now. @throws {CatalogBehindError} */
   async catchUp(): Promise<void> {
     const log = await this.#current();

@@ -8,6 +8,8 @@ export type AnnouncedAgain = 'announced' | 'repeated' | 'unknown';
 export interface Announcer {
   /** `repeated`: the request was answered before. `unknown`: there is no such key. @throws {SluiceError} when that cannot be found out now */
   announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain>;
+  /** Whether there is such a key. @throws {SluiceError} when that cannot be found out now */
+  has(key: string): Promise<boolean>;
 }
 
 /** Of an origin that keeps its content itself: the catalog is up to date. */
@@ -23,5 +25,9 @@ export class StoreAnnouncer implements Announcer {
   async announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain> {
     if ((await this.#source.find(key)) === undefined) return 'unknown';
     return (await this.#catalog.announceAgain(key, request)) === undefined ? 'repeated' : 'announced';
+  }
+
+  async has(key: string): Promise<boolean> {
+    return (await this.#source.find(key)) !== undefined;
   }
 }

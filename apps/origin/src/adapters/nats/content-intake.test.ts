@@ -3,14 +3,15 @@ import { SluiceError } from '@sluice/contracts';
 import { Registry } from '@sluice/runtime';
 import { eventually, FakeClock, silentLog, testBroker } from '@sluice/testkit';
 import { expect, test } from 'vitest';
+import { SourceAwayError, UnusableObjectError } from '../../services/source-port.ts';
 import { body, catalogFixture, fields } from '../../testing/catalog.fixture.ts';
 import { silent } from '../../testing/origin.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { StoreSource } from '../source/store-source.ts';
-import { StoreAnnouncer } from './announcer.ts';
+import { type Announcer, StoreAnnouncer } from './announcer.ts';
 import { ContentIntake, PENDING_MAX } from './content-intake.ts';
 
-async function intakeFixture() {
+async function intakeFixture(announcer?: Announcer) {
   const fixture = await catalogFixture();
   await fixture.catalog.put('site/a', fields(), body('a'));
   void fixture.catalog.settle(fixture.catalog.outbox.oldest(10));
@@ -26,7 +27,7 @@ async function intakeFixture() {
       },
     },
     catalog: fixture.catalog,
-    announcer: new StoreAnnouncer(new StoreSource({ catalog: fixture.catalog, blobs: {} as never }), fixture.catalog),
+    announcer: announcer ?? new StoreAnnouncer(new StoreSource({ catalog: fixture.catalog, blobs: {} as never }), fixture.catalog),
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
     log: silent,
@@ -65,6 +66,22 @@ test('a rejection that cannot be published is not acknowledged, and has the same
   await fixture.intake.take(bad);
   expect(fixture.ended).toEqual(['retry', 'ack', 'ack']);
   expect(new Set(fixture.rejected).size).toBe(1);
+});
+
+test('an object that can be no content as it is is rejected with the reason; what may pass comes again', async () => {
+  const reasons = [
+    new UnusableObjectError({ key: 'site/a' }, 'it is archived'),
+    new SourceAwayError('bucket b', 'it is too busy'),
+    new SluiceError('CATALOG_BEHIND', 'ask again later', { retryable: true }),
+  ];
+  const refuse = async (): Promise<never> => {
+    throw reasons.shift();
+  };
+  await using fixture = await intakeFixture({ announce: refuse, has: refuse });
+  await fixture.intake.take(fixture.message('content.uploaded', '{"key":"site/a"}'));
+  await fixture.intake.take(fixture.message('content.uploaded', '{"key":"site/a"}', 2));
+  await fixture.intake.take(fixture.message('content.invalidated', '{"key":"site/a"}', 3));
+  expect([fixture.ended, fixture.rejected.length]).toEqual([['ack', 'retry', 'retry'], 1]);
 });
 
 test('a megabyte of bytes that are no text is rejected like anything else', async () => {
@@ -108,7 +125,7 @@ test('of more requests than may be in work at once the rest wait in the stream, 
   const intake = new ContentIntake({
     streams,
     catalog,
-    announcer: { announce: () => new Promise((resolve) => begun.push(() => resolve('repeated'))) },
+    announcer: { announce: () => new Promise((resolve) => begun.push(() => resolve('repeated'))), has: async () => true },
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
     log: silent,

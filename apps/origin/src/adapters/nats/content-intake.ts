@@ -1,5 +1,5 @@
 import type { Consuming, DurableMessage, Streams } from '@sluice/bus';
-import { CONTENT_REJECTED, STREAMS } from '@sluice/contracts';
+import { CONTENT_REJECTED, SluiceError, STREAMS } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
 import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
@@ -13,12 +13,14 @@ const ACK_WAIT_MS = 30_000;
 const ACKNOWLEDGE_LATER_MS = 100;
 /** Pause before a message that could not be dealt with (disk full, broker leaving) is delivered again. */
 const RETRY_DELAY_MS = 2_000;
+/** What an object at a source is refused with: asking again is of no use before somebody has changed it there. */
+const UNUSABLE: ReadonlySet<string> = new Set(['OBJECT_UNUSABLE', 'INVALID_MESSAGE']);
 const PAYLOAD_SHOWN_CHARACTERS = 1024;
 const REASON_MAX_CHARACTERS = 4096;
 
 export interface ContentIntakeOptions {
   readonly streams: Pick<Streams, 'consume' | 'publish'>;
-  readonly catalog: Pick<Catalog, 'id' | 'find' | 'invalidate'>;
+  readonly catalog: Pick<Catalog, 'id' | 'invalidate'>;
   readonly announcer: Announcer;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
@@ -105,13 +107,14 @@ export class ContentIntake {
       case 'invalid':
         return this.#reject(message, undefined, request.reason);
       case 'announce': {
-        const outcome = await announcer.announce(request.key, this.#originOf(message, request.id));
+        const outcome = await announcer.announce(request.key, this.#originOf(message, request.id)).catch(unusable);
         if (outcome === 'unknown') return this.#rejectUnknown(message, request.id, request.key);
+        if (outcome instanceof SluiceError) return this.#reject(message, request.id, `key: ${outcome.message}`);
         return this.#options.metrics.requests.inc({ outcome });
       }
       case 'invalidate': {
         const { selector, mode, id } = request;
-        if ('key' in selector && catalog.find(selector.key) === undefined) return this.#rejectUnknown(message, id, selector.key);
+        if ('key' in selector && !(await announcer.has(selector.key))) return this.#rejectUnknown(message, id, selector.key);
         return this.#count(await catalog.invalidate(selector, mode, this.#originOf(message, id)));
       }
     }
@@ -152,4 +155,9 @@ export class ContentIntake {
     metrics.requests.inc({ outcome: 'rejected' });
     log.warn({ subject: message.subject, sequence: message.sequence, reason: rejected.reason }, 'content event rejected');
   }
+}
+
+function unusable(error: unknown): SluiceError {
+  if (error instanceof SluiceError && UNUSABLE.has(error.code)) return error;
+  throw error;
 }

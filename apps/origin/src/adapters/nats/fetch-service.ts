@@ -35,7 +35,7 @@ export interface FetchServiceOptions {
   readonly sizeOf: (sha256: string) => number | undefined;
   readonly patches: Pick<PatchMaker, 'offer'>;
   readonly blocks: Pick<BlockDigestMaker, 'of'>;
-  /** Looks for a key at the source, of an origin that has one. @throws {SluiceError} when that cannot be read */
+  /** Makes sure of what the catalog does not know, of an origin whose content stands at a source. @throws {SluiceError} when that cannot be found out now */
   readonly lookUp?: ((key: string) => Promise<unknown>) | undefined;
   /** Resolves when the catalog has come to a version that others know, of several origins. @throws {CatalogBehindError} */
   readonly reach?: ((version: number) => Promise<void>) | undefined;
@@ -88,8 +88,7 @@ export class FetchService {
   async #resolve({ key, have, inlineMaxBytes, atLeast = 0 }: Of<'resolve'>): Promise<ResolveAnswer> {
     const { catalog, metrics, patches, lookUp, reach } = this.#options;
     await reach?.(atLeast);
-    // Before everything at the source was listed, that the catalog has no such key says nothing.
-    if (lookUp !== undefined && !catalog.isListed && catalog.find(key) === undefined) await lookUp(key);
+    if (lookUp !== undefined && catalog.find(key) === undefined) await lookUp(key);
     // One turn of the event loop: object and `asOf` belong to the same state.
     const found = catalog.find(key);
     const asOf = catalog.lastVersion;
