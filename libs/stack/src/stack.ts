@@ -11,6 +11,9 @@ const APPS_DIR = resolve(import.meta.dirname, '../../../apps');
 
 type Variables = Readonly<Record<string, string>>;
 
+/** How often it is told that the files of a directory are still being read. */
+const READING_TOLD_EVERY_MS = 5_000;
+
 /**
  * Measured for each app: compiled modules kept between starts spare 20 MB and a third of the start; one allocator arena, with
  * large buffers given back at once, spares 30 MB. At the origin,
@@ -31,12 +34,22 @@ export interface EdgeSpec {
   readonly env?: Variables;
 }
 
+/** Files that are there already, as the content. */
+export interface DirectorySpec {
+  /** Absolute. */
+  readonly path: string;
+  /** The bucket in which they are. */
+  readonly bucket: string;
+}
+
 export interface StackOptions {
   /** Everything the stack stores, and its logs (`logs/<name>.log`). */
   readonly dataDir: string;
   readonly edges: readonly EdgeSpec[];
   /** 0 or absent: any free port. */
   readonly ports?: { readonly broker?: number; readonly origin?: number; readonly controller?: number };
+  /** Absent: the content is what is uploaded. */
+  readonly directory?: DirectorySpec;
   /** The URL of a broker that runs already. Absent: the stack starts one of its own. */
   readonly broker?: string;
   /** Default 1; the second and further take any free port. */
@@ -107,7 +120,7 @@ export class Stack {
       this.#broker.onUnexpectedEnd((how) => this.#reportEnd('the broker', how));
     }
     signal?.throwIfAborted();
-    this.#origin = await this.#createMember('origin', 'origin', ports.origin ?? 0, {});
+    this.#origin = await this.#createMember('origin', 'origin', ports.origin ?? 0, this.#sourceVariables());
     for (let index = 1; index <= controllers; index++) {
       const name = index === 1 ? 'controller' : `controller-${index}`;
       this.#controllers.push(await this.#createMember('controller', name, index === 1 ? (ports.controller ?? 0) : 0, {}));
@@ -115,11 +128,36 @@ export class Stack {
     for (const spec of edges) this.#edges.set(spec.id, await this.#createEdge(spec));
     signal?.throwIfAborted();
     this.#say(`starting the origin, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
-    const starts = this.members.map(async (member) => {
-      await member.start();
-      this.#say(`${member.name} is ready at ${member.url}`);
-    });
-    await (signal === undefined ? Promise.all(starts) : Promise.race([Promise.all(starts), whenAborted(signal)]));
+    const starting = this.#startMembers();
+    await (signal === undefined ? starting : Promise.race([starting, whenAborted(signal)]));
+  }
+
+  async #startMembers(): Promise<void> {
+    const { directory } = this.#options;
+    // An origin has to read all of a directory once before it can say what there is, and no edge is ready before: that takes as long as it takes.
+    if (directory !== undefined) await this.#startReading(directory);
+    await Promise.all(
+      this.members.map(async (member) => {
+        if (member !== this.#origin || directory === undefined) await member.start();
+        this.#say(`${member.name} is ready at ${member.url}`);
+      }),
+    );
+  }
+
+  async #startReading({ path }: DirectorySpec): Promise<void> {
+    await this.origin.start({ ready: false });
+    const telling = setInterval(() => this.#say(`the origin is reading the files of ${path}`), READING_TOLD_EVERY_MS);
+    try {
+      await this.origin.waitUntilReady(Number.POSITIVE_INFINITY);
+    } finally {
+      clearInterval(telling);
+    }
+  }
+
+  #sourceVariables(): Variables {
+    const { directory } = this.#options;
+    if (directory === undefined) return {};
+    return { ORIGIN_SOURCE: 'directory', ORIGIN_SOURCE_DIRECTORY: directory.path, ORIGIN_SOURCE_BUCKET: directory.bucket };
   }
 
   async #createMember(app: 'origin' | 'controller' | 'edge', name: string, port: number, own: Variables): Promise<Member> {
@@ -160,6 +198,10 @@ export class Stack {
   /** The broker's address, the stack's own or the given one. */
   get natsUrl(): string {
     return this.#broker?.url ?? (this.#options.broker as string);
+  }
+  /** Whose files are the content; undefined: what is uploaded is. */
+  get directory(): DirectorySpec | undefined {
+    return this.#options.directory;
   }
   get ownsBroker(): boolean {
     return this.#broker !== undefined;
