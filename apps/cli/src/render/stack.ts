@@ -79,7 +79,7 @@ function putCommands(where: readonly string[], keysFile: string | undefined): st
 
 function directoryLines({ path, bucket }: NonNullable<Running['directory']>): string[] {
   return [
-    `Every edge serves the file <path> of ${path} as /${bucket}/<path>, some two seconds after it was written.`,
+    `Every edge serves the file <path> of ${path} as /${bucket}/<path>, a second or two after it was written.`,
     'Nothing is uploaded: write, change and remove files there.',
     '',
   ];
