@@ -1,4 +1,4 @@
-/** The entries of the log that origins of one shared catalog follow: see decision 0017. */
+/** The entries of the log that origins of one shared catalog follow: see decision 0018. */
 import { z } from 'zod';
 import { manifest, previousVersion } from './manifest.ts';
 import { invalidationMode, withSelector } from './selector.ts';
