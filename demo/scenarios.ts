@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { directorySource } from './directory-source.ts';
 import { s3Client } from './s3-client.ts';
 import { describeOutcome, movedBytes, outcomeOf, type Stage } from './stage.ts';
 
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly (readonly [title: string, scenario: Scenario])[
   ['From the nats CLI: events published by hand', byHand],
   ['Rollback: the version before is current again everywhere, and moves nothing', rollback],
   ['From an S3 client: a directory is synced', s3Client],
+  ['A directory as the source: the edges follow its files', directorySource],
   ['A hung edge (SIGSTOP) delays no other, and a dead listener is forgotten', hungEdge],
 ];
 

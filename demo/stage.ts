@@ -2,7 +2,7 @@
 import { styleText } from 'node:util';
 import { Bus } from '@sluice/bus';
 import { CONTENT_DISTRIBUTED, type ContentDistributed, type EdgeOutcome } from '@sluice/contracts';
-import { type Member, Stack } from '@sluice/stack';
+import { type DirectorySpec, type Member, Stack } from '@sluice/stack';
 
 /** Longest wait for anything the demo waits for. */
 const PATIENCE_MS = 15_000;
@@ -34,13 +34,14 @@ export class Stage implements AsyncDisposable {
     bus.subscribe(CONTENT_DISTRIBUTED, (outcome) => void this.#outcomes.set(outcome.id, outcome));
   }
 
-  static async open(dataDir: string): Promise<Stage> {
+  /** `directory`: whose files are the content, instead of what is uploaded. */
+  static async open(dataDir: string, directory?: DirectorySpec): Promise<Stage> {
     const edges = [
       { id: 'us-1', region: 'US' },
       { id: 'eu-1', region: 'EU' },
       { id: 'in-1', region: 'IN' },
     ];
-    const stack = await Stack.start({ dataDir, edges });
+    const stack = await Stack.start({ dataDir, edges, ...(directory && { directory }) });
     const bus = await Bus.connect({ servers: [stack.natsUrl], name: 'demo', log: { info() {}, warn() {}, error() {} } });
     return new Stage(stack, bus);
   }

@@ -2,32 +2,19 @@
 import { eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contentOf, distributionOf, edgesOf, expectServed, get, invalidate, upload } from '../cdn.ts';
-import { docker, hasEngine, IMAGE, publishedUrl, uniqueName } from './engine.ts';
+import { ComposeStack } from './compose-stack.ts';
+import { docker, hasEngine, publishedUrl } from './engine.ts';
 
 const engine = await hasEngine();
 
 describe.skipIf(!engine)('docker compose', () => {
-  const project = uniqueName();
-  // Port 0 publishes on any free port.
-  const variables = {
-    COMPOSE_PROJECT_NAME: project,
-    SLUICE_IMAGE: IMAGE,
-    SLUICE_NATS_PORT: '0',
-    SLUICE_ORIGIN_PORT: '0',
-    SLUICE_CONTROLLER_PORT: '0',
-    SLUICE_EDGE_PORTS: '0',
-    SLUICE_EDGE_EU_PORT: '0',
-    SLUICE_EDGE_IN_PORT: '0',
-  };
-  const compose = (...args: string[]): Promise<string> => docker(['compose', ...args], variables);
-  const containersOf = async (service: string): Promise<string[]> => (await compose('ps', '-q', service)).split('\n').filter(Boolean);
-  const urlOf = async (service: string, port: number): Promise<string> => publishedUrl((await containersOf(service))[0] as string, port);
-  const edgeUrls = async (): Promise<string[]> => {
-    const containers = (await Promise.all(['edge', 'edge-eu', 'edge-in'].map(containersOf))).flat();
-    return Promise.all(containers.map((container) => publishedUrl(container, 8080)));
-  };
-  /** The ids that the replicas of `edge` must have: their host names, which are their containers' short ids. */
-  const replicaIds = async (): Promise<string[]> => (await containersOf('edge')).map((container) => container.slice(0, 12));
+  const stack = new ComposeStack();
+  const { project } = stack;
+  const compose = (...args: string[]): Promise<string> => stack.compose(...args);
+  const containersOf = (service: string): Promise<string[]> => stack.containersOf(service);
+  const urlOf = (service: string, port: number): Promise<string> => stack.urlOf(service, port);
+  const edgeUrls = (): Promise<string[]> => stack.edgeUrls();
+  const replicaIds = (): Promise<string[]> => stack.replicaIds();
   const liveIds = async (): Promise<string[]> => (await edgesOf(controller)).map(({ id }) => id).sort();
   const everywhere = (id: string, edges: number): Promise<void> =>
     eventually(async () => {
@@ -44,9 +31,7 @@ describe.skipIf(!engine)('docker compose', () => {
     origin = await urlOf('origin', 9000);
     controller = await urlOf('controller', 9100);
   });
-  afterAll(async () => {
-    await compose('down', '--volumes', '--timeout', '5');
-  });
+  afterAll(() => stack.down());
 
   test('after up --wait everything is healthy and the three edges are known', async () => {
     const states = (await compose('ps', '--format', '{{.Service}} {{.State}} {{.Health}}')).split('\n').sort();

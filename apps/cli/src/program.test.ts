@@ -29,6 +29,12 @@ describe('command line', () => {
     [['edges', '--origin', 'nonsense'], 'must be a URL like'],
     [['up', '--edges', 'us-1'], 'must be <id>:<region>'],
     [['up', '--any-port', '--port-base', '5000'], 'exclude each other'],
+    [['up', '--directory', ''], 'must not be empty'],
+    [['up', '--directory', '/nowhere/at/all'], 'there is no directory /nowhere/at/all'],
+    [['up', '--directory', import.meta.filename], 'is no directory; name the directory that the files are in'],
+    [['up', '--directory', import.meta.dirname, '--data-dir', `${import.meta.dirname}/x/y`], 'would be published with it'],
+    [['up', '--directory', import.meta.dirname, '--bucket', 'A b'], 'must be the name of a bucket'],
+    [['up', '--bucket', 'site'], 'name that with --directory'],
   ];
   test.each(senseless)('%j is refused with exit 2, in words, and without a stack trace', async (args, message) => {
     const { exitCode, stdout, stderr } = await sluice(...args);

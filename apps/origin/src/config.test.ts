@@ -72,3 +72,16 @@ describe('domains below which buckets are hosts', () => {
     ].flat(),
   )('are not %s', (value) => expect(() => read(value)).toThrow(/ORIGIN_S3_DOMAIN: must be/));
 });
+
+test('what the origin writes is not in the directory that it reads', () => {
+  const read = (dir: string) =>
+    readConfig(
+      originConfigSchema,
+      { ORIGIN_SOURCE: 'directory', ORIGIN_SOURCE_DIRECTORY: '/srv/www', ORIGIN_SOURCE_BUCKET: 'site', ORIGIN_DATA_DIR: dir },
+      ['ORIGIN_'],
+    ).ORIGIN_DATA_DIR;
+  for (const dir of ['/srv/www', '/srv/www/', '/srv/www/.data', '/srv/x/../www/data']) {
+    expect(() => read(dir)).toThrow(/ORIGIN_DATA_DIR: is in ORIGIN_SOURCE_DIRECTORY/);
+  }
+  for (const dir of ['/srv', '/srv/www-data', './data/origin']) expect(read(dir)).toBe(dir);
+});

@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { resolve, sep } from 'node:path';
 import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
@@ -64,7 +65,15 @@ export const originConfigSchema = z
     message: 'contradicts ORIGIN_KEYS_FILE: with keys nobody writes without one',
     path: ['ORIGIN_ANYONE_MAY_WRITE'],
   })
-  .superRefine(checkSource);
+  .superRefine(checkSource)
+  .refine(({ ORIGIN_SOURCE_DIRECTORY: root, ORIGIN_DATA_DIR: dir }) => root === undefined || !isWithin(resolve(root), resolve(dir)), {
+    message: 'is in ORIGIN_SOURCE_DIRECTORY: what the origin writes would be content; name a directory outside of it',
+    path: ['ORIGIN_DATA_DIR'],
+  });
+
+function isWithin(root: string, path: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
+}
 
 /** Whether a server on this host is reached from this machine only. */
 function isLoopback(host: string): boolean {

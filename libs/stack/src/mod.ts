@@ -9,5 +9,5 @@ export { Member } from './member.ts';
 export { findNatsServer, NatsServerMissingError } from './nats-server.ts';
 export type { TakenPort } from './ports.ts';
 export { freePort, PortsTakenError } from './ports.ts';
-export type { EdgeSpec, StackOptions } from './stack.ts';
+export type { DirectorySpec, EdgeSpec, StackOptions } from './stack.ts';
 export { ORIGIN_VARIABLES, RUNTIME_VARIABLES, Stack } from './stack.ts';

@@ -11,6 +11,9 @@ const APPS_DIR = resolve(import.meta.dirname, '../../../apps');
 
 type Variables = Readonly<Record<string, string>>;
 
+/** How often it is told that the files of a directory are still being read. */
+const READING_TOLD_EVERY_MS = 5_000;
+
 /**
  * Measured for each app: compiled modules kept between starts spare 20 MB and a third of the start; one allocator arena, with
  * large buffers given back at once, spares 30 MB. At the origin,
@@ -36,12 +39,22 @@ export interface EdgeSpec {
   readonly env?: Variables;
 }
 
+/** Files that are there already, as the content. */
+export interface DirectorySpec {
+  /** Absolute. */
+  readonly path: string;
+  /** The bucket in which they are. */
+  readonly bucket: string;
+}
+
 export interface StackOptions {
   /** Everything the stack stores, and its logs (`logs/<name>.log`). */
   readonly dataDir: string;
   readonly edges: readonly EdgeSpec[];
   /** 0 or absent: any free port. */
   readonly ports?: { readonly broker?: number; readonly origin?: number; readonly controller?: number };
+  /** Absent: the content is what is uploaded. */
+  readonly directory?: DirectorySpec;
   /** The URL of a broker that runs already. Absent: the stack starts one of its own. */
   readonly broker?: string;
   /** Default 1; the second and further take any free port. */
@@ -109,31 +122,57 @@ export class Stack {
   }
 
   async #startAll(): Promise<void> {
-    const { signal, readyTimeoutMs, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
+    const { signal, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
     if (this.#options.broker === undefined) {
       this.#say('starting the broker');
       this.#broker = await Broker.start({ dataDir: join(this.dataDir, 'broker'), port: ports.broker ?? 0, say: this.#say });
       this.#broker.onUnexpectedEnd((how) => this.#reportEnd('the broker', how));
     }
     signal?.throwIfAborted();
-    this.#origins = await this.#createMembers('origin', origins, ports.origin);
+    this.#origins = await this.#createMembers('origin', origins, ports.origin, this.#sourceVariables());
     this.#controllers = await this.#createMembers('controller', controllers, ports.controller);
     for (const spec of edges) this.#edges.set(spec.id, await this.#createEdge(spec));
     signal?.throwIfAborted();
     const sources = origins === 1 ? 'the origin' : count(origins, 'origin');
     this.#say(`starting ${sources}, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
-    const starts = this.members.map(async (member) => {
-      await member.start(readyTimeoutMs === undefined ? {} : { readyTimeoutMs });
-      this.#say(`${member.name} is ready at ${member.url}`);
-    });
-    await (signal === undefined ? Promise.all(starts) : Promise.race([Promise.all(starts), whenAborted(signal)]));
+    const starting = this.#startMembers();
+    await (signal === undefined ? starting : Promise.race([starting, whenAborted(signal)]));
   }
 
-  async #createMembers(app: 'origin' | 'controller', number: number, firstPort = 0): Promise<Member[]> {
+  async #startMembers(): Promise<void> {
+    const { directory, readyTimeoutMs } = this.#options;
+    // An origin has to read all of a directory once before it can say what there is, and no edge is ready before: that takes as long as it takes.
+    if (directory !== undefined) await this.#startReading(directory);
+    await Promise.all(
+      this.members.map(async (member) => {
+        const isStarted = member === this.origin && directory !== undefined;
+        if (!isStarted) await member.start(readyTimeoutMs === undefined ? {} : { readyTimeoutMs });
+        this.#say(`${member.name} is ready at ${member.url}`);
+      }),
+    );
+  }
+
+  async #startReading({ path }: DirectorySpec): Promise<void> {
+    await this.origin.start({ ready: false });
+    const telling = setInterval(() => this.#say(`the origin is reading the files of ${path}`), READING_TOLD_EVERY_MS);
+    try {
+      await this.origin.waitUntilReady(Number.POSITIVE_INFINITY);
+    } finally {
+      clearInterval(telling);
+    }
+  }
+
+  #sourceVariables(): Variables {
+    const { directory } = this.#options;
+    if (directory === undefined) return {};
+    return { ORIGIN_SOURCE: 'directory', ORIGIN_SOURCE_DIRECTORY: directory.path, ORIGIN_SOURCE_BUCKET: directory.bucket };
+  }
+
+  async #createMembers(app: 'origin' | 'controller', number: number, firstPort = 0, own: Variables = {}): Promise<Member[]> {
     const members: Member[] = [];
     for (let index = 1; index <= number; index++) {
       const name = index === 1 ? app : `${app}-${index}`;
-      members.push(await this.#createMember(app, name, index === 1 ? firstPort : 0, {}));
+      members.push(await this.#createMember(app, name, index === 1 ? firstPort : 0, own));
     }
     return members;
   }
@@ -175,6 +214,10 @@ export class Stack {
   /** The broker's address, the stack's own or the given one. */
   get natsUrl(): string {
     return this.#broker?.url ?? (this.#options.broker as string);
+  }
+  /** Whose files are the content; undefined: what is uploaded is. */
+  get directory(): DirectorySpec | undefined {
+    return this.#options.directory;
   }
   get ownsBroker(): boolean {
     return this.#broker !== undefined;

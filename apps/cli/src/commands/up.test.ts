@@ -1,8 +1,9 @@
 /** `sluice up` as a process of its own, as a person starts it. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { ManagedProcess } from '@sluice/stack';
-import { temporaryDirectory } from '@sluice/testkit';
+import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 
 interface Part {
@@ -14,6 +15,7 @@ interface Running {
   readonly origin: Part;
   readonly controller: Part;
   readonly edges: Readonly<Record<string, Part>>;
+  readonly directory?: { readonly path: string; readonly bucket: string };
 }
 
 const START_TIMEOUT_MS = 40_000;
@@ -82,6 +84,43 @@ describe('sluice up', () => {
     expect(sluice.tail).toContain('edge us-1 was ended by SIGKILL; everything is being stopped');
     expect(pids.filter(alive)).toEqual([]);
   }, 60_000);
+
+  test('publishes the files of a directory: what is written, changed and removed there every edge serves, changed and removed', async () => {
+    await using dir = await temporaryDirectory();
+    const www = join(dir.path, 'www');
+    await mkdir(www);
+    await writeFile(join(www, 'first.txt'), 'from before');
+    const stack = ['--any-port', '--data-dir', join(dir.path, 'data'), '--edges', 'us-1:US,eu-1:EU', '--json'];
+    const sluice = up(...stack, '--directory', www, '--bucket', 'shop');
+    const { parts } = await whenRunning(sluice);
+    expect(parts.directory).toEqual({ path: www, bucket: 'shop' });
+    const served = async (path: string): Promise<string[]> =>
+      Promise.all(
+        Object.values(parts.edges).map(async ({ url }) => {
+          const response = await fetch(`${url}/shop/${path}`);
+          return response.ok ? await response.text() : String(response.status);
+        }),
+      );
+    const serves = (path: string, text: string): Promise<void> =>
+      eventually(async () => expect(await served(path)).toEqual([text, text]), 20_000);
+    await serves('first.txt', 'from before');
+    await writeFile(join(www, 'new.txt'), 'new');
+    await serves('new.txt', 'new');
+    await writeFile(join(www, 'new.txt'), 'changed');
+    await serves('new.txt', 'changed');
+    await rm(join(www, 'new.txt'));
+    await serves('new.txt', '404');
+    sluice.signal('SIGINT');
+    expect(await sluice.ended).toBe('exited with 0');
+
+    // Its data are of this directory: with anything else all would be taken for removed.
+    const other = up(...stack);
+    expect(await other.ended).toBe('exited with 1');
+    expect(other.tail).toContain('"DATA_DIR_OF_ANOTHER_SOURCE"');
+    expect(other.tail).toContain(
+      'has the content of another source: what was uploaded, or another directory. Give this one a --data-dir of its own',
+    );
+  }, 90_000);
 
   test('a port that is taken is told with its part and what to do, for people and for programs', async () => {
     await using dir = await temporaryDirectory();

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
+import { isBucketName } from '@sluice/contracts';
 import { DataDirInUseError } from '@sluice/sqlite';
-import { type EdgeSpec, NatsServerMissingError, PortsTakenError, ProcessError, Stack } from '@sluice/stack';
+import { type DirectorySpec, type EdgeSpec, NatsServerMissingError, PortsTakenError, ProcessError, Stack } from '@sluice/stack';
 import { z } from 'zod';
+import { checkedDirectory } from '../adapters/published-directory.ts';
 import { parsedBy } from '../config.ts';
 import { type ListedEdge, parseEdgeList } from '../domain/edge-list.ts';
 import { CommandError, EXIT, type ExitCode, usageError } from '../domain/failure.ts';
@@ -15,11 +17,16 @@ interface UpOptions {
   readonly portBase?: number;
   readonly anyPort?: boolean;
   readonly broker?: string;
+  readonly directory?: string;
+  readonly bucket?: string;
 }
 
 const DEFAULT_EDGES = 'us-1:US,eu-1:EU,in-1:IN';
 const DEFAULT_PORTS = { broker: 4222, origin: 9000, controller: 9100, firstEdge: 8081 } as const;
 
+const DEFAULT_BUCKET = 'site';
+
+const bucketName = z.string().refine(isBucketName, 'must be the name of a bucket: 1 to 63 characters of a-z, 0-9, "." and "-"');
 const portBase = z
   .string()
   .regex(/^\d{1,5}$/, 'must be a port number')
@@ -34,12 +41,15 @@ export const addUp: AddCommand = (program, run) => {
     .option('--data-dir <dir>', 'where it keeps its data and logs', './data')
     .option('--port-base <port>', 'consecutive ports from here: broker, origin, controller, edges', parsedBy(portBase))
     .option('--any-port', 'whatever ports are free')
-    .option('--broker <url>', 'use this broker instead of starting one');
+    .option('--broker <url>', 'use this broker instead of starting one')
+    .option('--directory <dir>', 'publish the files that are in there, instead of what is uploaded')
+    .option('--bucket <name>', `the bucket in which they are (default: "${DEFAULT_BUCKET}")`, parsedBy(bucketName));
   command.action((options: UpOptions) => run(command, (context) => up(context, options)));
 };
 
 async function up({ io, terminal }: Context, options: UpOptions): Promise<ExitCode> {
   if (options.anyPort && options.portBase !== undefined) throw usageError('--any-port and --port-base exclude each other');
+  const directory = await published(options);
   const abort = new AbortController();
   let stack: Stack | undefined;
   const interrupts = new Interrupts(io, {
@@ -55,6 +65,7 @@ async function up({ io, terminal }: Context, options: UpOptions): Promise<ExitCo
       dataDir: options.dataDir,
       ...ports(options),
       ...(options.broker === undefined ? {} : { broker: options.broker }),
+      ...(directory === undefined ? {} : { directory }),
       say: (message) => terminal.note(message),
       signal: abort.signal,
     });
@@ -84,6 +95,15 @@ function ports({ edges, portBase: base, anyPort }: UpOptions): {
   return { ports: fixed, edges: list.map((edge, index) => ({ port: firstEdge + index, ...edge })) };
 }
 
+/** The files to publish. @throws {CommandError} when they cannot be */
+async function published({ directory, bucket, dataDir }: UpOptions): Promise<DirectorySpec | undefined> {
+  if (directory === undefined) {
+    if (bucket !== undefined) throw usageError('--bucket says in which bucket the files of a directory are; name that with --directory');
+    return undefined;
+  }
+  return { path: await checkedDirectory(directory, dataDir), bucket: bucket ?? DEFAULT_BUCKET };
+}
+
 /** Rejects when a part ends by itself. Half a CDN would only look like one that works. */
 function whenOneDies(stack: Stack): Promise<never> {
   return new Promise((_, reject) => {
@@ -108,6 +128,10 @@ function explained(error: unknown, { dataDir }: UpOptions): unknown {
     return new CommandError(EXIT.FAILED, 'DATA_DIR_IN_USE', message, error);
   }
   if (error instanceof NatsServerMissingError) return new CommandError(EXIT.FAILED, 'NATS_SERVER_MISSING', error.message, error);
+  if (error instanceof ProcessError && error.message.includes('has the content of another source')) {
+    const message = `${resolve(dataDir)} has the content of another source: what was uploaded, or another directory. Give this one a --data-dir of its own`;
+    return new CommandError(EXIT.FAILED, 'DATA_DIR_OF_ANOTHER_SOURCE', message, error);
+  }
   if (error instanceof ProcessError) return new CommandError(EXIT.FAILED, 'START_FAILED', error.message, error);
   return error;
 }

@@ -162,7 +162,7 @@ describe('what to try when it is up', () => {
   const at = (name: string, port: number) => ({ name, url: `http://127.0.0.1:${port}` });
   const [origin, controller, edge] = [at('origin', 9000), at('controller', 9100), at('edge us-1', 8081)];
   const parts = { members: [origin, controller, edge], origin, controller, edges: new Map([['us-1', edge]]) };
-  const stack = { natsUrl: 'nats://127.0.0.1:4222', dataDir: 'data', ...parts };
+  const stack = { natsUrl: 'nats://127.0.0.1:4222', dataDir: 'data', directory: undefined, ...parts };
 
   test.each([
     [false, 'curl -i http://127.0.0.1:8081/demo/hello.json'],
@@ -177,5 +177,15 @@ describe('what to try when it is up', () => {
     const put = '  npx sluice put package.json demo/hello.json --wait';
     const key = '  export SLUICE_ACCESS_KEY_ID=… SLUICE_SECRET_ACCESS_KEY=…  # a key of keys.yaml that may write';
     expect([tried('keys.yaml'), tried(undefined)]).toEqual([[key, put], [put]]);
+  });
+
+  test('of a directory says where to put files and where they come out, and puts nothing', () => {
+    const directory = { path: "/srv/o'r www", bucket: 'shop' };
+    const lines = stackSummary({ ...stack, directory }, plain, { withSites: false, keysFile: 'keys.yaml' });
+    expect(lines).toContain("files       /srv/o'r www");
+    expect(lines.join('\n')).toContain("serves the file <path> of /srv/o'r www as /shop/<path>");
+    expect(lines).toContain(`  cp package.json '/srv/o'\\''r www/hello.json'`);
+    expect(lines).toContain('  curl -i http://127.0.0.1:8081/shop/hello.json');
+    expect(lines.filter((line) => /sluice put|SLUICE_/.test(line))).toEqual([]);
   });
 });

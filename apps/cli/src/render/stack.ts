@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts';
 interface Located {
   readonly url: string;
 }
-type Running = Pick<Stack, 'natsUrl' | 'dataDir'> & {
+type Running = Pick<Stack, 'natsUrl' | 'dataDir' | 'directory'> & {
   readonly edges: ReadonlyMap<string, Located>;
   readonly members: readonly (Located & { readonly name: string })[];
   readonly origin: Located;
@@ -20,6 +20,7 @@ export function stackDocument(stack: Stack) {
   return {
     pid: process.pid,
     dataDir: stack.dataDir,
+    ...(stack.directory === undefined ? {} : { directory: stack.directory }),
     broker: { url: stack.natsUrl, ...(stack.ownsBroker ? { pid: stack.broker.pid } : {}) },
     origin: describe(stack.origin),
     controller: describe(stack.controller),
@@ -34,27 +35,57 @@ export interface StackFiles {
   readonly keysFile: string | undefined;
 }
 
-/** A table of URLs and three commands that work as they stand; with keys, after a fourth that has to be completed with one. */
+/**
+ * A table of URLs and three commands that work as they stand; with keys, after a fourth that has to be completed with one. The files of a directory are not put: they are
+ * written there, and where they come out is said.
+ */
 export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, { withSites, keysFile }: StackFiles): string[] {
-  const rows = [['broker', stack.natsUrl], ...stack.members.map(({ name, url }) => [name, url]), ['data, logs', stack.dataDir]];
+  const { directory } = stack;
+  const rows = [
+    ...(directory === undefined ? [] : [['files', directory.path]]),
+    ['broker', stack.natsUrl],
+    ...stack.members.map(({ name, url }) => [name, url]),
+    ['data, logs', stack.dataDir],
+  ];
   const where = [
     ...(stack.origin.url === DEFAULT_ORIGIN ? [] : [`--origin ${stack.origin.url}`]),
     ...(stack.controller.url === DEFAULT_CONTROLLER ? [] : [`--controller ${stack.controller.url}`]),
   ];
   const [edge] = stack.edges.values();
+  const path = withSites ? 'readyz' : `${directory?.bucket ?? 'demo'}/hello.json`;
   const commands = [
-    ...(keysFile === undefined ? [] : [`export SLUICE_ACCESS_KEY_ID=… SLUICE_SECRET_ACCESS_KEY=…  # a key of ${keysFile} that may write`]),
-    ['npx sluice put package.json demo/hello.json --wait', ...where].join(' '),
-    ...(edge === undefined ? [] : [`curl -i ${edge.url}/${withSites ? 'readyz' : 'demo/hello.json'}`]),
+    ...(directory === undefined ? putCommands(where, keysFile) : [`cp package.json ${quoted(`${directory.path}/hello.json`)}`]),
+    ...(edge === undefined ? [] : [`curl -i ${edge.url}/${path}`]),
     `npx sluice watch --nats ${stack.natsUrl}`,
   ];
   return [
     '',
     ...renderTable([{ title: 'PART' }, { title: 'WHERE' }], rows),
     '',
+    ...(directory === undefined ? [] : directoryLines(directory)),
     'Try, in another terminal:',
     ...commands.map((command) => `  ${terminal.style('cyan', command)}`),
     '',
     'Ctrl-C stops everything.',
   ];
+}
+
+function putCommands(where: readonly string[], keysFile: string | undefined): string[] {
+  return [
+    ...(keysFile === undefined ? [] : [`export SLUICE_ACCESS_KEY_ID=… SLUICE_SECRET_ACCESS_KEY=…  # a key of ${keysFile} that may write`]),
+    ['npx sluice put package.json demo/hello.json --wait', ...where].join(' '),
+  ];
+}
+
+function directoryLines({ path, bucket }: NonNullable<Running['directory']>): string[] {
+  return [
+    `Every edge serves the file <path> of ${path} as /${bucket}/<path>, a second or two after it was written.`,
+    'Nothing is uploaded: write, change and remove files there.',
+    '',
+  ];
+}
+
+/** As one word of a shell. */
+function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

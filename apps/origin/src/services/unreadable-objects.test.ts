@@ -49,7 +49,7 @@ async function scene(keys: readonly string[]) {
       return { sha256: sha256.digest('hex'), size: object.size, md5: md5.digest('hex') };
     },
     sayListed: () => catalog.setListed(),
-    isLister: () => true,
+    isLister: async () => true,
     uploadDefaults: () => ({}),
   });
   /** Lets time pass, from the end of a listing to the next. */

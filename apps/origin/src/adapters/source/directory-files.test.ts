@@ -145,6 +145,15 @@ describe('what is no content', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  test('is told in the log by an example of each kind, once, however many there are and however often they are found', async () => {
+    await using tree = await treeFixture();
+    for (const name of ['pipe-1', 'pipe-2']) execFileSync('mkfifo', [join(tree.root, name)]);
+    for (const name of ['out-1', 'out-2']) await symlink('/etc/hostname', join(tree.root, name));
+    for (let look = 0; look < 3; look++) await tree.keys();
+    expect(tree.leftOut).toHaveLength(12);
+    expect(tree.log.told).toEqual(['files of the source are left out', 'files of the source are left out']);
+  });
+
   test('by a rule is neither listed nor found nor entered, also under another name of the path', async () => {
     await using tree = await treeFixture({
       rulesFile: 'rules: [{ path: drafts/**, ignore: true }, { path: drafts/ready.html, ignore: false }]',

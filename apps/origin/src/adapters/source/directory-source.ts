@@ -37,6 +37,7 @@ export const HINTS_MAX = 10_000;
 export const WATCHES_MAX = 100_000;
 export const RECHECK_MS = 60_000;
 const PAGE = 1_000;
+const WARNED_MAX = 20;
 
 export interface DirectorySourceOptions {
   readonly root: string;
@@ -71,6 +72,8 @@ export class DirectorySource implements ContentSource {
   readonly #settleMs: number;
   readonly #tree: DirectoryTree;
   readonly #watching = new Set<HintCollector>();
+  /** Problems that were told: of each the first example, so that a tree full of them does not fill the log. */
+  readonly #warned = new Set<string>();
 
   constructor(options: DirectorySourceOptions) {
     this.#options = options;
@@ -91,7 +94,7 @@ export class DirectorySource implements ContentSource {
     const files = walk(
       {
         tree: this.#tree,
-        onLeftOut: (path, problem) => this.#options.onLeftOut?.(path, problem),
+        onLeftOut: (path, problem) => this.#leaveOut(path, problem),
         pathProblem: (path) => keyProblem(this.#keyOf(path)),
       },
       pathPrefix,
@@ -153,6 +156,13 @@ export class DirectorySource implements ContentSource {
       hints.stop();
       await watching.stop();
     };
+  }
+
+  #leaveOut(path: string, problem: string): void {
+    this.#options.onLeftOut?.(path, problem);
+    if (this.#warned.has(problem) || this.#warned.size >= WARNED_MAX) return;
+    this.#warned.add(problem);
+    this.#options.log.warn({ source: this.title, example: { path, problem } }, 'files of the source are left out');
   }
 
   readonly #isIgnored = (path: string): boolean => isIgnored(this.#options.rules(), path);
