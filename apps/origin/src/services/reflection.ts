@@ -193,7 +193,8 @@ export class Reflection {
       return true;
     } catch (err) {
       if (this.#stopped) return false;
-      const isRetryable = err instanceof SluiceError && err.retryable;
+      // A failure that nobody foresaw (of a disk, say) is not the object's: refused, it would be forgotten until it changes.
+      const isRetryable = !(err instanceof SluiceError) || err.retryable;
       this.#options.log.warn({ err, key }, isRetryable ? 'object could not be read, it is looked at again' : 'object cannot be published');
       if (!isRetryable && listed !== undefined) this.#refused.set(key, listed.revision);
       return !isRetryable;
