@@ -204,11 +204,12 @@ export class Reflection {
       return 'done';
     } catch (err) {
       if (this.#stopped) return 'failed';
-      const isRetryable = err instanceof SluiceError && err.retryable;
+      // A failure that nobody foresaw (of a disk, say) is not the object's: refused, it would be forgotten until it changes.
+      const isRetryable = !(err instanceof SluiceError) || err.retryable;
       this.#options.log.warn({ err, key }, isRetryable ? 'object could not be read, it is looked at again' : 'object cannot be published');
       if (!isRetryable && listed !== undefined) this.#refused.set(key, listed.revision);
       if (!isRetryable) return 'done';
-      return UNREADABLE.has(err.code) ? 'unreadable' : 'failed';
+      return err instanceof SluiceError && UNREADABLE.has(err.code) ? 'unreadable' : 'failed';
     }
   }
 
