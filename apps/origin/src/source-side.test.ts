@@ -8,13 +8,13 @@ import { expect, test } from 'vitest';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { parseBuckets } from './buckets-config.ts';
 import { settingsOf } from './domain/bucket-settings.ts';
-import type { SourceSettings } from './source-config.ts';
+import type { S3Settings } from './source-config.ts';
 import { SourceSide } from './source-side.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { originConfig, silent } from './testing/origin.fixture.ts';
 import { contentOf, ScriptedSource } from './testing/scripted-source.fixture.ts';
 
-const SETTINGS: SourceSettings = {
+const SETTINGS: S3Settings = {
   ...{ kind: 's3', endpoint: undefined, region: 'us-east-1', bucket: 'site', name: 'site', prefix: '' },
   ...{ credentials: undefined, pathStyle: true, notifications: undefined },
 };

@@ -18,14 +18,14 @@ import { Reflection } from './services/reflection.ts';
 import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
 import type { ContentSource } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
-import type { S3Settings, SourceSettings } from './source-config.ts';
+import type { S3Settings, SourceSettings, StoreSettings } from './source-config.ts';
 
 /** How often an origin looks whether it is its turn now. */
 const TURN_MS = 5_000;
 
 export interface SourceSideOptions {
   readonly config: OriginConfig;
-  readonly settings: SourceSettings;
+  readonly settings: Exclude<SourceSettings, StoreSettings>;
   readonly source: ContentSource;
   readonly bucketSettings: (key: string) => BucketSettings;
   readonly clock: Clock;
@@ -70,6 +70,12 @@ export class SourceSide implements Announcer {
   /** Names the source for people, and for the data directory that has its catalog. */
   get title(): string {
     return this.#options.source.title;
+  }
+
+  /** The bucket that all of it is in. */
+  get bucket(): string {
+    const { settings } = this.#options;
+    return settings.kind === 's3' ? settings.name : settings.bucket;
   }
 
   /** The bytes of what the catalog knows, wherever they are. */

@@ -153,7 +153,6 @@ const TABLES_OF_THE_ORDER = [
   'outbox',
   'answered_requests',
   'upload_details',
-  'buckets',
 ];
 
 export class Catalog {
