@@ -35,13 +35,14 @@ async function sideOn(
   environment: Awaited<ReturnType<typeof testBroker>>,
   dir: string,
   rescanSeconds = 1,
+  settings = SETTINGS,
 ): Promise<Side> {
   await mkdir(dir, { recursive: true });
   const config = originConfig(dir, environment.url, { ORIGIN_SOURCE_RESCAN_SECONDS: rescanSeconds });
   const bucketSettings = (key: string) => settingsOf(parseBuckets('', 1), key);
   const common = { clock: systemClock, metrics: createOriginMetrics(new Registry()), log: silent };
   const lifecycle = new Lifecycle(silent);
-  const side = new SourceSide({ ...common, config, settings: SETTINGS, source, bucketSettings, rng: systemRng });
+  const side = new SourceSide({ ...common, config, settings, source, bucketSettings, rng: systemRng });
   const storage = await openStorage({ ...common, config, bucketSettings, lifecycle, operate, onEvent: () => {}, sourceSide: side });
   side.start();
   return {
@@ -90,8 +91,7 @@ test('where the origin that lists goes away another takes its turn at once, not 
   await new Promise<void>((resolve) => systemClock.after(LISTED_AGAIN_MS, resolve));
   source.isAway = false;
   await first[Symbol.asyncDispose]();
-  await eventually(() => expect(second.storage.catalog.find('site/a')).toBeDefined(), 15_000);
-  expect(second.side.unready).toBeUndefined();
+  await eventually(() => expect([second.storage.catalog.objectCount, second.side.unready]).toEqual([1, undefined]), 12_000);
 });
 
 test('an origin that is stopped before it reaches the broker begins nothing when it does', async () => {
@@ -102,4 +102,18 @@ test('an origin that is stopped before it reaches the broker begins nothing when
   await one[Symbol.asyncDispose]();
   await one.connect('one');
   expect(one.side.isFirst).toBe(false);
+});
+
+test('an origin of other content that comes to the same broker removes nothing, and says what to do', async () => {
+  await using environment = await testBroker();
+  await using dir = await temporaryDirectory();
+  const [source, empty] = [new ScriptedSource(), new ScriptedSource()];
+  source.put('site/a', contentOf(Buffer.from('a')));
+  await using one = await sideOn(source, environment, join(dir.path, 'one'));
+  await one.connect('b');
+  await eventually(() => expect(one.side.unready).toBeUndefined(), 10_000);
+  await using other = await sideOn(empty, environment, join(dir.path, 'other'), 1, { ...SETTINGS, bucket: 'other' });
+  await other.connect('a');
+  await eventually(() => expect(other.side.unready).toMatch(/of bucket site, and .* bucket other, called site here: connect one/), 10_000);
+  expect([one.storage.catalog.objectCount, other.storage.catalog.objectCount]).toEqual([1, 0]);
 });

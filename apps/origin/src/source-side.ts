@@ -117,7 +117,7 @@ export class SourceSide implements Announcer {
   connect(bus: Bus, id: string): void {
     const { settings, clock, log } = this.#options;
     if (settings.kind !== 's3' || this.order === undefined || this.#stopped) return;
-    this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG)));
+    this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG), contentOf(settings)));
     this.#peers = new OriginPeers({ bus, id, clock });
     let wasFirst = this.isFirst;
     this.#stops.push(
@@ -193,7 +193,7 @@ export class SourceSide implements Announcer {
 
   /** What keeps this origin from doing its job. */
   get unready(): string | undefined {
-    if (this.order !== undefined && !this.order.isCaughtUp) return 'has not caught up with the log of the catalog';
+    if (this.order !== undefined && !this.order.isCaughtUp) return this.order.problem ?? 'has not caught up with the log of the catalog';
     return this.#catalog.isListed ? undefined : 'the source was not listed completely yet';
   }
 
@@ -211,6 +211,11 @@ export class SourceSide implements Announcer {
     await this.#blobs?.stop();
     await reflected;
   }
+}
+
+/** Names what a bucket has as content, by whatever endpoint an origin reaches it. */
+function contentOf({ bucket, prefix, name }: S3Settings): string {
+  return `bucket ${bucket}${prefix === '' ? '' : ` from ${prefix} on`}${name === bucket ? '' : `, called ${name} here`}`;
 }
 
 /** A range of what this origin holds itself, for another one: nobody is asked on its behalf, so that origins never ask each other in circles. */
