@@ -8,7 +8,8 @@ import { expect, test } from 'vitest';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { parseBuckets } from './buckets-config.ts';
 import { settingsOf } from './domain/bucket-settings.ts';
-import type { S3Settings } from './source-config.ts';
+import type { SourceObject } from './services/source-port.ts';
+import type { S3Settings, SourceSettings, StoreSettings } from './source-config.ts';
 import { SourceSide } from './source-side.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { originConfig, silent } from './testing/origin.fixture.ts';
@@ -35,7 +36,7 @@ async function sideOn(
   environment: Awaited<ReturnType<typeof testBroker>>,
   dir: string,
   rescanSeconds = 1,
-  settings = SETTINGS,
+  settings: Exclude<SourceSettings, StoreSettings> = SETTINGS,
 ): Promise<Side> {
   await mkdir(dir, { recursive: true });
   const config = originConfig(dir, environment.url, { ORIGIN_SOURCE_RESCAN_SECONDS: rescanSeconds });
@@ -116,4 +117,26 @@ test('an origin of other content that comes to the same broker removes nothing, 
   await other.connect('a');
   await eventually(() => expect(other.side.unready).toMatch(/of bucket site, and .* bucket other, called site here: connect one/), 10_000);
   expect([one.storage.catalog.objectCount, other.storage.catalog.objectCount]).toEqual([1, 0]);
+});
+
+test('what is announced by hand while it is being written for the first time is not unknown: it is announced when it is complete', async () => {
+  class SettlingSource extends ScriptedSource {
+    isSettling = true;
+    override async find(key: string): Promise<SourceObject | undefined> {
+      const found = await super.find(key);
+      return found && { ...found, ...(this.isSettling && { settling: true as const }) };
+    }
+    override async *list(): AsyncGenerator<readonly SourceObject[]> {}
+  }
+  await using environment = await testBroker();
+  await using dir = await temporaryDirectory();
+  const source = new SettlingSource();
+  source.put('site/a', contentOf(Buffer.from('a')));
+  const settings = { kind: 'directory', root: '/srv/www', bucket: 'site', rulesFile: undefined } as const;
+  await using one = await sideOn(source, environment, join(dir.path, 'one'), 3600, settings);
+  const request = { eventId: 'announce-1', cause: 'by-hand' };
+  await expect(one.side.announce('site/a', request)).rejects.toMatchObject({ retryable: true });
+  expect(await one.side.announce('site/b', request)).toBe('unknown');
+  source.isSettling = false;
+  expect(await one.side.announce('site/a', request)).toBe('announced');
 });

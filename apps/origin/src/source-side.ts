@@ -16,7 +16,7 @@ import { S3Keys } from './domain/s3-entry.ts';
 import { OriginPeers } from './services/origin-peers.ts';
 import { Reflection } from './services/reflection.ts';
 import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
-import type { ContentSource } from './services/source-port.ts';
+import { type ContentSource, RevisionGoneError } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
 import type { S3Settings, SourceSettings, StoreSettings } from './source-config.ts';
 
@@ -165,7 +165,8 @@ export class SourceSide implements Announcer {
     if (looked !== 'unchanged') return 'announced';
     // Nothing new, or nothing that is complete: what there is is announced again.
     const catalog = this.#catalog;
-    if (catalog.find(key) === undefined) return 'unknown';
+    // It is being written for the first time: the request comes again, and finds it complete.
+    if (catalog.find(key) === undefined) throw new RevisionGoneError({ key });
     return (await catalog.announceAgain(key, request)) === undefined ? 'repeated' : 'announced';
   }
 
