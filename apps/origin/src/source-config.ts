@@ -1,11 +1,14 @@
 /** Where an origin's content comes from: the variables, and what they come to. */
-import { isBucketName } from '@sluice/contracts';
 import { bytesVariable, integerVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import type { S3Credentials } from './adapters/source/s3-connection.ts';
+import { newBucketProblem } from './domain/bucket-name.ts';
 
 const flag = z.enum(['no', 'yes'], 'must be no or yes');
-const bucketName = z.string().refine(isBucketName, 'must be the name of a bucket: 1 to 63 characters of a-z, 0-9, "." and "-"');
+const bucketName = z.string().superRefine((name, context) => {
+  const message = newBucketProblem(name);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
 /** A subject of one or more tokens (https://docs.nats.io/nats-concepts/subjects), `*` and `>` allowed. */
 const subject = z.string().regex(/^[^\s.*>]+(?:\.(?:[^\s.*>]+|\*))*(?:\.>)?$/, 'must be a NATS subject such as s3.events or minio.>');
 
@@ -100,8 +103,9 @@ export function checkSource(variables: SourceVariables, context: z.RefinementCtx
       add('ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY', 'goes together with ORIGIN_SOURCE_S3_ACCESS_KEY_ID: set both or neither');
     }
     const { ORIGIN_SOURCE_S3_BUCKET: bucket, ORIGIN_SOURCE_BUCKET: name } = variables;
-    if (bucket !== undefined && name === undefined && !isBucketName(bucket)) {
-      add('ORIGIN_SOURCE_BUCKET', `is needed: "${bucket}" can be no bucket here; say what it is to be called`);
+    const problem = bucket !== undefined && name === undefined ? newBucketProblem(bucket) : undefined;
+    if (problem !== undefined) {
+      add('ORIGIN_SOURCE_BUCKET', `is needed: "${bucket}" can be no bucket here; say what it is to be called (${problem})`);
     }
   }
 }

@@ -8,13 +8,14 @@ import { expect, test } from 'vitest';
 import { createOriginMetrics } from './adapters/metrics.ts';
 import { parseBuckets } from './buckets-config.ts';
 import { settingsOf } from './domain/bucket-settings.ts';
-import type { SourceSettings } from './source-config.ts';
+import type { SourceObject } from './services/source-port.ts';
+import type { S3Settings, SourceSettings, StoreSettings } from './source-config.ts';
 import { SourceSide } from './source-side.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { originConfig, silent } from './testing/origin.fixture.ts';
 import { contentOf, ScriptedSource } from './testing/scripted-source.fixture.ts';
 
-const SETTINGS: SourceSettings = {
+const SETTINGS: S3Settings = {
   ...{ kind: 's3', endpoint: undefined, region: 'us-east-1', bucket: 'site', name: 'site', prefix: '' },
   ...{ credentials: undefined, pathStyle: true, notifications: undefined },
 };
@@ -35,13 +36,14 @@ async function sideOn(
   environment: Awaited<ReturnType<typeof testBroker>>,
   dir: string,
   rescanSeconds = 1,
+  settings: Exclude<SourceSettings, StoreSettings> = SETTINGS,
 ): Promise<Side> {
   await mkdir(dir, { recursive: true });
   const config = originConfig(dir, environment.url, { ORIGIN_SOURCE_RESCAN_SECONDS: rescanSeconds });
   const bucketSettings = (key: string) => settingsOf(parseBuckets('', 1), key);
   const common = { clock: systemClock, metrics: createOriginMetrics(new Registry()), log: silent };
   const lifecycle = new Lifecycle(silent);
-  const side = new SourceSide({ ...common, config, settings: SETTINGS, source, bucketSettings, rng: systemRng });
+  const side = new SourceSide({ ...common, config, settings, source, bucketSettings, rng: systemRng });
   const storage = await openStorage({ ...common, config, bucketSettings, lifecycle, operate, onEvent: () => {}, sourceSide: side });
   side.start();
   return {
@@ -90,8 +92,7 @@ test('where the origin that lists goes away another takes its turn at once, not 
   await new Promise<void>((resolve) => systemClock.after(LISTED_AGAIN_MS, resolve));
   source.isAway = false;
   await first[Symbol.asyncDispose]();
-  await eventually(() => expect(second.storage.catalog.find('site/a')).toBeDefined(), 15_000);
-  expect(second.side.unready).toBeUndefined();
+  await eventually(() => expect([second.storage.catalog.objectCount, second.side.unready]).toEqual([1, undefined]), 12_000);
 });
 
 test('an origin that is stopped before it reaches the broker begins nothing when it does', async () => {
@@ -102,4 +103,40 @@ test('an origin that is stopped before it reaches the broker begins nothing when
   await one[Symbol.asyncDispose]();
   await one.connect('one');
   expect(one.side.isFirst).toBe(false);
+});
+
+test('an origin of other content that comes to the same broker removes nothing, and says what to do', async () => {
+  await using environment = await testBroker();
+  await using dir = await temporaryDirectory();
+  const [source, empty] = [new ScriptedSource(), new ScriptedSource()];
+  source.put('site/a', contentOf(Buffer.from('a')));
+  await using one = await sideOn(source, environment, join(dir.path, 'one'));
+  await one.connect('b');
+  await eventually(() => expect(one.side.unready).toBeUndefined(), 10_000);
+  await using other = await sideOn(empty, environment, join(dir.path, 'other'), 1, { ...SETTINGS, bucket: 'other' });
+  await other.connect('a');
+  await eventually(() => expect(other.side.unready).toMatch(/of bucket site, and .* bucket other, called site here: connect one/), 10_000);
+  expect([one.storage.catalog.objectCount, other.storage.catalog.objectCount]).toEqual([1, 0]);
+});
+
+test('what is announced by hand while it is being written for the first time is not unknown: it is announced when it is complete', async () => {
+  class SettlingSource extends ScriptedSource {
+    isSettling = true;
+    override async find(key: string): Promise<SourceObject | undefined> {
+      const found = await super.find(key);
+      return found && { ...found, ...(this.isSettling && { settling: true as const }) };
+    }
+    override async *list(): AsyncGenerator<readonly SourceObject[]> {}
+  }
+  await using environment = await testBroker();
+  await using dir = await temporaryDirectory();
+  const source = new SettlingSource();
+  source.put('site/a', contentOf(Buffer.from('a')));
+  const settings = { kind: 'directory', root: '/srv/www', bucket: 'site', rulesFile: undefined } as const;
+  await using one = await sideOn(source, environment, join(dir.path, 'one'), 3600, settings);
+  const request = { eventId: 'announce-1', cause: 'by-hand' };
+  await expect(one.side.announce('site/a', request)).rejects.toMatchObject({ retryable: true });
+  expect(await one.side.announce('site/b', request)).toBe('unknown');
+  source.isSettling = false;
+  expect(await one.side.announce('site/a', request)).toBe('announced');
 });

@@ -16,16 +16,16 @@ import { S3Keys } from './domain/s3-entry.ts';
 import { OriginPeers } from './services/origin-peers.ts';
 import { Reflection } from './services/reflection.ts';
 import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
-import type { ContentSource } from './services/source-port.ts';
+import { type ContentSource, RevisionGoneError } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
-import type { S3Settings, SourceSettings } from './source-config.ts';
+import type { S3Settings, SourceSettings, StoreSettings } from './source-config.ts';
 
 /** How often an origin looks whether it is its turn now. */
 const TURN_MS = 5_000;
 
 export interface SourceSideOptions {
   readonly config: OriginConfig;
-  readonly settings: SourceSettings;
+  readonly settings: Exclude<SourceSettings, StoreSettings>;
   readonly source: ContentSource;
   readonly bucketSettings: (key: string) => BucketSettings;
   readonly clock: Clock;
@@ -70,6 +70,12 @@ export class SourceSide implements Announcer {
   /** Names the source for people, and for the data directory that has its catalog. */
   get title(): string {
     return this.#options.source.title;
+  }
+
+  /** The bucket that all of it is in. */
+  get bucket(): string {
+    const { settings } = this.#options;
+    return settings.kind === 's3' ? settings.name : settings.bucket;
   }
 
   /** The bytes of what the catalog knows, wherever they are. */
@@ -118,7 +124,7 @@ export class SourceSide implements Announcer {
   connect(bus: Bus, id: string): void {
     const { settings, clock, log } = this.#options;
     if (settings.kind !== 's3' || this.order === undefined || this.#stopped) return;
-    this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG)));
+    this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG), contentOf(settings)));
     this.#peers = new OriginPeers({ bus, id, clock });
     let wasFirst = this.isFirst;
     this.#stops.push(
@@ -166,7 +172,8 @@ export class SourceSide implements Announcer {
     if (looked !== 'unchanged') return 'announced';
     // Nothing new, or nothing that is complete: what there is is announced again.
     const catalog = this.#catalog;
-    if (catalog.find(key) === undefined) return 'unknown';
+    // It is being written for the first time: the request comes again, and finds it complete.
+    if (catalog.find(key) === undefined) throw new RevisionGoneError({ key });
     return (await catalog.announceAgain(key, request)) === undefined ? 'repeated' : 'announced';
   }
 
@@ -210,7 +217,7 @@ export class SourceSide implements Announcer {
 
   /** What keeps this origin from doing its job. */
   get unready(): string | undefined {
-    if (this.order !== undefined && !this.order.isCaughtUp) return 'has not caught up with the log of the catalog';
+    if (this.order !== undefined && !this.order.isCaughtUp) return this.order.problem ?? 'has not caught up with the log of the catalog';
     return this.#catalog.isListed ? undefined : 'the source was not listed completely yet';
   }
 
@@ -228,6 +235,11 @@ export class SourceSide implements Announcer {
     await this.#blobs?.stop();
     await reflected;
   }
+}
+
+/** Names what a bucket has as content, by whatever endpoint an origin reaches it. */
+function contentOf({ bucket, prefix, name }: S3Settings): string {
+  return `bucket ${bucket}${prefix === '' ? '' : ` from ${prefix} on`}${name === bucket ? '' : `, called ${name} here`}`;
 }
 
 /** A range of what this origin holds itself, for another one: nobody is asked on its behalf, so that origins never ask each other in circles. */

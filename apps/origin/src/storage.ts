@@ -88,6 +88,8 @@ export async function openStorage({
   });
   lifecycle.onStop('catalog', () => catalog.close());
   await claim(catalog, sourceSide?.title ?? STORE, dir);
+  // It is there whatever is in it.
+  if (sourceSide !== undefined) await catalog.createBucket(sourceSide.bucket);
   const databases = [store.databasePath, join(dir, 'catalog.db')];
   const checkpointer = startCheckpointer(databases, CHECKPOINT_MS, (err) => log.error({ err }, 'checkpoint failed'));
   lifecycle.onStop('checkpointer', () => checkpointer.stop());

@@ -111,11 +111,12 @@ export class SharedLog {
 
   /**
    * Gives the entries behind `position()` to `onEntry`, one after the other, and goes on until it is stopped. `caughtUp` is called each time when there is none left for now. `check` runs whenever
-   * following begins, also after a connection was lost; what it throws is logged, and it is tried again.
+   * following begins, also after a connection was lost; what it throws is logged, once while that lasts, and it is tried again.
    */
   follow({ position, onEntry, caughtUp, check }: FollowOptions): { stop(): Promise<void> } {
     let stopped = false;
     let halt: () => void = () => {};
+    let failures = 0;
     const loop = async (): Promise<void> => {
       while (!stopped) {
         try {
@@ -134,12 +135,15 @@ export class SharedLog {
           });
           halt = () => messages.stop();
           if (stopped) halt();
+          failures = 0;
           for await (const message of messages) {
             await onEntry({ position: message.seq, storedAtMs: message.time.getTime(), data: message.data });
             if (message.info.pending === 0) await caughtUp();
           }
         } catch (err) {
-          if (!stopped) this.#log.warn({ err, stream: this.#name }, 'the shared log cannot be followed, trying again');
+          failures += 1;
+          // One line when it begins to fail, not one for each attempt.
+          if (!stopped && failures === 1) this.#log.warn({ err, stream: this.#name }, 'the shared log cannot be followed, trying again');
         }
         if (!stopped) await new Promise((resolve) => setTimeout(resolve, RESUME_DELAY_MS).unref());
       }

@@ -12,8 +12,8 @@ const everRegions = z.union([z.literal('*'), z.array(region).max(256).readonly()
 /** What every change has: its place in the order of versions, the event that tells of it, and when it was decided (milliseconds since the epoch). */
 const stamp = z.object({ version, eventId, cause: eventId.optional(), atMs: z.int().nonnegative() });
 
-/** The first entry of a log: names the catalog that it is of, whose versions are all greater than this one. */
-const genesis = z.object({ kind: z.literal('genesis'), catalogId: z.uuid(), version });
+/** The first entry of a log: names the catalog that it is of, whose versions are all greater than this one. `source`: whose content that is, for people and to be compared. */
+const genesis = z.object({ kind: z.literal('genesis'), catalogId: z.uuid(), version, source: z.string().max(2048).optional() });
 /** Everything that was at the source when the log began is in it. */
 const listed = z.object({ kind: z.literal('listed') });
 /** Removals and invalidations up to this version may have been dropped from the log: who has not come so far by itself cannot learn them there any more. */

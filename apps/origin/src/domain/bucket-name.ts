@@ -9,6 +9,16 @@ export function bucketOf(key: string): string {
   return key.slice(0, key.indexOf('/'));
 }
 
+/** Why a bucket cannot be called so, or undefined. */
+export function newBucketProblem(name: string): string | undefined {
+  try {
+    checkNewBucket(name);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 /**
  * Refuses what cannot be the name of a new bucket, by the rules of https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
  * Names of one and two characters, which S3 does not have, are possible.

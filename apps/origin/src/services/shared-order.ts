@@ -3,7 +3,7 @@
  * origin leads, and one that goes away leaves nothing behind that others would have to take over.
  */
 import { randomUUID } from 'node:crypto';
-import { SluiceError } from '@sluice/contracts';
+import { CATALOG_LOG, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import PQueue from 'p-queue';
 import type { Catalog } from '../adapters/catalog/catalog.ts';
@@ -34,6 +34,18 @@ export class CatalogBehindError extends SluiceError {
   }
 }
 
+/** Two origins with different content would remove each other's. */
+export class OtherSourceError extends SluiceError {
+  constructor(theirs: string, ours: string) {
+    super(
+      'LOG_OF_ANOTHER_SOURCE',
+      `the log of the catalog at this broker is of ${theirs}, and this origin shows ${ours}: connect one of them to another broker or account; if the former is no more, remove the stream ${CATALOG_LOG.name}`,
+      { retryable: true },
+    );
+    this.name = 'OtherSourceError';
+  }
+}
+
 interface Waiting {
   readonly decide: () => CatalogChange | undefined;
   readonly resolve: (placed: CatalogChange | undefined) => void;
@@ -56,6 +68,7 @@ export class SharedOrder implements ChangeOrder {
   #draining = false;
   /** Whether this catalog had everything when that was last looked at. */
   #isCaughtUp = false;
+  #problem: OtherSourceError | undefined;
   #stopped = false;
   /** The position of the last entry that was given to the catalog, which may not have it yet. */
   #given = 0;
@@ -90,6 +103,11 @@ export class SharedOrder implements ChangeOrder {
   /** Resolves when this catalog has once had what the log has, or nothing is followed any more. */
   async caughtUpOnce(): Promise<void> {
     while (!this.#isCaughtUp && !this.#stopped) await this.#move().catch(() => {});
+  }
+
+  /** What somebody has to do before it can be followed; undefined: nothing. */
+  get problem(): string | undefined {
+    return this.#problem?.message;
   }
 
   get waiting(): number {
@@ -156,6 +174,8 @@ export class SharedOrder implements ChangeOrder {
     for (;;) {
       const last = await log.last();
       const genesis = await log.genesis();
+      this.#problem = genesis && otherSource(log, genesis);
+      if (this.#problem !== undefined) throw this.#problem;
       const { id, position, lastVersion } = this.#catalog;
       const isKnown = genesis !== undefined && genesis.catalogId === id;
       const hasLost = isKnown && last < position;
@@ -322,6 +342,11 @@ export class SharedOrder implements ChangeOrder {
     this.#tell();
     await this.#following?.stop();
   }
+}
+
+function otherSource({ source }: CatalogLog, genesis: Genesis): OtherSourceError | undefined {
+  const isOther = source !== undefined && genesis.source !== undefined && genesis.source !== source;
+  return isOther ? new OtherSourceError(genesis.source, source) : undefined;
 }
 
 function keyOf(change: CatalogChange): string | undefined {

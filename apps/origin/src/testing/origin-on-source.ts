@@ -174,6 +174,14 @@ export function describeOriginOn(name: string, open: () => Promise<Place>, skipp
       },
     );
 
+    law('the bucket of content that stands elsewhere is there before anything is in it', async (at, place) => {
+      if (place.isStore) return;
+      expect((await fetch(`${at.origin.url}/site`, { method: 'HEAD' })).status).toBe(200);
+      expect(await (await fetch(`${at.origin.url}/`)).text()).toContain('<Name>site</Name>');
+      expect(await (await fetch(`${at.origin.url}/site?list-type=2`)).text()).toContain('<KeyCount>0</KeyCount>');
+      expect((await fetch(`${at.origin.url}/site/a`)).status).toBe(404);
+    });
+
     law('content that stands elsewhere is not written here, and the refusal says where it is', async (at, place) => {
       if (place.isStore) return;
       await at.put('a', 'a');

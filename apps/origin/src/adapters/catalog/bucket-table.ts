@@ -19,7 +19,6 @@ export class BucketTable {
   readonly #select: StatementSync;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
-  readonly #deleteAll: StatementSync;
   readonly #count: StatementSync;
   readonly #page: StatementSync;
   readonly #selectKey: StatementSync;
@@ -29,7 +28,6 @@ export class BucketTable {
     this.#select = db.prepare('SELECT 1 FROM buckets WHERE name = ?');
     this.#insert = db.prepare('INSERT INTO buckets (name, created_at, since) VALUES (?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM buckets WHERE name = ?');
-    this.#deleteAll = db.prepare('DELETE FROM buckets');
     this.#count = db.prepare('SELECT count(*) AS count FROM buckets');
     this.#page = db.prepare(`
       SELECT name, created_at AS createdAt FROM buckets WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name`);
@@ -58,11 +56,6 @@ export class BucketTable {
     }
     this.#insert.run(name, createdAt, since);
     return true;
-  }
-
-  removeAll(): void {
-    this.#known.clear();
-    this.#deleteAll.run();
   }
 
   remove(name: string): void {

@@ -640,7 +640,6 @@ export class Catalog {
   }): Promise<void> {
     await this.#commit.write(() => {
       for (const table of TABLES_OF_THE_ORDER) this.#db.exec(`DELETE FROM ${table}`);
-      this.buckets.removeAll();
       this.sourced.unsay();
       this.#state.setListed(false);
       this.#state.setPosition(position);

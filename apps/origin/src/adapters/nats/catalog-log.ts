@@ -22,14 +22,19 @@ export interface Genesis {
   /** All of its versions are greater. */
   readonly version: number;
   readonly position: number;
+  /** Whose content it is, where that was said. */
+  readonly source?: string | undefined;
 }
 
 /** The log of a shared catalog: changes as entries, each under a subject that names what it is about by a digest, because keys and selectors can be no subjects. */
 export class CatalogLog {
   readonly #log: SharedLog;
+  /** Whose content the catalog is of; undefined: that is not looked at. */
+  readonly source: string | undefined;
 
-  constructor(log: SharedLog) {
+  constructor(log: SharedLog, source?: string) {
     this.#log = log;
+    this.source = source;
   }
 
   ensure(): Promise<void> {
@@ -49,7 +54,7 @@ export class CatalogLog {
 
   /** Begins another catalog behind the entry at `after`, with versions greater than `version`. Undefined when another entry came first. */
   async begin(after: number, version: number): Promise<number | undefined> {
-    const position = await this.#append(GENESIS, { kind: 'genesis', catalogId: randomUUID(), version }, after);
+    const position = await this.#append(GENESIS, { kind: 'genesis', catalogId: randomUUID(), version, source: this.source }, after);
     if (position !== undefined && position > 1) await this.#log.dropAll(position - 1);
     return position;
   }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, link, mkdir, open, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { RevisionGoneError, SourceAwayError } from '../../services/source-port.ts';
@@ -9,6 +10,15 @@ import { treeFixture } from '../../testing/directory-tree.fixture.ts';
 
 /** More than it takes until the files of a test have settled. */
 const LATER = 60_000;
+
+/** An empty directory on another file system than temporary ones are; undefined where there is none. */
+async function otherFileSystem(): Promise<(AsyncDisposable & { readonly path: string }) | undefined> {
+  const here = await stat(tmpdir());
+  const there = await stat('/dev/shm').catch(() => undefined);
+  if (there === undefined || there.dev === here.dev) return undefined;
+  const path = await mkdtemp('/dev/shm/sluice-test-');
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
 
 describe('files that are being written', () => {
   test('are there, but settling, and neither described nor opened until they have been left alone for the time of settling', async () => {
@@ -48,6 +58,29 @@ describe('files that are being written', () => {
     await rename(join(tree.outside, 'b'), join(tree.root, 'b'));
     expect((await tree.find('b'))?.settling).toBe(true);
   });
+});
+
+test('where a disk was unmounted the empty directory below it is no empty source; with the disk its files are back', async () => {
+  await using tree = await treeFixture();
+  await using other = await otherFileSystem();
+  if (other === undefined) return;
+  await tree.write('a');
+  const mounted = join(tree.outside, 'mounted');
+  await rename(tree.root, mounted);
+  await symlink(mounted, tree.root);
+  expect(await tree.keys()).toEqual(['a']);
+  await rm(tree.root);
+  await symlink(other.path, tree.root);
+  await expect(tree.keys()).rejects.toThrow('mount what was there');
+  await expect(tree.find('a')).rejects.toThrow(SourceAwayError);
+  await rm(tree.root);
+  await symlink(mounted, tree.root);
+  expect(await tree.keys()).toEqual(['a']);
+  // What is not empty is another release, on a disk of its own.
+  await writeFile(join(other.path, 'b'), 'b');
+  await rm(tree.root);
+  await symlink(other.path, tree.root);
+  expect(await tree.keys()).toEqual(['b']);
 });
 
 describe('symbolic links', () => {

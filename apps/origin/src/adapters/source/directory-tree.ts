@@ -1,6 +1,6 @@
 /** A directory tree as content: what is under a name, by one rule for who walks it, who looks at one name and who watches it. */
 import type { BigIntStats } from 'node:fs';
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, opendir, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { SourceAwayError } from '../../services/source-port.ts';
 import { codeOf, isAbsent, reasonOf } from './file-errors.ts';
@@ -46,6 +46,8 @@ export function joined(directory: Pick<Directory, 'path'>, name: string): string
 
 export class DirectoryTree {
   readonly #options: TreeOptions;
+  /** The file system that the root was last on. */
+  #device: bigint | undefined;
 
   constructor(options: TreeOptions) {
     this.#options = options;
@@ -58,6 +60,14 @@ export class DirectoryTree {
       const real = await realpath(root);
       const stat = await lstat(real, { bigint: true });
       if (!stat.isDirectory()) throw new SourceAwayError(this.#options.title, 'it is no directory');
+      // What is left of a disk that was unmounted is the empty directory that it was mounted on.
+      if (this.#device !== undefined && this.#device !== stat.dev && (await isEmpty(real))) {
+        throw new SourceAwayError(
+          this.#options.title,
+          'it is empty and on another file system than before; mount what was there, or restart the origin if it is meant to be empty',
+        );
+      }
+      this.#device = stat.dev;
       return { path: '', real, place: placeOf(stat), parent: undefined };
     } catch (error) {
       throw error instanceof SourceAwayError ? error : this.away(error, root);
@@ -119,6 +129,11 @@ export class DirectoryTree {
     if (isUnder(place, parent)) return leftOut('is a symbolic link to a directory that it lies in');
     return { kind: 'directory', directory: { path, real, place, parent } };
   }
+}
+
+async function isEmpty(directory: string): Promise<boolean> {
+  await using entries = await opendir(directory);
+  return (await entries.read()) === null;
 }
 
 async function targetOf(link: string): Promise<string | undefined> {
