@@ -89,7 +89,7 @@ export class SourceSide implements Announcer {
       elsewhere: async (ref) => this.#peers?.read(ref),
       held: async (ref) => this.#peers?.readSmall(ref).catch(() => undefined),
       isPinned: (sha256) => garbage.isPinned(sha256),
-      onGone: (key) => this.hint(key),
+      onGone: (key, isOther) => void this.#lookAfresh(key, isOther),
       onWrong: (sha256) => storage.forgetRanges(sha256),
       maxBytes: config.ORIGIN_CACHE_BYTES,
     });
@@ -145,8 +145,8 @@ export class SourceSide implements Announcer {
     if (subject === undefined) return;
     const { clock, metrics, log } = this.#options;
     const scope = { bucket, keys: new S3Keys(name, prefix) };
-    const onHint = (hint: { key: string }): void => this.#reflection?.hint(hint);
-    this.#stops.push(takeS3Notifications({ bus, subject, queue: 'origin', scope, onHint: onHint as never, clock, metrics, log }));
+    const onHint = (hint: SourceHint): void => this.#reflection?.hint(hint);
+    this.#stops.push(takeS3Notifications({ bus, subject, queue: 'origin', scope, onHint, clock, metrics, log }));
   }
 
   /**
@@ -205,6 +205,16 @@ export class SourceSide implements Announcer {
   #reflecting(): Reflection {
     if (this.#reflection === undefined) throw new CatalogBehindError('the origin is starting');
     return this.#reflection;
+  }
+
+  /** `isOther`: the state of a key is the one that the catalog has, and its bytes are not: nothing that is known of them holds. */
+  async #lookAfresh(key: string, isOther: boolean): Promise<void> {
+    try {
+      if (isOther) await this.#catalog.doubt(key);
+    } catch (err) {
+      this.#options.log.warn({ err, key }, 'what is known of an object could not be given up, it is read again when it changes');
+    }
+    this.hint(key);
   }
 
   hint(key: string): void {

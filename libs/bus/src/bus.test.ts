@@ -2,11 +2,21 @@ import { CONTENT_UPLOADED, CONTROLLER_REGISTER, ORIGIN_FETCH, SluiceError, STREA
 import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { askAgain } from './ask-again.ts';
-import { type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
+import { Bus, type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
 
 const REPORT = edgeReport();
 
 describe('bus', () => {
+  test('who connects tells the log where to, and not with which password', async () => {
+    await using environment = await testBroker();
+    const said: unknown[] = [];
+    const log = { ...silentLog, info: (fields: object) => void said.push(fields) };
+    const bus = await Bus.connect({ servers: [environment.url.replace('//', '//user:secret@')], name: 'test', log });
+    await bus.close();
+    expect(said[0]).toEqual({ servers: [environment.url] });
+    expect(JSON.stringify(said)).not.toContain('secret');
+  });
+
   test('a request is answered with the checked reply, bytes come raw, a thrown failure arrives with its code', async () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);

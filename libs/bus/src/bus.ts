@@ -67,7 +67,7 @@ export class Bus {
 
   /** Connects, waiting for the broker as long as it takes; afterwards reconnects without limit. */
   static async connect({ servers, name, log }: BusOptions): Promise<Bus> {
-    log.info({ servers }, 'connecting to the broker');
+    log.info({ servers: servers.map(withoutCredentials) }, 'connecting to the broker');
     const connection = await connect({
       servers: [...servers],
       name,
@@ -263,6 +263,11 @@ export class Bus {
     if (this.#connected) await this.connection.drain();
     else await this.connection.close();
   }
+}
+
+/** A server's URL as it may be shown. */
+function withoutCredentials(server: string): string {
+  return server.replace(/^((?:\w+:\/\/)?)[^@/]*@/, '$1');
 }
 
 function isFailure(reply: unknown): reply is { ok: false; error: WireError } {

@@ -31,6 +31,9 @@ const UNLISTED_MS = 5_000;
 /** The interval varies by this share, so that several origins do not list together. */
 const JITTER_SHARE = 0.2;
 const BACKOFF = { firstMs: 1_000, maxMs: 60_000 };
+/** Objects of which the log tells in this time why they could not be taken; of more only how many. */
+const COMPLAINTS_MAX = 20;
+const COMPLAINTS_EVERY_MS = 60_000;
 /** Missing objects remembered in one listing; what is more is found by the next. */
 const MISSING_MAX = 100_000;
 /** Up to so many may be gone at once without anybody wondering. */
@@ -76,11 +79,12 @@ export class Reflection {
   #running: Promise<void> | undefined;
   #unwatch: (() => Promise<void>) | undefined;
   #failures = 0;
-  /** Objects that the listing before missed, and left where they are because they were so many. */
-  #heldBack = 0;
+  /** When a listing missed so many objects that they were left where they are; monotonic. Undefined: the last one has not. */
+  #heldBackAtMs: number | undefined;
   #listedAtMs: number | undefined;
   /** Objects that the listing before could not read, and since when. */
   #unreadable = new Map<string, number>();
+  #complaints = { sinceMs: Number.NEGATIVE_INFINITY, said: 0, unsaid: 0 };
   #stopped = false;
 
   constructor(options: ReflectionOptions) {
@@ -206,11 +210,25 @@ export class Reflection {
       if (this.#stopped) return 'failed';
       // A failure that nobody foresaw (of a disk, say) is not the object's: refused, it would be forgotten until it changes.
       const isRetryable = !(err instanceof SluiceError) || err.retryable;
-      this.#options.log.warn({ err, key }, isRetryable ? 'object could not be read, it is looked at again' : 'object cannot be published');
+      this.#complain(err, key, isRetryable ? 'object could not be read, it is looked at again' : 'object cannot be published');
       if (!isRetryable && listed !== undefined) this.#refused.set(key, listed.revision);
       if (!isRetryable) return 'done';
       return err instanceof SluiceError && UNREADABLE.has(err.code) ? 'unreadable' : 'failed';
     }
+  }
+
+  /** A source that lets nothing be read would fill the log. */
+  #complain(err: unknown, key: string, message: string): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#complaints.sinceMs >= COMPLAINTS_EVERY_MS) {
+      if (this.#complaints.unsaid > 0) log.warn({ objects: this.#complaints.unsaid }, 'more objects could not be read or published');
+      this.#complaints = { sinceMs: nowMs, said: 0, unsaid: 0 };
+    }
+    if (this.#complaints.said < COMPLAINTS_MAX) {
+      this.#complaints.said += 1;
+      log.warn({ err, key }, message);
+    } else this.#complaints.unsaid += 1;
   }
 
   async #run(): Promise<void> {
@@ -301,16 +319,21 @@ export class Reflection {
     if (!catalog.isListed) await sayListed();
   }
 
-  /** When more than half is missing at once, a disk that is not there is likelier than a will: it has to be missing the next time too. */
+  /** When more than half is missing at once, a disk that is not there is likelier than a will: it has to be missing at the next interval too. */
   #holdBack(prefix: string, { same, found, missing }: { same: number; found: number; missing: number }): boolean {
     const isSuspicious = prefix === '' && missing > MISSING_USUAL && missing > same + found;
-    const isConfirmed = this.#heldBack > 0;
-    if (prefix === '') this.#heldBack = isSuspicious && !isConfirmed ? missing : 0;
-    if (!isSuspicious || isConfirmed) return false;
-    const { source, rescanMs, log } = this.#options;
+    const { source, rescanMs, clock, log } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (!isSuspicious) {
+      if (prefix === '') this.#heldBackAtMs = undefined;
+      return false;
+    }
+    this.#heldBackAtMs ??= nowMs;
+    // A listing that follows at once for another reason confirms nothing.
+    if (nowMs - this.#heldBackAtMs >= rescanMs * (1 - JITTER_SHARE)) return false;
     log.error(
       { source: source.title, missing, left: same + found, rescanMs },
-      'most objects are gone from the source: they are removed if the next listing misses them too',
+      'most objects are gone from the source: they are removed if the listing after `rescanMs` misses them too',
     );
     return true;
   }

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { BlobMissingError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
+import { BlobMismatchError, BlobMissingError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
 import type { BlockDigests } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
@@ -62,8 +62,8 @@ export interface SourcedBlobsOptions {
   readonly held?: (ref: BlobRef) => Promise<Uint8Array | undefined>;
   /** Makes derived bytes again and writes them here. Whether they are here now. */
   readonly remake?: (sha256: string) => Promise<boolean>;
-  /** A state that the catalog knows is gone, or has other bytes: look at the key again. */
-  readonly onGone: (key: string) => void;
+  /** A state that the catalog knows is gone, or has other bytes: look at the key again. `isOther`: the bytes came, and were others. */
+  readonly onGone: (key: string, isOther: boolean) => void;
   /** Bytes that were given as those of a blob may have been others: forget them. */
   readonly onWrong?: (sha256: string) => void;
   readonly isPinned: (sha256: string) => boolean;
@@ -228,7 +228,7 @@ export class SourcedBlobs implements OriginBlobs {
     metrics.sourceReads.inc({ outcome: 'changed' });
     log.info({ key: object?.key, sha256, err: cause }, 'bytes are not what the catalog says, looking again');
     onWrong?.(sha256);
-    if (object !== undefined) onGone(object.key);
+    if (object !== undefined) onGone(object.key, cause instanceof BlobMismatchError);
     return new SourceChangedError(sha256, cause);
   }
 

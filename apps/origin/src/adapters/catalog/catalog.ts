@@ -478,6 +478,11 @@ export class Catalog {
     });
   }
 
+  /** What is known of the bytes of a key at its source does not hold: the next look reads them. */
+  async doubt(key: string): Promise<void> {
+    await this.#commit.write(() => this.sourced.doubt(key));
+  }
+
   /** Removes what is no longer at its source. @throws {OvertakenError} as {@link reflect} */
   async removeUnsourced(key: string, seen: string | undefined): Promise<Announced | undefined> {
     return this.#ordered(() => {

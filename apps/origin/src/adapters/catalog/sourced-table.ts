@@ -27,6 +27,7 @@ export class SourcedTable {
   readonly #selectPage: StatementSync;
   readonly #selectLocation: StatementSync;
   readonly #upsert: StatementSync;
+  readonly #doubt: StatementSync;
   readonly #delete: StatementSync;
   readonly #unsay: StatementSync;
 
@@ -41,6 +42,7 @@ export class SourcedTable {
     this.#upsert = db.prepare(
       'INSERT OR REPLACE INTO sourced_objects (key, revision, bytes_revision, sha256, size, etag) VALUES (?, ?, ?, ?, ?, ?)',
     );
+    this.#doubt = db.prepare("UPDATE sourced_objects SET revision = '', bytes_revision = '' WHERE key = ? AND revision IS NOT NULL");
     this.#delete = db.prepare('DELETE FROM sourced_objects WHERE key = ?');
     this.#unsay = db.prepare('UPDATE sourced_objects SET revision = NULL');
   }
@@ -67,6 +69,11 @@ export class SourcedTable {
 
   remember(key: string, { revision, bytesRevision }: SourceRevisions, { sha256, size, etag }: StoredBody): void {
     this.#upsert.run(key, revision, bytesRevision, sha256, size, etag);
+  }
+
+  /** No state of the source is the one that the catalog has. */
+  doubt(key: string): void {
+    this.#doubt.run(key);
   }
 
   forget(key: string): void {
