@@ -51,7 +51,8 @@ export class SourceSide implements Announcer {
   constructor(options: SourceSideOptions) {
     this.#options = options;
     const { settings, clock, log } = options;
-    this.order = settings.kind === 's3' ? new SharedOrder({ catalog: () => this.#catalog, clock, log }) : undefined;
+    this.order =
+      settings.kind === 's3' ? new SharedOrder({ catalog: () => this.#catalog, onAnew: () => this.hintAll(), clock, log }) : undefined;
   }
 
   get #catalog(): Catalog {

@@ -45,6 +45,8 @@ type FollowedCatalog = Pick<
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
+  /** Called when the catalog has begun anew: what is at the source has to be found again. */
+  readonly onAnew?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -166,6 +168,7 @@ export class SharedOrder implements ChangeOrder {
   async #beginAnew(genesis: Genesis): Promise<void> {
     this.#options.log.warn(genesis, 'the log is of another catalog, or has forgotten what this one has missed: it begins anew');
     await this.#catalog.beginAnew(genesis);
+    this.#options.onAnew?.();
   }
 
   async #take(placed: PlacedEntry): Promise<void> {
