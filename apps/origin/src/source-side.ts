@@ -146,8 +146,7 @@ export class SourceSide implements Announcer {
 
   /** Resolves when the catalog has come to a version that others know. @throws {CatalogBehindError} */
   async reach(version: number): Promise<void> {
-    // Also before it has caught up for the first time: what it says then is old.
-    if (this.order !== undefined && (!this.order.isCaughtUp || version > this.#catalog.lastVersion)) await this.order.catchUp();
+    if (this.order !== undefined && version > this.#catalog.lastVersion) await this.order.catchUp();
   }
 
   /** A range of a blob that only another origin knows. */
@@ -158,8 +157,9 @@ export class SourceSide implements Announcer {
   /** Whether the feed can be read by who has read so far. @throws {CatalogBehindError} */
   async requireFeed({ since, catalogId }: ChangesRequest): Promise<void> {
     const catalog = this.#catalog;
-    // Who has read more than this catalog has heard it from another origin.
-    await this.reach(catalogId === catalog.id ? since : 0);
+    // Who has read more than this catalog, or another one, has heard it from another origin: the log may have begun anew.
+    if (catalogId === catalog.id) await this.reach(since);
+    else if (this.order !== undefined && !this.order.isCaughtUp) await this.order.catchUp();
     // Whoever lists a catalog forgets what is not in it.
     if (!catalog.isListed) throw new CatalogBehindError('the source was not listed completely yet');
   }
