@@ -73,6 +73,35 @@ test('a broker that takes nothing does not hold the places for ever', async () =
   expect(await Promise.all(replies)).toHaveLength(READS_MAX + 1);
 });
 
+test('the end waits for replies that are being made, but not long', async () => {
+  await using fixture = await catalogFixture();
+  const clock = new FakeClock();
+  const reading = Promise.withResolvers<Uint8Array>();
+  const service = new FetchService({
+    bus: { chunkBytes: 100, flush: async () => {} },
+    catalog: fixture.catalog,
+    ranges: new RangeCache((_, offset) => (offset === 0 ? reading.promise : new Promise(() => {}))),
+    sizeOf: () => 10_000,
+    patches: { offer: async () => undefined },
+    blocks: NO_BLOCKS,
+    clock,
+    metrics: createOriginMetrics(new Registry()),
+  });
+  const ended: string[] = [];
+  void service.handle({ op: 'read', sha256: SHA, offset: 0, length: 1 });
+  const first = service.idle().then(() => ended.push('after the reply'));
+  await turn();
+  expect(ended).toEqual([]);
+  reading.resolve(Buffer.from('x'));
+  await first;
+  void service.handle({ op: 'read', sha256: SHA, offset: 1, length: 1 });
+  const second = service.idle().then(() => ended.push('late'));
+  await turn();
+  expect(ended).toEqual(['after the reply']);
+  clock.advance(2_000);
+  await second;
+});
+
 test('digests of blocks wait their turn with the reads, and are refused where no message has room for them', async () => {
   await using fixture = await catalogFixture();
   let asked = 0;
