@@ -132,7 +132,6 @@ test.skipIf(server === undefined)(
       await eventually(async () => expect(await metric(origin, 'sluice_origin_variants_waiting')).toBe(0), 90_000);
     }
     const reads = at.proxy.requests.filter((line) => /^GET \/[^/?]+\/[^?]+/.test(line));
-    console.log('reads', reads.length, 'requests', at.proxy.requests.length);
     expect(reads.length).toBeGreaterThanOrEqual(count);
     expect(reads.length).toBeLessThan(count * 1.02);
   },

@@ -92,7 +92,7 @@ function matcher(response: Response, body: Buffer): (state: Buffer | undefined) 
     case 404:
       return (state) => state === undefined;
     default:
-      throw new Error(`${response.status}: ${body.toString().slice(0, 200)}`);
+      throw new Error(`${response.status}: ${response.headers.get('cache-status')} ${body.toString().slice(0, 200).trim()}`);
   }
 }
 

@@ -30,6 +30,10 @@ export const CATCH_UP_MS = 5_000;
 /** Redelivered to another origin when the first has died with it, and tried again by the controller, on a machine that has others to serve. */
 const DISTRIBUTED_MS = 60_000;
 const RECENT_MAX = 2_000;
+const NOTIFICATIONS = 's3.events';
+const RESCAN_SECONDS = 10;
+/** What nobody was told of is found by the next listing. */
+const FOUND_MS = 2 * RESCAN_SECONDS * 1000 + 2 * CATCH_UP_MS;
 const timeoutMs = 5_000;
 
 export type Scene = Awaited<ReturnType<typeof scene>>;
@@ -67,7 +71,7 @@ export async function scene(server: S3Account, { initial = {}, origins = 2, edge
     );
     const stack = cleanup.use(
       await Stack.start({
-        dataDir: process.env.TWO_DIR ? `${process.env.TWO_DIR}-${Date.now()}` : join(dir.path, 'stack'),
+        dataDir: join(dir.path, 'stack'),
         ...{ edges, origins, readyTimeoutMs: 150_000 },
         env: {
           origin: {
@@ -77,6 +81,8 @@ export async function scene(server: S3Account, { initial = {}, origins = 2, edge
             ORIGIN_SOURCE_S3_BUCKET: bucket.name,
             ORIGIN_SOURCE_S3_ACCESS_KEY_ID: server.accessKeyId,
             ORIGIN_SOURCE_S3_SECRET_ACCESS_KEY: server.secretAccessKey,
+            ORIGIN_SOURCE_S3_NOTIFICATIONS: NOTIFICATIONS,
+            ORIGIN_SOURCE_RESCAN_SECONDS: String(RESCAN_SECONDS),
             ...env,
           },
           edge: { EDGE_CATCH_UP_INTERVAL_MS: String(CATCH_UP_MS) },
@@ -101,6 +107,12 @@ export async function scene(server: S3Account, { initial = {}, origins = 2, edge
         const id = `test-${announced}`;
         await eventually(() => streams.publish(CONTENT_UPLOADED, { id, key: `site/${path}` }, id), 20_000);
         return id;
+      },
+      /** Tells of a change as the object store does: nobody answers, and one that gets lost is not sent again. */
+      notify(path: string): void {
+        const s3 = { bucket: { name: bucket.name }, object: { key: encodeURIComponent(path) } };
+        const record = { eventVersion: '2.1', eventSource: 'aws:s3', eventName: 'ObjectCreated:Put', s3 };
+        bus.connection.publish(NOTIFICATIONS, JSON.stringify({ Records: [record] }));
       },
       /** The outcome of the announcement that a request came to. */
       distributed: (cause: string): Promise<ContentDistributed> =>
@@ -127,7 +139,7 @@ export async function scene(server: S3Account, { initial = {}, origins = 2, edge
           const body = Buffer.from(await response.arrayBuffer());
           expect([edge.name, path, response.status]).toEqual([edge.name, path, newest === undefined ? 404 : 200]);
           if (newest !== undefined) expect(newest.equals(body), `${edge.name} serves the newest ${path}`).toBe(true);
-        }, 2 * CATCH_UP_MS),
+        }, FOUND_MS),
       resolve: (path: string) => bus.request(ORIGIN_FETCH, { op: 'resolve', key: `site/${path}` }, { timeoutMs }),
       feed: (since = 0, catalogId?: string) =>
         eventually(() => bus.request(ORIGIN_CHANGES, { region: 'US', since, ...(catalogId && { catalogId }) }, { timeoutMs }), 30_000),

@@ -20,6 +20,10 @@ async function changeEverything(at: Scene, round: number, meanwhile: () => Promi
   for (let index = 0; index < 10; index += 1) await change(`new-${round}-${index}`, contentOf(3_000, `new ${round} ${index}`));
   const happened = meanwhile();
   for (let index = 0; index < 10; index += 1) await change(`small-${index}`, contentOf(2_000 + round, `small ${round} ${index}`));
+  for (let index = 0; index < 5; index += 1) {
+    await at.put(`noted-${index}`, contentOf(2_500, `noted ${round} ${index}`));
+    at.notify(`noted-${index}`);
+  }
   await change('same', contentOf(20_000, 'same'));
   const isThere = at.states.get('site/comes-and-goes')?.at(-1) !== undefined;
   if (isThere) {

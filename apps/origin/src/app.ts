@@ -123,6 +123,8 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const broker = new BrokerSide({ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log });
   lifecycle.onStop('broker', () => broker.stop());
   lifecycle.onStop('source', async () => sourceSide?.stop());
+  // Before the source is closed: what still came then could not be answered any more, and another origin can.
+  lifecycle.onStop('requests', () => broker.leave());
   sourceSide?.start();
 
   readiness.require('catalog', () => (catalog.open ? undefined : 'the catalog is closed'));

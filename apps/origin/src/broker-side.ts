@@ -30,6 +30,8 @@ export class BrokerSide {
   #bus: Bus | undefined;
   #publisher: OutboxPublisher | undefined;
   #intake: ContentIntake | undefined;
+  #fetches: FetchService | undefined;
+  #ends: (() => void)[] = [];
   #stopped = false;
 
   constructor(options: BrokerSideOptions) {
@@ -74,8 +76,9 @@ export class BrokerSide {
       clock,
       metrics,
     });
-    bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), QUEUE);
-    bus.serve(
+    this.#fetches = fetches;
+    const fetching = bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), QUEUE);
+    const telling = bus.serve(
       ORIGIN_CHANGES,
       async (request) => {
         await sourceSide?.requireFeed(request);
@@ -85,6 +88,7 @@ export class BrokerSide {
       },
       QUEUE,
     );
+    this.#ends = [fetching, telling];
     const streams = new Streams(bus, log);
     this.#publisher = new OutboxPublisher({ bus, streams, catalog, clock, rng, metrics, log });
     const announcer = sourceSide ?? new StoreAnnouncer(new StoreSource({ catalog, blobs }), catalog);
@@ -92,9 +96,16 @@ export class BrokerSide {
     log.info({}, 'connected to the broker');
   }
 
-  async stop(): Promise<void> {
+  /** Takes no more requests and events; those under way come to their end. */
+  async leave(): Promise<void> {
     this.#stopped = true;
+    for (const end of this.#ends.splice(0)) end();
     await this.#intake?.stop();
+    await this.#fetches?.idle();
+  }
+
+  async stop(): Promise<void> {
+    await this.leave();
     await this.#publisher?.stop();
     await this.#bus?.close();
   }

@@ -16,7 +16,7 @@ import { S3Keys } from './domain/s3-entry.ts';
 import { OriginPeers } from './services/origin-peers.ts';
 import { Reflection } from './services/reflection.ts';
 import { CatalogBehindError, SharedOrder } from './services/shared-order.ts';
-import { type ContentSource, RevisionGoneError } from './services/source-port.ts';
+import { type ContentSource, RevisionGoneError, type SourceHint } from './services/source-port.ts';
 import { SourcedBlobs } from './services/sourced-blobs.ts';
 import type { S3Settings, SourceSettings, StoreSettings } from './source-config.ts';
 
@@ -60,7 +60,8 @@ export class SourceSide implements Announcer {
   constructor(options: SourceSideOptions) {
     this.#options = options;
     const { settings, clock, log } = options;
-    this.order = settings.kind === 's3' ? new SharedOrder({ catalog: () => this.#catalog, clock, log }) : undefined;
+    this.order =
+      settings.kind === 's3' ? new SharedOrder({ catalog: () => this.#catalog, onAnew: () => this.hintAll(), clock, log }) : undefined;
   }
 
   get #catalog(): Catalog {
@@ -184,8 +185,7 @@ export class SourceSide implements Announcer {
 
   /** Resolves when the catalog has come to a version that others know. @throws {CatalogBehindError} */
   async reach(version: number): Promise<void> {
-    // Also before it has caught up for the first time: what it says then is old.
-    if (this.order !== undefined && (!this.order.isCaughtUp || version > this.#catalog.lastVersion)) await this.order.catchUp();
+    if (this.order !== undefined && version > this.#catalog.lastVersion) await this.order.catchUp();
   }
 
   /** A range of a blob that only another origin knows. */
@@ -196,8 +196,9 @@ export class SourceSide implements Announcer {
   /** Whether the feed can be read by who has read so far. @throws {CatalogBehindError} */
   async requireFeed({ since, catalogId }: ChangesRequest): Promise<void> {
     const catalog = this.#catalog;
-    // Who has read more than this catalog has heard it from another origin.
-    await this.reach(catalogId === catalog.id ? since : 0);
+    // Who has read more than this catalog, or another one, has heard it from another origin: the log may have begun anew.
+    if (catalogId === catalog.id) await this.reach(since);
+    else if (this.order !== undefined && !this.order.isCaughtUp) await this.order.catchUp();
     // Whoever lists a catalog forgets what is not in it.
     if (!catalog.isListed) throw new CatalogBehindError('the source was not listed completely yet');
   }

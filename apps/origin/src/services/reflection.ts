@@ -67,6 +67,15 @@ export interface ReflectionOptions {
   readonly log: Logger;
 }
 
+/** Why a key is looked at. */
+interface Look {
+  readonly request?: RequestOrigin | undefined;
+  /** What a listing has found. */
+  readonly listed?: SourceObject | undefined;
+  /** It is its turn. */
+  readonly onBegin?: (() => void) | undefined;
+}
+
 export class Reflection {
   readonly #options: ReflectionOptions;
   readonly #queue = new PQueue({ concurrency: CONCURRENCY });
@@ -122,10 +131,11 @@ export class Reflection {
     if (this.#hinted.has(key)) return;
     this.#hinted.add(key);
     void this.#queue.add(async () => {
-      // From here on another hint is another look.
+      // From when it begins on another hint is another look: no key ever has more than one under way and one that waits.
+      const looked = await this.#lookQuietly(key, undefined, () => this.#hinted.delete(key));
       this.#hinted.delete(key);
       // What could not be read is found by listing, which waits until the source is back.
-      if ((await this.#lookQuietly(key)) !== 'done') this.#listSoon('');
+      if (looked !== 'done') this.#listSoon('');
     });
   }
 
@@ -133,8 +143,15 @@ export class Reflection {
    * Looks at a key at the source now and brings the catalog up to date. `request`: the event that asked for it.
    * @throws {SluiceError} when the source cannot be read, or the object cannot be published
    */
-  lookAt(key: string, request?: RequestOrigin, listed?: SourceObject): Promise<Looked> {
-    return this.#keys.run(key, () => this.#look(key, request, listed));
+  lookAt(key: string, request?: RequestOrigin): Promise<Looked> {
+    return this.#lookInTurn(key, { request });
+  }
+
+  #lookInTurn(key: string, { request, listed, onBegin }: Look): Promise<Looked> {
+    return this.#keys.run(key, () => {
+      onBegin?.();
+      return this.#look(key, request, listed);
+    });
   }
 
   async #look(key: string, request: RequestOrigin | undefined, listed: SourceObject | undefined): Promise<Looked> {
@@ -201,10 +218,10 @@ export class Reflection {
   }
 
   /** `unreadable`: by the object or its source. `failed`: for another reason that may pass. */
-  async #lookQuietly(key: string, listed?: SourceObject): Promise<'done' | 'unreadable' | 'failed'> {
+  async #lookQuietly(key: string, listed?: SourceObject, onBegin?: () => void): Promise<'done' | 'unreadable' | 'failed'> {
     if (this.#stopped || (listed !== undefined && this.#refused.get(key) === listed.revision)) return 'done';
     try {
-      await this.lookAt(key, undefined, listed);
+      await this.#lookInTurn(key, { listed, onBegin });
       return 'done';
     } catch (err) {
       if (this.#stopped) return 'failed';
@@ -315,8 +332,8 @@ export class Reflection {
     metrics.sourceListings.inc({ outcome: 'completed' });
     if (outcome.found + outcome.missing > 0) log.info({ source: source.title, prefix, ...outcome }, 'listed');
     if (prefix !== '') return;
-    this.#listedAtMs = clock.monotonicMs();
     if (!catalog.isListed) await sayListed();
+    this.#listedAtMs = clock.monotonicMs();
   }
 
   /** When more than half is missing at once, a disk that is not there is likelier than a will: it has to be missing at the next interval too. */

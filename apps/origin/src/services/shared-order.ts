@@ -56,6 +56,8 @@ type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'horizo
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
+  /** Called when the catalog has begun anew: what is at the source has to be found again. */
+  readonly onAnew?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -197,6 +199,7 @@ export class SharedOrder implements ChangeOrder {
     this.#options.log.warn(genesis, 'the log is of another catalog, or has forgotten what this one has missed: it begins anew');
     await this.#catalog.beginAnew(genesis);
     this.#given = genesis.position;
+    this.#options.onAnew?.();
   }
 
   async #take(placed: PlacedEntry): Promise<void> {

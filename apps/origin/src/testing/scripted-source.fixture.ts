@@ -1,4 +1,5 @@
 /** A source in memory whose objects change, hang and fail when a test says so. */
+import { compareUtf8 } from '../domain/key-order.ts';
 import {
   type ContentSource,
   type OpenSourceObject,
@@ -55,6 +56,11 @@ export class ScriptedSource implements ContentSource {
   onChunk: (key: string, offset: number) => Promise<void> | void = () => {};
   /** Called before an object is opened; may wait or throw. */
   onOpen: () => Promise<void> | void = () => {};
+  /** Called before each answer about a key; may wait or throw. */
+  onFind: (key: string) => Promise<void> | void = () => {};
+  /** Prefixes listed, and keys looked for. */
+  readonly listings: string[] = [];
+  readonly finds: string[] = [];
   /** Every opening. */
   readonly reads: ReadAtSource[] = [];
   /** Bytes given. */
@@ -75,15 +81,27 @@ export class ScriptedSource implements ContentSource {
   remove(key: string): void {
     this.#entries.delete(key);
   }
+  /** An object is being written. */
+  settle(key: string): void {
+    const entry = this.#entries.get(key) as Entry;
+    this.#revisions += 1;
+    this.#entries.set(key, { ...entry, object: { ...entry.object, revision: `r${this.#revisions}`, settling: true } });
+  }
   /** Other bytes under the same revision: what a source must not do, and disks and proxies do. */
   corrupt(key: string, content: Content): void {
     (this.#entries.get(key) as Entry).content = content;
   }
 
   async *list(prefix: string): AsyncGenerator<readonly SourceObject[]> {
-    yield [...this.#entries.values()].map(({ object }) => object).filter(({ key }) => key.startsWith(prefix));
+    this.listings.push(prefix);
+    this.#requireHere();
+    const objects = [...this.#entries.values()].map(({ object }) => object).filter(({ key }) => key.startsWith(prefix));
+    yield objects.sort((a, b) => compareUtf8(a.key, b.key));
   }
   async find(key: string): Promise<SourceObject | undefined> {
+    this.finds.push(key);
+    await this.onFind(key);
+    this.#requireHere();
     return this.#entries.get(key)?.object;
   }
   async describe(): Promise<SourceDescription> {
@@ -108,8 +126,17 @@ export class ScriptedSource implements ContentSource {
     return { ...DESCRIPTION, chunks: this.#chunks(object, range, opening.closed.promise), close };
   }
 
-  #current(object: SourceObject): Entry {
+  /** What is there, by key. */
+  get contents(): ReadonlyMap<string, Content> {
+    return new Map([...this.#entries].map(([key, { content }]) => [key, content]));
+  }
+
+  #requireHere(): void {
     if (this.isAway) throw new SourceAwayError(this.title, 'a test says so');
+  }
+
+  #current(object: SourceObject): Entry {
+    this.#requireHere();
     const entry = this.#entries.get(object.key);
     if (entry?.object.revision !== object.revision) throw new RevisionGoneError(object);
     return entry;

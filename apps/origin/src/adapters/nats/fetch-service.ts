@@ -19,6 +19,8 @@ const READS_MAX = 8;
 const WAITING_MAX = 1024;
 /** A broker that takes nothing for so long has lost the connection; what was sent is gone with it. */
 const FLUSH_TIMEOUT_MS = 10_000;
+/** Bytes that take longer to come are not waited for at the end. */
+const IDLE_TIMEOUT_MS = 2_000;
 
 /** No more reads can wait now. Ask again a little later. */
 export class BusyError extends SluiceError {
@@ -146,6 +148,14 @@ export class FetchService {
         throw error;
       }
     });
+  }
+
+  /** Resolves when all replies that were being made have left, or take long. */
+  async idle(): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(IDLE_TIMEOUT_MS, resolve);
+    await Promise.race([this.#reads.onIdle(), late]);
+    cancel();
   }
 
   /** A patch is known to the origin that made it alone. */
