@@ -118,6 +118,20 @@ describe('hints', () => {
 });
 
 describe('a look at a key', () => {
+  test('reads bytes again that turned out to be others under the same revision, and publishes what they are', async () => {
+    await using at = await scene();
+    at.source.put('site/a', text('as it was'));
+    await started(at);
+    at.source.corrupt('site/a', text('otherwise'));
+    expect(await at.reflection.lookAt('site/a')).toBe('unchanged');
+    const before = at.catalog.find('site/a')?.manifest.version ?? 0;
+    await at.catalog.doubt('site/a');
+    expect(await at.reflection.lookAt('site/a')).toBe('announced');
+    at.has('site/a', 'otherwise');
+    expect(at.catalog.find('site/a')?.manifest.version).toBeGreaterThan(before);
+    expect(await at.reflection.lookAt('site/a')).toBe('unchanged');
+  });
+
   test('says what came of it, and announces only what has changed', async () => {
     await using at = await scene();
     const look = () => at.reflection.lookAt('site/a');
