@@ -169,7 +169,8 @@ export class SourceSide implements Announcer {
   async announce(key: string, request: RequestOrigin): Promise<AnnouncedAgain> {
     await this.order?.caughtUp();
     const looked = await this.#reflecting().lookAt(key, request);
-    if (looked === 'missing') return 'unknown';
+    // Delivered again, after an origin that had removed the key on its account went away.
+    if (looked === 'missing') return this.#catalog.hasAnswered(request) ? 'repeated' : 'unknown';
     if (looked !== 'unchanged') return 'announced';
     // Nothing new, or nothing that is complete: what there is is announced again.
     const catalog = this.#catalog;

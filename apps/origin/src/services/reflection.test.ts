@@ -144,6 +144,20 @@ describe('a look at a key', () => {
     expect([await look(), await look()]).toEqual(['removed', 'missing']);
   });
 
+  test('that finds a key gone answers who asked for it, once', async () => {
+    await using at = await scene();
+    at.source.put('site/a', text('one'));
+    await at.reflection.lookAt('site/a');
+    at.source.remove('site/a');
+    const [request, other] = [
+      { eventId: 'announce-1', cause: 'by-hand' },
+      { eventId: 'announce-2', cause: 'by-hand' },
+    ];
+    expect(await at.reflection.lookAt('site/a', request)).toBe('removed');
+    expect(at.catalog.outbox.oldest(10).map(({ eventId }) => eventId)).toContain('announce-1');
+    expect([at.catalog.hasAnswered(request), at.catalog.hasAnswered(other)]).toEqual([true, false]);
+  });
+
   test('begins again when the object changes meanwhile; when it does so each time the look is given up after five', async () => {
     await using at = await scene();
     at.source.put('site/a', text('one'));

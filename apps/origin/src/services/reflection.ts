@@ -180,7 +180,7 @@ export class Reflection {
     const { catalog } = this.#options;
     if (found === undefined) {
       if (catalog.find(key) === undefined) return 'missing';
-      await catalog.removeUnsourced(key, seen);
+      await catalog.removeUnsourced(key, seen, request);
       return 'removed';
     }
     // What is being written is looked at when that has ended.

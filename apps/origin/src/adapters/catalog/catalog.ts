@@ -484,12 +484,17 @@ export class Catalog {
   }
 
   /** Removes what is no longer at its source. @throws {OvertakenError} as {@link reflect} */
-  async removeUnsourced(key: string, seen: string | undefined): Promise<Announced | undefined> {
+  async removeUnsourced(key: string, seen: string | undefined, request?: RequestOrigin): Promise<Announced | undefined> {
     return this.#ordered(() => {
       this.#requireSeen(key, seen);
       const current = this.#objects.find(key);
-      return current === undefined ? undefined : removing(key, current.ever, this.#stamp());
+      return current === undefined ? undefined : removing(key, current.ever, this.#stamp(request));
     });
+  }
+
+  /** Whether a change, of whichever origin, was the answer to a request. */
+  hasAnswered({ eventId }: RequestOrigin): boolean {
+    return this.#requests.has(eventId);
   }
 
   #requireSeen(key: string, seen: string | undefined): void {
