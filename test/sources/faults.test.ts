@@ -66,10 +66,10 @@ law('a broker that has lost everything costs an edge neither content nor bytes: 
   await change(at, 'object-1', contentOf(20_000, 'changed'));
 });
 
-law('an origin that hangs for 15 s and goes on holds up no reader and no change', async (at) => {
+law('an origin that hangs for longer than its lease and goes on holds up no reader and no change', async (at) => {
   const [one] = at.stack.origins as [Scene['stack']['origin']];
   one.pause();
-  const over = new Promise((resolve) => setTimeout(resolve, 15_000));
+  const over = new Promise((resolve) => setTimeout(resolve, 9_000));
   await change(at, 'object-2', contentOf(20_000, 'changed while one hangs'));
   await change(at, 'page.html', page(SOME_TEXT, 2));
   await over;
@@ -120,7 +120,7 @@ test.skipIf(server === undefined)(
   'two origins that start at the same moment read each object of a large bucket once between them',
   async () => {
     if (server === undefined) return;
-    const count = 2_000;
+    const count = 800;
     const many = Object.fromEntries(
       Array.from({ length: count }, (_, index) => [index % 10 === 0 ? `${index}.html` : `${index}`, page(3_000, index)]),
     );
