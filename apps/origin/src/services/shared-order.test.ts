@@ -156,6 +156,27 @@ describe('a catalog that several origins share', () => {
     expect(STREAMS.CONTENT.duplicateWindowMs).toBeGreaterThan(60_000);
   });
 
+  test('once an origin has announced variants of its content, a key waits for them nowhere, whatever came of making them elsewhere', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    await using one = await member(environment, join(dir.path, 'one'));
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    const sha256 = checksum('text');
+    const object = { key: 'site/a', size: 10_000, revision: 'x', bytesRevision: 'x' };
+    const content = { object, fields: fields(), body: { sha256, size: 10_000, etag: 'x' }, uploadedAt: '2026-01-01T00:00:00.000Z' };
+    await one.catalog.reflect(content, undefined);
+    await other.order.catchUp();
+    const waiting = () => [one, other].map(({ catalog }) => catalog.variants.waitingCount);
+    expect(waiting()).toEqual([1, 1]);
+    await other.catalog.recordVariants(sha256, ['br'], []);
+    await one.catalog.recordVariants(sha256, ['br'], [{ coding: 'br', sha256: checksum('br'), size: 1_000 }]);
+    for (const key of one.catalog.variants.waiting(0, 10)) await one.catalog.announceVariants(key);
+    await other.order.catchUp();
+    expect(waiting()).toEqual([0, 0]);
+    expect(other.catalog.find('site/a')?.manifest.variants).toHaveLength(1);
+  });
+
   test('where the broker has lost the log, the catalog begins anew under another name and greater versions, and knows the bytes still', async () => {
     await using environment = await testBroker();
     await using dir = await temporaryDirectory();

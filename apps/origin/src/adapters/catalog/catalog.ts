@@ -629,13 +629,11 @@ export class Catalog {
 
   /** Another origin may have made them: what they are is known, and they are made again here when somebody asks. */
   #noteVariants({ key, sha256, variants = [] }: Manifest): void {
-    if (variants.length === 0 || this.variants.of(sha256) !== undefined) return;
-    this.variants.record(
-      sha256,
-      variants.map(({ coding }) => coding),
-      variants,
-    );
+    if (variants.length === 0) return;
     this.variants.settleKey(key);
+    if (this.variants.of(sha256) !== undefined) return;
+    const codings = variants.map(({ coding }) => coding);
+    this.variants.record(sha256, codings, variants);
   }
 
   /** Another log than before: the catalog is what that one says behind `position`, with versions greater than `version`. What is known of bytes stays known. */
