@@ -18,7 +18,7 @@ const hashOf = (name: string, bytes: Uint8Array): string => createHash(name).upd
 async function scene(options: Partial<ReflectionOptions> = {}) {
   const { catalog, clock, ...fixture } = await catalogFixture();
   const source = new ScriptedSource();
-  await catalog.setSource(source.title);
+  await catalog.upstream.setSource(source.title);
   const reflection = new Reflection({
     ...{ source, catalog, clock, rescanMs: RESCAN_MS, log: silent, metrics: createOriginMetrics(new Registry()) },
     rng: () => 0.5, // neither early nor late
@@ -26,7 +26,7 @@ async function scene(options: Partial<ReflectionOptions> = {}) {
       const bytes = Buffer.concat(await Array.fromAsync(chunks));
       return { sha256: hashOf('sha256', bytes), size: bytes.byteLength, md5: hashOf('md5', bytes) };
     },
-    sayListed: () => catalog.setListed(),
+    sayListed: () => catalog.upstream.setListed(),
     isLister: async () => true,
     uploadDefaults: () => ({}),
     ...options,
@@ -213,7 +213,7 @@ describe('a listing', () => {
     };
     await started(at);
     await at.rescanned();
-    expect([at.catalog.isListed, at.catalog.find('site/bad')]).toEqual([true, undefined]);
+    expect([at.catalog.upstream.isListed, at.catalog.find('site/bad')]).toEqual([true, undefined]);
     expect(at.source.reads.map(({ key }) => key).sort()).toEqual(['site/bad', 'site/good']);
     at.source.onChunk = () => {};
     at.source.put('site/bad', text('better'));
@@ -234,11 +234,11 @@ describe('a listing', () => {
       at.clock.advance(1_000);
       expect(at.source.listings.length).toBeGreaterThan(2);
     });
-    expect([at.catalog.isListed, at.reflection.listedAtMs]).toEqual([false, undefined]);
+    expect([at.catalog.upstream.isListed, at.reflection.listedAtMs]).toEqual([false, undefined]);
     at.source.onChunk = () => {};
     await eventually(() => {
       at.clock.advance(1_000);
-      expect(at.catalog.isListed).toBe(true);
+      expect(at.catalog.upstream.isListed).toBe(true);
     });
     at.has('site/b', 'b');
   });
