@@ -5,13 +5,14 @@ import { CATALOG_LOG, type ChangesRequest, originFetch, SluiceError } from '@slu
 import { isDeltaCandidate } from '@sluice/delta';
 import { type Clock, every, type Logger, type Rng } from '@sluice/runtime';
 import type { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
-import type { Catalog, RequestOrigin } from './adapters/catalog/catalog.ts';
+import type { Catalog } from './adapters/catalog/catalog.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import type { AnnouncedAgain, Announcer } from './adapters/nats/announcer.ts';
 import { CatalogLog } from './adapters/nats/catalog-log.ts';
 import { takeS3Notifications } from './adapters/nats/s3-notifications.ts';
 import type { OriginConfig } from './config.ts';
 import type { BucketSettings } from './domain/bucket-settings.ts';
+import type { RequestOrigin } from './domain/catalog-change.ts';
 import { S3Keys } from './domain/s3-entry.ts';
 import { OriginPeers } from './services/origin-peers.ts';
 import { Reflection } from './services/reflection.ts';
@@ -86,7 +87,7 @@ export class SourceSide implements Announcer {
     this.#storage = storage;
     this.#blobs = new SourcedBlobs({
       ...{ store, source, remake, clock, metrics, log },
-      locate: (sha256) => catalog.locate(sha256),
+      locate: (sha256) => catalog.sourced.locate(sha256),
       elsewhere: async (ref) => this.#peers?.read(ref),
       held: async (ref) => this.#peers?.readSmall(ref).catch(() => undefined),
       isPinned: (sha256) => garbage.isPinned(sha256),
@@ -107,7 +108,7 @@ export class SourceSide implements Announcer {
       // Files can be read where they are at any time: of those only what a patch may be made against later is copied.
       ingest: (object, opened) =>
         blobs.ingest(object, opened, { keep: source.kind !== 'directory' || isDeltaCandidate(object.size, object.size) }),
-      sayListed: () => (this.order === undefined ? catalog.setListed() : this.order.sayListed()),
+      sayListed: () => (this.order === undefined ? catalog.upstream.setListed() : this.order.sayListed()),
       isLister: () => this.#isLister(),
       uploadDefaults: (key) => bucketSettings(key).uploads,
       rescanMs: config.ORIGIN_SOURCE_RESCAN_SECONDS * 1000,
@@ -158,7 +159,7 @@ export class SourceSide implements Announcer {
     const catalog = this.#catalog;
     if (catalog.find(key) !== undefined) return;
     await this.order?.caughtUp();
-    if (!catalog.isListed && catalog.find(key) === undefined) await this.#reflecting().lookAt(key);
+    if (!catalog.upstream.isListed && catalog.find(key) === undefined) await this.#reflecting().lookAt(key);
   }
 
   async has(key: string): Promise<boolean> {
@@ -170,7 +171,7 @@ export class SourceSide implements Announcer {
     await this.order?.caughtUp();
     const looked = await this.#reflecting().lookAt(key, request);
     // Delivered again, after an origin that had removed the key on its account went away.
-    if (looked === 'missing') return this.#catalog.hasAnswered(request) ? 'repeated' : 'unknown';
+    if (looked === 'missing') return this.#catalog.sourced.hasAnswered(request) ? 'repeated' : 'unknown';
     if (looked !== 'unchanged') return 'announced';
     // Nothing new, or nothing that is complete: what there is is announced again.
     const catalog = this.#catalog;
@@ -201,7 +202,7 @@ export class SourceSide implements Announcer {
     if (catalogId === catalog.id) await this.reach(since);
     else if (this.order !== undefined && !this.order.isCaughtUp) await this.order.catchUp();
     // Whoever lists a catalog forgets what is not in it.
-    if (!catalog.isListed) throw new CatalogBehindError('the source was not listed completely yet');
+    if (!catalog.upstream.isListed) throw new CatalogBehindError('the source was not listed completely yet');
   }
 
   #reflecting(): Reflection {
@@ -212,7 +213,7 @@ export class SourceSide implements Announcer {
   /** `isOther`: the state of a key is the one that the catalog has, and its bytes are not: nothing that is known of them holds. */
   async #lookAfresh(key: string, isOther: boolean): Promise<void> {
     try {
-      if (isOther) await this.#catalog.doubt(key);
+      if (isOther) await this.#catalog.sourced.doubt(key);
     } catch (err) {
       this.#options.log.warn({ err, key }, 'what is known of an object could not be given up, it is read again when it changes');
     }
@@ -230,7 +231,7 @@ export class SourceSide implements Announcer {
   /** What keeps this origin from doing its job. */
   get unready(): string | undefined {
     if (this.order !== undefined && !this.order.isCaughtUp) return this.order.problem ?? 'has not caught up with the log of the catalog';
-    return this.#catalog.isListed ? undefined : 'the source was not listed completely yet';
+    return this.#catalog.upstream.isListed ? undefined : 'the source was not listed completely yet';
   }
 
   /** Whether this origin is the one of those there are that does what has to be done once. */

@@ -125,7 +125,7 @@ export async function openStorage({
 
 /** A directory belongs to one source: what another one does not have would be taken for removed. */
 async function claim(catalog: Catalog, source: string, dir: string): Promise<void> {
-  const owner = catalog.source ?? (catalog.objectCount > 0 ? STORE : undefined);
+  const owner = catalog.upstream.source ?? (catalog.objectCount > 0 ? STORE : undefined);
   if (owner !== undefined && owner !== source) {
     throw new ConfigError(
       [`${dir} has the content of another source (${owner}, and this is ${source}): set ORIGIN_DATA_DIR to another directory`],
@@ -133,7 +133,7 @@ async function claim(catalog: Catalog, source: string, dir: string): Promise<voi
     );
   }
   // An origin with a store of its own starts on a full disk too.
-  if (catalog.source === undefined && source !== STORE) await catalog.setSource(source);
+  if (catalog.upstream.source === undefined && source !== STORE) await catalog.upstream.setSource(source);
 }
 
 /** Gauges over what is kept. */

@@ -29,6 +29,19 @@ export interface Stamp {
   readonly atMs: number;
 }
 
+/** A committed change: the event that announces it. */
+export interface Announced {
+  readonly eventId: string;
+  readonly version: number;
+}
+
+/** A request to announce something, from a message on the stream. The same `eventId` is answered once. */
+export interface RequestOrigin {
+  readonly eventId: string;
+  /** The request's own id. */
+  readonly cause: string;
+}
+
 /** What a key names in the catalog. */
 export interface StoredObject {
   readonly manifest: Manifest;

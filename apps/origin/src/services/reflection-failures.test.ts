@@ -19,7 +19,7 @@ async function scene(failure: Error) {
     outboxMaxEntries: 100,
     multipartMaxOpen: 1,
   });
-  await catalog.setSource('test');
+  await catalog.upstream.setSource('test');
   const metrics = createOriginMetrics(createMetrics('origin'));
   let attempts = 0;
   /** Whether the object was in the catalog each time that everything was said to be. */
@@ -33,7 +33,7 @@ async function scene(failure: Error) {
     },
     sayListed: () => {
       listedWith.push(catalog.find('site/a') !== undefined);
-      return catalog.setListed();
+      return catalog.upstream.setListed();
     },
     isLister: async () => true,
     uploadDefaults: () => ({}),
@@ -56,14 +56,14 @@ test('an object that could not be taken for no fault of its own is taken soon, a
   await eventually(() => {
     // It waits for its pause.
     at.clock.advance(1_000);
-    expect(at.catalog.isListed).toBe(true);
+    expect(at.catalog.upstream.isListed).toBe(true);
   });
   expect([at.listedWith, at.attempts()]).toEqual([[true], 2]);
 });
 
 test('one that cannot be content as it is does not hold up the others, and is not read again before it changes', async () => {
   await using at = await scene(new UnusableObjectError({ key: 'site/a' }, 'a test says so'));
-  await eventually(() => expect(at.catalog.isListed).toBe(true));
+  await eventually(() => expect(at.catalog.upstream.isListed).toBe(true));
   at.reflection.hint({ all: true });
   const listed = at.reflection.listedAtMs;
   at.clock.advance(1_000);

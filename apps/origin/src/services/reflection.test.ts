@@ -18,7 +18,7 @@ const hashOf = (name: string, bytes: Uint8Array): string => createHash(name).upd
 async function scene(options: Partial<ReflectionOptions> = {}) {
   const { catalog, clock, ...fixture } = await catalogFixture();
   const source = new ScriptedSource();
-  await catalog.setSource(source.title);
+  await catalog.upstream.setSource(source.title);
   const reflection = new Reflection({
     ...{ source, catalog, clock, rescanMs: RESCAN_MS, log: silent, metrics: createOriginMetrics(new Registry()) },
     rng: () => 0.5, // neither early nor late
@@ -26,7 +26,7 @@ async function scene(options: Partial<ReflectionOptions> = {}) {
       const bytes = Buffer.concat(await Array.fromAsync(chunks));
       return { sha256: hashOf('sha256', bytes), size: bytes.byteLength, md5: hashOf('md5', bytes) };
     },
-    sayListed: () => catalog.setListed(),
+    sayListed: () => catalog.upstream.setListed(),
     isLister: async () => true,
     uploadDefaults: () => ({}),
     ...options,
@@ -125,7 +125,7 @@ describe('a look at a key', () => {
     at.source.corrupt('site/a', text('otherwise'));
     expect(await at.reflection.lookAt('site/a')).toBe('unchanged');
     const before = at.catalog.find('site/a')?.manifest.version ?? 0;
-    await at.catalog.doubt('site/a');
+    await at.catalog.sourced.doubt('site/a');
     expect(await at.reflection.lookAt('site/a')).toBe('announced');
     at.has('site/a', 'otherwise');
     expect(at.catalog.find('site/a')?.manifest.version).toBeGreaterThan(before);
@@ -155,7 +155,7 @@ describe('a look at a key', () => {
     ];
     expect(await at.reflection.lookAt('site/a', request)).toBe('removed');
     expect(at.catalog.outbox.oldest(10).map(({ eventId }) => eventId)).toContain('announce-1');
-    expect([at.catalog.hasAnswered(request), at.catalog.hasAnswered(other)]).toEqual([true, false]);
+    expect([at.catalog.sourced.hasAnswered(request), at.catalog.sourced.hasAnswered(other)]).toEqual([true, false]);
   });
 
   test('begins again when the object changes meanwhile; when it does so each time the look is given up after five', async () => {
@@ -241,7 +241,7 @@ describe('a listing', () => {
     };
     await started(at);
     await at.rescanned();
-    expect([at.catalog.isListed, at.catalog.find('site/bad')]).toEqual([true, undefined]);
+    expect([at.catalog.upstream.isListed, at.catalog.find('site/bad')]).toEqual([true, undefined]);
     expect(at.source.reads.map(({ key }) => key).sort()).toEqual(['site/bad', 'site/good']);
     at.source.onChunk = () => {};
     at.source.put('site/bad', text('better'));
@@ -262,11 +262,11 @@ describe('a listing', () => {
       at.clock.advance(1_000);
       expect(at.source.listings.length).toBeGreaterThan(2);
     });
-    expect([at.catalog.isListed, at.reflection.listedAtMs]).toEqual([false, undefined]);
+    expect([at.catalog.upstream.isListed, at.reflection.listedAtMs]).toEqual([false, undefined]);
     at.source.onChunk = () => {};
     await eventually(() => {
       at.clock.advance(1_000);
-      expect(at.catalog.isListed).toBe(true);
+      expect(at.catalog.upstream.isListed).toBe(true);
     });
     at.has('site/b', 'b');
   });

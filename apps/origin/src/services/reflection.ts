@@ -7,10 +7,12 @@ import { SluiceError } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
-import type { Catalog, RequestOrigin, SourcedContent } from '../adapters/catalog/catalog.ts';
+import type { Catalog } from '../adapters/catalog/catalog.ts';
+import type { SourcedContent } from '../adapters/catalog/sourced-objects.ts';
 import type { OriginMetrics } from '../adapters/metrics.ts';
 import { backoffMs } from '../domain/backoff.ts';
 import { type UploadDefaults, withDefaults } from '../domain/bucket-settings.ts';
+import type { RequestOrigin } from '../domain/catalog-change.ts';
 import { differences } from '../domain/listing-difference.ts';
 import type { ContentSource, OpenSourceObject, SourceHint, SourceObject } from './source-port.ts';
 
@@ -52,7 +54,7 @@ export type Looked = 'announced' | 'unchanged' | 'removed' | 'missing';
 
 export interface ReflectionOptions {
   readonly source: ContentSource;
-  readonly catalog: Pick<Catalog, 'sourced' | 'find' | 'reflect' | 'removeUnsourced' | 'isListed'>;
+  readonly catalog: Pick<Catalog, 'sourced' | 'find' | 'upstream'>;
   /** Reads the bytes of an object once, and may keep them. MD5 in hexadecimal. */
   readonly ingest: (object: SourceObject, opened: OpenSourceObject) => Promise<BlobRef & { readonly md5: string }>;
   /** Everything at the source is in the catalog. */
@@ -180,12 +182,12 @@ export class Reflection {
     const { catalog } = this.#options;
     if (found === undefined) {
       if (catalog.find(key) === undefined) return 'missing';
-      await catalog.removeUnsourced(key, seen, request);
+      await catalog.sourced.remove(key, seen, request);
       return 'removed';
     }
     // What is being written is looked at when that has ended.
     if (found.revision === seen || found.settling === true) return 'unchanged';
-    const announced = await catalog.reflect(await this.#read(found), seen, request);
+    const announced = await catalog.sourced.reflect(await this.#read(found), seen, request);
     return announced === undefined ? 'unchanged' : 'announced';
   }
 
@@ -266,7 +268,7 @@ export class Reflection {
         continue;
       }
       const jitteredMs = rescanMs * (1 - JITTER_SHARE + 2 * JITTER_SHARE * rng());
-      const isDue = await this.#pause(catalog.isListed ? jitteredMs : Math.min(jitteredMs, UNLISTED_MS), true);
+      const isDue = await this.#pause(catalog.upstream.isListed ? jitteredMs : Math.min(jitteredMs, UNLISTED_MS), true);
       if (isDue) this.#wanted.add('');
     }
   }
@@ -332,7 +334,7 @@ export class Reflection {
     metrics.sourceListings.inc({ outcome: 'completed' });
     if (outcome.found + outcome.missing > 0) log.info({ source: source.title, prefix, ...outcome }, 'listed');
     if (prefix !== '') return;
-    if (!catalog.isListed) await sayListed();
+    if (!catalog.upstream.isListed) await sayListed();
     this.#listedAtMs = clock.monotonicMs();
   }
 

@@ -38,7 +38,7 @@ async function member(
     ...{ clock: systemClock, order, durability: 'relaxed', outboxMaxEntries: 10_000, multipartMaxOpen: 1 },
     ...(operate && { operate }),
   });
-  if (catalog.source === undefined) await catalog.setSource('test');
+  if (catalog.upstream.source === undefined) await catalog.upstream.setSource('test');
   const bus = await environment.connect();
   order.start(new Named(new Log(bus, silentLog, where)));
   return {
@@ -56,7 +56,7 @@ async function member(
 function reflect({ catalog }: Member, key: string, state: string) {
   const revisions = { revision: state, bytesRevision: state };
   const content = { object: { key, size: 10, ...revisions }, fields: fields(), body: { sha256: checksum(state), size: 10, etag: state } };
-  return catalog.reflect({ ...content, uploadedAt: '2026-01-01T00:00:00.000Z' }, catalog.sourced.find(key)?.revision);
+  return catalog.sourced.reflect({ ...content, uploadedAt: '2026-01-01T00:00:00.000Z' }, catalog.sourced.find(key)?.revision);
 }
 
 /** A log whose entries come to its follower when `mayCome` lets them. */
@@ -104,7 +104,7 @@ describe('a catalog that several origins share', () => {
             state += 1;
             try {
               if (each.op === 'reflect') await reflect(one, key, `s${state}`);
-              else if (each.op === 'remove') await one.catalog.removeUnsourced(key, one.catalog.sourced.find(key)?.revision);
+              else if (each.op === 'remove') await one.catalog.sourced.remove(key, one.catalog.sourced.find(key)?.revision);
               else await one.catalog.invalidate({ key }, 'stale');
             } catch (error) {
               expect(error).toMatchObject({ code: 'OVERTAKEN' });
@@ -115,7 +115,7 @@ describe('a catalog that several origins share', () => {
         await Promise.all(members.map(({ order }) => order.catchUp()));
         const [first, ...others] = members.map(feedOf);
         for (const other of others) expect(other).toEqual(first);
-        const versions = members.map(({ catalog }) => [catalog.id, catalog.lastVersion, catalog.position]);
+        const versions = members.map(({ catalog }) => [catalog.id, catalog.lastVersion, catalog.upstream.position]);
         expect(new Set(versions.map(String)).size).toBe(1);
         // Who comes later and has nothing gets the same from the log alone.
         const late = await temporaryDirectory();
@@ -165,13 +165,13 @@ describe('a catalog that several origins share', () => {
     const sha256 = checksum('text');
     const object = { key: 'site/a', size: 10_000, revision: 'x', bytesRevision: 'x' };
     const content = { object, fields: fields(), body: { sha256, size: 10_000, etag: 'x' }, uploadedAt: '2026-01-01T00:00:00.000Z' };
-    await one.catalog.reflect(content, undefined);
+    await one.catalog.sourced.reflect(content, undefined);
     await other.order.catchUp();
     const waiting = () => [one, other].map(({ catalog }) => catalog.variants.waitingCount);
     expect(waiting()).toEqual([1, 1]);
-    await other.catalog.recordVariants(sha256, ['br'], []);
-    await one.catalog.recordVariants(sha256, ['br'], [{ coding: 'br', sha256: checksum('br'), size: 1_000 }]);
-    for (const key of one.catalog.variants.waiting(0, 10)) await one.catalog.announceVariants(key);
+    await other.catalog.coding.record(sha256, ['br'], []);
+    await one.catalog.coding.record(sha256, ['br'], [{ coding: 'br', sha256: checksum('br'), size: 1_000 }]);
+    for (const key of one.catalog.variants.waiting(0, 10)) await one.catalog.coding.announce(key);
     await other.order.catchUp();
     expect(waiting()).toEqual([0, 0]);
     expect(other.catalog.find('site/a')?.manifest.variants).toHaveLength(1);
@@ -187,7 +187,7 @@ describe('a catalog that several origins share', () => {
     await one.order.sayListed();
     await other.order.catchUp();
     const before = { id: one.catalog.id, version: one.catalog.find('site/a')?.manifest.version ?? 0 };
-    expect(other.catalog.isListed).toBe(true);
+    expect(other.catalog.upstream.isListed).toBe(true);
     await environment.broker.stop();
     await rm(environment.broker.storeDir, { recursive: true });
     await environment.broker.start();
@@ -195,7 +195,7 @@ describe('a catalog that several origins share', () => {
       expect(one.catalog.id).not.toBe(before.id);
       expect(other.catalog.id).toBe(one.catalog.id);
     }, 20_000);
-    expect([one.catalog.isListed, one.catalog.find('site/a'), one.catalog.objectCount]).toEqual([false, undefined, 0]);
+    expect([one.catalog.upstream.isListed, one.catalog.find('site/a'), one.catalog.objectCount]).toEqual([false, undefined, 0]);
     expect(one.catalog.sourced.bytesOf('site/a')).toMatchObject({ bytesRevision: 'x', sha256: checksum('x') });
     await eventually(() => reflect(one, 'site/a', 'x'), 20_000);
     await eventually(() => expect((other.catalog.find('site/a') as StoredObject).manifest.version).toBeGreaterThan(before.version), 20_000);
@@ -284,7 +284,7 @@ describe('a catalog that several origins share', () => {
       await meanwhile();
       await order.forget(batch, position);
     });
-  const gone = ({ catalog }: Member, key: string) => catalog.removeUnsourced(key, catalog.sourced.find(key)?.revision);
+  const gone = ({ catalog }: Member, key: string) => catalog.sourced.remove(key, catalog.sourced.find(key)?.revision);
 
   test('what one origin forgets is dropped from the log, but no key that came back meanwhile; all know what cannot be learned any more', async () => {
     await using environment = await testBroker();
@@ -331,7 +331,7 @@ describe('a catalog that several origins share', () => {
     expect(await forgetAll(one)).toBe(1);
     await using back = await member(environment, join(dir.path, 'other'));
     await back.order.catchUp();
-    expect([back.catalog.id, back.catalog.isListed, back.catalog.horizon]).toEqual([one.catalog.id, true, one.catalog.horizon]);
+    expect([back.catalog.id, back.catalog.upstream.isListed, back.catalog.horizon]).toEqual([one.catalog.id, true, one.catalog.horizon]);
     expect(feedOf(back)).toEqual(feedOf(one));
     expect(back.catalog.sourced.bytesOf('site/kept')).toMatchObject({ bytesRevision: 'site/kept' });
   });

@@ -52,7 +52,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-type FollowedCatalog = Pick<Catalog, 'id' | 'position' | 'lastVersion' | 'horizon' | 'follow' | 'beginAnew' | 'isListed'>;
+type FollowedCatalog = Pick<Catalog, 'id' | 'lastVersion' | 'horizon' | 'upstream'>;
 
 export interface SharedOrderOptions {
   readonly catalog: () => FollowedCatalog;
@@ -86,7 +86,7 @@ export class SharedOrder implements ChangeOrder {
   start(log: CatalogLog): void {
     this.#log = log;
     this.#following = log.follow({
-      position: () => this.#catalog.position,
+      position: () => this.#catalog.upstream.position,
       onEntry: (placed) => this.#take(placed),
       caughtUp: async () => {
         await this.#folded();
@@ -131,7 +131,7 @@ export class SharedOrder implements ChangeOrder {
 
   /** Says that everything at the source is in the catalog, once for all origins. @throws {SluiceError} */
   async sayListed(): Promise<void> {
-    while (!this.#catalog.isListed) await this.#say({ kind: 'listed' }, (log, after) => log.sayListed(after));
+    while (!this.#catalog.upstream.isListed) await this.#say({ kind: 'listed' }, (log, after) => log.sayListed(after));
   }
 
   /**
@@ -150,7 +150,7 @@ export class SharedOrder implements ChangeOrder {
   /** One attempt to put an entry behind the last one, and to take it here; else what came first is waited for. */
   async #say(fact: LogFact, append: (log: CatalogLog, after: number) => Promise<number | undefined>): Promise<void> {
     const log = await this.#current();
-    const after = this.#catalog.position;
+    const after = this.#catalog.upstream.position;
     const position = await append(log, after);
     if (position === undefined) await this.#moveBeyond(after);
     else await this.#foldOwn(position, fact);
@@ -165,7 +165,7 @@ export class SharedOrder implements ChangeOrder {
   async catchUp(): Promise<void> {
     const log = await this.#current();
     const last = await log.last();
-    while (this.#catalog.position < last) await this.#move();
+    while (this.#catalog.upstream.position < last) await this.#move();
   }
 
   /** Makes sure that log and catalog are of one kind: another log than before, or one that has lost what this catalog has, and the catalog begins anew. */
@@ -178,7 +178,8 @@ export class SharedOrder implements ChangeOrder {
       const genesis = await log.genesis();
       this.#problem = genesis && otherSource(log, genesis);
       if (this.#problem !== undefined) throw this.#problem;
-      const { id, position, lastVersion } = this.#catalog;
+      const { id, lastVersion } = this.#catalog;
+      const { position } = this.#catalog.upstream;
       const isKnown = genesis !== undefined && genesis.catalogId === id;
       const hasLost = isKnown && last < position;
       // Versions must not go back, also where the log was begun by an origin that knew less.
@@ -187,7 +188,7 @@ export class SharedOrder implements ChangeOrder {
         // Away for so long that removals it has not heard of are not in the log any more.
         const hasMissed = isKnown && lastVersion < (await log.forgotten());
         if (!isKnown || hasMissed) await this.#beginAnew(genesis);
-        this.#given = this.#catalog.position;
+        this.#given = this.#catalog.upstream.position;
         return;
       }
       this.#options.log.warn({ last, position }, 'the log of the catalog is empty or has lost something, it begins anew');
@@ -197,7 +198,7 @@ export class SharedOrder implements ChangeOrder {
 
   async #beginAnew(genesis: Genesis): Promise<void> {
     this.#options.log.warn(genesis, 'the log is of another catalog, or has forgotten what this one has missed: it begins anew');
-    await this.#catalog.beginAnew(genesis);
+    await this.#catalog.upstream.beginAnew(genesis);
     this.#given = genesis.position;
     this.#options.onAnew?.();
   }
@@ -219,7 +220,7 @@ export class SharedOrder implements ChangeOrder {
     const upTo = this.#given;
     await Promise.all(this.#folding);
     // What it could not take before is given to it again when following begins anew.
-    if (this.#catalog.position < upTo) throw new CatalogBehindError(`it could not take the log up to ${upTo}`);
+    if (this.#catalog.upstream.position < upTo) throw new CatalogBehindError(`it could not take the log up to ${upTo}`);
   }
 
   /** Brings an entry of this origin's own into the catalog. Where what stands before it did not come here, it is not known to have been taken, and the follower brings both. */
@@ -234,7 +235,7 @@ export class SharedOrder implements ChangeOrder {
     const place = { position, behind: this.#given };
     this.#given = position;
     const isNews = this.#options.clock.nowMs() - storedAtMs < NEWS_MAX_AGE_MS;
-    const folding = this.#catalog
+    const folding = this.#catalog.upstream
       .follow(fact, place, isNews)
       .then(() => this.#tell())
       .finally(() => this.#folding.delete(folding));
@@ -257,7 +258,7 @@ export class SharedOrder implements ChangeOrder {
 
   /** Decides on the first of those that wait, as many as do not concern the same key, and sends the decisions to the log one behind the other. */
   async #placeSome(log: CatalogLog): Promise<void> {
-    const after = this.#catalog.position;
+    const after = this.#catalog.upstream.position;
     const keys = new Set<string>();
     let behind: string | undefined;
     const sent: { waiting: Waiting; change: CatalogChange; taken: Promise<number | undefined> }[] = [];
@@ -315,7 +316,7 @@ export class SharedOrder implements ChangeOrder {
   }
 
   async #moveBeyond(position: number): Promise<void> {
-    while (this.#catalog.position <= position) await this.#move();
+    while (this.#catalog.upstream.position <= position) await this.#move();
   }
 
   /** Resolves when there is something new. @throws {CatalogBehindError} when that takes too long */

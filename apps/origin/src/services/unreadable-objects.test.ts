@@ -33,7 +33,7 @@ function pausesOf(clock: Clock) {
 async function scene(keys: readonly string[]) {
   const fixture = await catalogFixture();
   const { catalog, clock } = fixture;
-  await catalog.setSource('test');
+  await catalog.upstream.setSource('test');
   const source = new ScriptedSource();
   source.onChunk = (key) => {
     if (key.startsWith('site/bad')) throw new SourceAwayError('scripted source', 'it may not be read');
@@ -48,7 +48,7 @@ async function scene(keys: readonly string[]) {
       for await (const chunk of opened.chunks) for (const hash of [sha256, md5]) hash.update(chunk);
       return { sha256: sha256.digest('hex'), size: object.size, md5: md5.digest('hex') };
     },
-    sayListed: () => catalog.setListed(),
+    sayListed: () => catalog.upstream.setListed(),
     isLister: async () => true,
     uploadDefaults: () => ({}),
   });
@@ -69,13 +69,13 @@ async function scene(keys: readonly string[]) {
 test('an object that cannot be read for minutes is left out, and does not keep all others from being listed', async () => {
   await using at = await scene(['site/a', 'site/b', 'site/bad']);
   await at.pass(UNREADABLE_AFTER_MS / 2);
-  expect([at.catalog.objectCount, at.catalog.isListed]).toEqual([2, false]);
+  expect([at.catalog.objectCount, at.catalog.upstream.isListed]).toEqual([2, false]);
   await at.pass(UNREADABLE_AFTER_MS);
-  await eventually(() => expect(at.catalog.isListed).toBe(true));
+  await eventually(() => expect(at.catalog.upstream.isListed).toBe(true));
 });
 
 test('a source of which half cannot be read is away, however long that lasts', async () => {
   await using at = await scene(['site/a', 'site/bad']);
   await at.pass(3 * UNREADABLE_AFTER_MS);
-  expect([at.catalog.objectCount, at.catalog.isListed]).toEqual([1, false]);
+  expect([at.catalog.objectCount, at.catalog.upstream.isListed]).toEqual([1, false]);
 });

@@ -299,7 +299,7 @@ test('what was waiting or being coded when the origin ended is made after the ne
 test('content over which the origin dies again and again is left alone, whatever keys have it, and others are not', async () => {
   await using origin = await stage({ encode: ({ bytes }) => Promise.resolve([{ coding: 'br', bytes: bytes.subarray(0, 20) }]) });
   const deadly = text('deadly');
-  const begin = (catalog: Catalog) => catalog.beginCoding(createHash('sha256').update(deadly).digest('hex'));
+  const begin = (catalog: Catalog) => catalog.coding.begin(createHash('sha256').update(deadly).digest('hex'));
   // As a process that is killed while it codes leaves it.
   for (let death = 1; death <= ATTEMPTS_MAX; death += 1) {
     expect(await begin(origin.catalog)).toBe(true);
@@ -360,8 +360,8 @@ test('the objects of a catalog from before there were variants get theirs', asyn
 test('content that is overwritten while its coding is noted is no failure', async () => {
   await using origin = await stage();
   const { catalog } = origin;
-  const begin = catalog.beginCoding.bind(catalog);
-  vi.spyOn(catalog, 'beginCoding').mockImplementationOnce(async (sha256) => {
+  const begin = catalog.coding.begin.bind(catalog.coding);
+  vi.spyOn(catalog.coding, 'begin').mockImplementationOnce(async (sha256) => {
     for (const name of ['previous', 'current']) await origin.put('site/a.txt', text(name));
     await origin.garbage.idle();
     return begin(sha256);

@@ -107,7 +107,7 @@ export class VariantMaker {
       if (this.#stopped) return;
       const manifest = catalog.find(waiting.key)?.manifest;
       if (manifest !== undefined && wantsVariants(manifest, manifest.size)) await this.#ensure(manifest);
-      await catalog.announceVariants(waiting);
+      await catalog.coding.announce(waiting);
     } catch (err) {
       if (!this.#stopped) await this.#fail(waiting, err);
     }
@@ -119,7 +119,7 @@ export class VariantMaker {
     metrics.variants.inc({ outcome: 'failed' });
     log.warn({ err, key: waiting.key }, 'variants could not be made');
     this.#rest(clock);
-    await catalog.postponeVariants(waiting).catch((error: unknown) => {
+    await catalog.coding.postpone(waiting).catch((error: unknown) => {
       log.warn({ err: error, key: waiting.key }, 'variants are made after the next start only');
     });
   }
@@ -150,7 +150,7 @@ export class VariantMaker {
     // In the turn in which an object has it: from now on it may be overwritten.
     const pinned = new Map([[sha256, garbage.pin(sha256)]]);
     try {
-      if (!(await catalog.beginCoding(sha256))) {
+      if (!(await catalog.coding.begin(sha256))) {
         log.warn({ sha256, size }, 'content is left as it is: the origin ended each time that it was coded');
         return;
       }
@@ -159,9 +159,9 @@ export class VariantMaker {
       const variants: Variant[] = [];
       for (const { coding, bytes } of coded) variants.push({ coding, ...(await this.#store(bytes, pinned)) });
       const codings = efforts.map(({ coding }) => coding);
-      if (await catalog.recordVariants(sha256, codings, variants)) this.#count(codings.length, coded);
+      if (await catalog.coding.record(sha256, codings, variants)) this.#count(codings.length, coded);
     } catch (error) {
-      await catalog.endCoding(sha256);
+      await catalog.coding.end(sha256);
       throw error;
     } finally {
       for (const unpin of pinned.values()) unpin();
@@ -196,9 +196,9 @@ export class VariantMaker {
     const unpin = garbage.pin(content);
     try {
       const bytes = await blobs.readAll(content);
-      if (this.#stopped || !(await catalog.beginCoding(content))) return false;
+      if (this.#stopped || !(await catalog.coding.begin(content))) return false;
       const efforts = codingEfforts(size).filter((effort) => effort.coding === coding);
-      const coded = await threads.encode({ bytes, efforts, maxBytes: worthwhileBytes(size) }).finally(() => catalog.endCoding(content));
+      const coded = await threads.encode({ bytes, efforts, maxBytes: worthwhileBytes(size) }).finally(() => catalog.coding.end(content));
       const isLike = coded.length === 1 && (await this.#storeExactly(variant, coded[0]?.bytes as Uint8Array));
       metrics.variants.inc({ outcome: isLike ? 'made' : 'failed' });
       if (isLike) return true;

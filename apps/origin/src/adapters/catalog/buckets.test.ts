@@ -54,11 +54,11 @@ test('a bucket that was deleted and made again has no versions of what was in it
       .page({ bucket, prefix: '' }, undefined, 10)
       .entries.map((entry) => (entry.kind === 'version' ? `${entry.key}${entry.size === null ? ' removed' : ''}` : entry));
   expect([versions('site'), versions('site-x')]).toEqual([[], ['a removed', 'a']]);
-  expect(await catalog.removeVersion('site/a', removed?.version ?? 0)).toBeUndefined();
+  expect(await catalog.versions.remove('site/a', removed?.version ?? 0)).toBeUndefined();
   await catalog.put('site/a', fields(), body('c'));
   expect(versions('site')).toEqual(['a']);
   await catalog.remove('site/a');
-  expect([versions('site'), catalog.findVersion('site/a', version)]).toEqual([['a removed', 'a'], undefined]);
+  expect([versions('site'), catalog.versions.find('site/a', version)]).toEqual([['a removed', 'a'], undefined]);
   await catalog.removeBucket('site');
   await catalog.put('site/b', fields(), body('c'));
   fixture.reopen();

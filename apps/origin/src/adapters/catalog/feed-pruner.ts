@@ -34,7 +34,6 @@ export class FeedPruner {
   readonly #selectRemoved: StatementSync;
   readonly #selectInvalidations: StatementSync;
   readonly #deletes: readonly StatementSync[];
-  readonly #saveHorizon: StatementSync;
   readonly #history: HistoryTable;
 
   constructor(db: DatabaseSync, history: HistoryTable) {
@@ -49,7 +48,6 @@ export class FeedPruner {
     this.#selectRemoved = db.prepare('SELECT key FROM tombstones WHERE version <= ?');
     this.#selectInvalidations = db.prepare('SELECT kind, value, mode FROM invalidations WHERE version <= ?');
     this.#deletes = TABLES.map((table) => db.prepare(`DELETE FROM ${table} WHERE version <= ?`));
-    this.#saveHorizon = db.prepare('UPDATE meta SET horizon = ?');
   }
 
   /** What `limits` leave no room for, a batch of each kind. */
@@ -78,11 +76,6 @@ export class FeedPruner {
       this.#deletes[index]?.run(version);
     }
     return garbage;
-  }
-
-  /** Inside a transaction: removals and invalidations up to a version may be missing. */
-  saveHorizon(version: number): void {
-    this.#saveHorizon.run(version);
   }
 }
 

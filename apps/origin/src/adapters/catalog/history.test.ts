@@ -34,7 +34,7 @@ describe('versions that are kept', () => {
             if (removed !== undefined) add(removed.version, undefined);
           } else {
             const to = what === 'back' ? undefined : (versions[at % Math.max(1, versions.length)] ?? 0);
-            const result = await catalog.rollBack(key, to);
+            const result = await catalog.versions.rollBack(key, to);
             const isThere = current?.content !== undefined && to !== undefined && current.version <= to;
             const target = past.slice(0, -1).findLast((one) => one.content !== undefined && one.version <= (to ?? Number.MAX_SAFE_INTEGER));
             if (isThere || target === undefined) expect(result).toBe(isThere ? 'current' : undefined);
@@ -44,7 +44,7 @@ describe('versions that are kept', () => {
         const needed = new Set<string>();
         for (const [key, past] of Object.entries(model)) {
           for (const { version, content } of past) {
-            expect(catalog.findVersion(key, version)?.manifest.sha256).toBe(content && checksum(content));
+            expect(catalog.versions.find(key, version)?.manifest.sha256).toBe(content && checksum(content));
             if (content !== undefined) needed.add(content);
           }
           expect(catalog.find(key)?.manifest.sha256).toBe(past.at(-1)?.content && checksum(past.at(-1)?.content as string));
@@ -73,7 +73,7 @@ describe('versions that are kept', () => {
     const first = await catalog.put('site/a', old, body('a'));
     await catalog.put('site/a', fields(), body('b'));
     const events = catalog.outbox.length;
-    const back = await catalog.rollBack('site/a', first.version);
+    const back = await catalog.versions.rollBack('site/a', first.version);
     expect(catalog.outbox.length).toBe(events + 1);
     const { manifest, previous } = catalog.find('site/a') ?? expect.unreachable('it is gone');
     expect(manifest).toMatchObject({ ...old, sha256: checksum('a'), version: (back as { version: number }).version });
@@ -86,9 +86,9 @@ describe('versions that are kept', () => {
     const { catalog } = fixture;
     const first = await catalog.put('site/a', fields(), body('a'));
     const removed = await catalog.remove('site/a');
-    expect(catalog.findVersion('site/a', first.version)).toBeDefined();
+    expect(catalog.versions.find('site/a', first.version)).toBeDefined();
     await catalog.prune({ untilVersion: removed?.version ?? 0, maxRows: 10 });
-    expect([catalog.findVersion('site/a', first.version), catalog.references.isReferenced(checksum('a'))]).toEqual([undefined, false]);
+    expect([catalog.versions.find('site/a', first.version), catalog.references.isReferenced(checksum('a'))]).toEqual([undefined, false]);
     expect(fixture.garbage()).toContain(checksum('a'));
   });
 
@@ -99,15 +99,15 @@ describe('versions that are kept', () => {
     for (const content of 'abc') versions.push((await catalog.put('site/a', fields(), body(content))).version);
     const [a, b, c] = versions as [number, number, number];
     const content = () => catalog.find('site/a')?.manifest.sha256;
-    expect(await catalog.removeVersion('site/a', b)).toBeUndefined();
-    expect([catalog.findVersion('site/a', b), content()]).toEqual([undefined, checksum('c')]);
-    const back = await catalog.removeVersion('site/a', c);
+    expect(await catalog.versions.remove('site/a', b)).toBeUndefined();
+    expect([catalog.versions.find('site/a', b), content()]).toEqual([undefined, checksum('c')]);
+    const back = await catalog.versions.remove('site/a', c);
     expect([content(), catalog.find('site/a')?.manifest.version]).toEqual([checksum('a'), back?.version]);
-    expect([catalog.findVersion('site/a', c), catalog.findVersion('site/a', a)]).toEqual([undefined, undefined]);
-    await catalog.removeVersion('site/a', back?.version ?? 0);
+    expect([catalog.versions.find('site/a', c), catalog.versions.find('site/a', a)]).toEqual([undefined, undefined]);
+    await catalog.versions.remove('site/a', back?.version ?? 0);
     expect([content(), catalog.removedAt('site/a')]).toEqual([undefined, expect.any(Number)]);
     expect(catalog.references.isReferenced(checksum('a'))).toBe(false);
-    expect(await catalog.removeVersion('site/a', 1)).toBeUndefined();
+    expect(await catalog.versions.remove('site/a', 1)).toBeUndefined();
   });
 
   test('a removal that is removed brings the upload before it back', async () => {
@@ -115,7 +115,7 @@ describe('versions that are kept', () => {
     const { catalog } = fixture;
     await catalog.put('site/a', fields(), body('a'));
     const removed = await catalog.remove('site/a');
-    await catalog.removeVersion('site/a', removed?.version ?? 0);
+    await catalog.versions.remove('site/a', removed?.version ?? 0);
     expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('a'));
     expect(catalog.versionListing.page({ bucket: 'site', prefix: '' }, undefined, 10).entries).toHaveLength(1);
   });
@@ -130,7 +130,7 @@ describe('versions that are kept', () => {
     const first = await catalog.put('site/a', fields(['US']), body('a'));
     await catalog.remove('site/a');
     const second = await catalog.put('site/a', fields(['IN']), body('b'));
-    const gone = await catalog.removeVersion('site/a', second.version);
+    const gone = await catalog.versions.remove('site/a', second.version);
     expect([catalog.find('site/a'), catalog.removedAt('site/a')]).toEqual([undefined, gone?.version]);
     expect(gone?.version).toBeGreaterThan(second.version);
     expect(listed()).toEqual([
@@ -143,7 +143,7 @@ describe('versions that are kept', () => {
       const { changes } = catalog.changes({ region, since: second.version, catalogId: catalog.id });
       expect(changes).toEqual([expect.objectContaining({ op: 'remove', key: 'site/a' })]);
     }
-    await catalog.removeVersion('site/a', gone?.version ?? 0);
+    await catalog.versions.remove('site/a', gone?.version ?? 0);
     expect([catalog.find('site/a')?.manifest.sha256, listed()]).toEqual([checksum('a'), [['there', true]]]);
     expect(first.version).toBeLessThan(catalog.find('site/a')?.manifest.version ?? 0);
   });
@@ -169,13 +169,13 @@ describe('versions that are kept', () => {
             if ((await catalog.remove('site/a')) !== undefined) model.unshift(undefined);
           } else if (model.length > 0) {
             const index = what === 'remove current' ? 0 : at % model.length;
-            await catalog.removeVersion('site/a', listed()[index]?.version ?? 0);
+            await catalog.versions.remove('site/a', listed()[index]?.version ?? 0);
             model.splice(index, 1);
           }
           expect(catalog.find('site/a')?.manifest.sha256).toBe(model[0] && checksum(model[0]));
           const seen = listed().map(({ version, isLatest }, index) => {
             expect(isLatest).toBe(index === 0);
-            return catalog.findVersion('site/a', version)?.manifest.sha256;
+            return catalog.versions.find('site/a', version)?.manifest.sha256;
           });
           expect(seen).toEqual(model.map((one) => one && checksum(one)));
         }
@@ -190,13 +190,13 @@ describe('versions that are kept', () => {
     const versions = [];
     for (const content of 'abc') versions.push((await catalog.put('site/a', fields(), body(content))).version);
     const [a, , c] = versions as [number, number, number];
-    await catalog.removeVersion('site/a', c);
+    await catalog.versions.remove('site/a', c);
     expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('b'));
-    expect(catalog.findVersion('site/a', a)?.manifest.sha256).toBe(checksum('a'));
+    expect(catalog.versions.find('site/a', a)?.manifest.sha256).toBe(checksum('a'));
     const removed = await catalog.remove('site/a');
-    await catalog.removeVersion('site/a', removed?.version ?? 0);
+    await catalog.versions.remove('site/a', removed?.version ?? 0);
     expect(catalog.find('site/a')?.manifest.sha256).toBe(checksum('b'));
-    expect(catalog.findVersion('site/a', a)?.manifest.sha256).toBe(checksum('a'));
+    expect(catalog.versions.find('site/a', a)?.manifest.sha256).toBe(checksum('a'));
   });
 
   test('a roll-back to how things were brings nothing back that was removed by then', async () => {
@@ -208,13 +208,13 @@ describe('versions that are kept', () => {
     const to = catalog.lastVersion;
     await catalog.put('site/again', fields(), body('b'));
     await catalog.remove('site/later');
-    expect(await catalog.rollBack('site/gone', to, true)).toBe('current');
-    expect(await catalog.rollBack('site/again', to, true)).toBeUndefined();
-    await catalog.rollBack('site/later', to, true);
+    expect(await catalog.versions.rollBack('site/gone', to, true)).toBe('current');
+    expect(await catalog.versions.rollBack('site/again', to, true)).toBeUndefined();
+    await catalog.versions.rollBack('site/later', to, true);
     const now = ['site/gone', 'site/again', 'site/later'].map((key) => catalog.find(key)?.manifest.sha256);
     expect(now).toEqual([undefined, checksum('b'), checksum('a')]);
     // Of a key that is named the newest upload is wanted, removed or not.
-    await catalog.rollBack('site/gone', to);
+    await catalog.versions.rollBack('site/gone', to);
     expect(catalog.find('site/gone')?.manifest.sha256).toBe(checksum('a'));
   });
 

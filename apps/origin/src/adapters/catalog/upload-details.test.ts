@@ -19,15 +19,15 @@ test('the details of an upload are there after a restart, and go with the object
 
 test('the details of an upload stay with it as an earlier version, and come back with it, also from a catalog from before', async () => {
   await using fixture = await catalogFixture({ versionsKept: () => 9 });
-  const detailsOf = (version?: number) => fixture.catalog.findVersion('site/a', version)?.details;
+  const detailsOf = (version?: number) => fixture.catalog.versions.find('site/a', version)?.details;
   const first = await fixture.catalog.put('site/a', fields(), body('a'), { details });
   const second = await fixture.catalog.put('site/a', fields(), body('b'));
   fixture.reopen();
   expect([detailsOf(first.version), detailsOf(second.version), detailsOf()]).toEqual([details, NONE, NONE]);
-  await fixture.catalog.rollBack('site/a', first.version);
+  await fixture.catalog.versions.rollBack('site/a', first.version);
   expect([detailsOf(first.version), detailsOf(second.version), detailsOf()]).toEqual([details, undefined, details]);
   const removed = await fixture.catalog.remove('site/a');
-  await fixture.catalog.removeVersion('site/a', removed?.version ?? 0);
+  await fixture.catalog.versions.remove('site/a', removed?.version ?? 0);
   expect(detailsOf()).toEqual(details);
   await fixture.catalog.copy({ key: 'site/a', version: first.version }, 'site/copy', () => fields());
   expect(fixture.catalog.details.of('site/copy')).toEqual(details);
@@ -38,7 +38,7 @@ test('the details of an upload stay with it as an earlier version, and come back
   fixture.reopen();
   expect([detailsOf(first.version), detailsOf()]).toEqual([undefined, details]);
   await fixture.catalog.put('site/a', fields(), body('c'));
-  await fixture.catalog.rollBack('site/a');
+  await fixture.catalog.versions.rollBack('site/a');
   expect(detailsOf()).toEqual(details);
 });
 
@@ -48,7 +48,7 @@ test('an announcement of variants leaves them alone', async () => {
   await catalog.put('site/a', fields(), body('a'), { details });
   const [waiting] = catalog.variants.waiting(0, 1);
   const made = [{ coding: 'br', sha256: 'b'.repeat(64), size: 1_000 }];
-  await catalog.recordVariants(body('a').sha256, ['br'], made);
-  expect(waiting && (await catalog.announceVariants(waiting))).toBeDefined();
+  await catalog.coding.record(body('a').sha256, ['br'], made);
+  expect(waiting && (await catalog.coding.announce(waiting))).toBeDefined();
   expect(catalog.details.of('site/a')).toEqual(details);
 });

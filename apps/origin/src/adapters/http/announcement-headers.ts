@@ -1,4 +1,4 @@
-import type { Announced } from '../catalog/catalog.ts';
+import type { Announced } from '../../domain/catalog-change.ts';
 import type { HeaderList } from './exchange.ts';
 
 /** By which a client follows what becomes of its change. */

@@ -25,7 +25,7 @@ export async function deleteObject(
   const guard = writeGuard(key, exchange.request.headers);
   if (asked !== undefined) {
     if (guard !== undefined) throw new S3Error('NotImplemented', 'if-match: a version that is named is removed without conditions');
-    await catalog.removeVersion(key, asked);
+    await catalog.versions.remove(key, asked);
     return exchange.answer({ status: 204, headers: [['x-amz-version-id', String(asked)]] });
   }
   const removed = await catalog.remove(key, guard);

@@ -61,7 +61,7 @@ async function remove(bucket: string, { Key, VersionId, ...conditions }: Entry, 
     const version = versionAsked(VersionId);
     if (version !== undefined) {
       if (conditions.ETag !== undefined) throw new S3Error('NotImplemented', 'ETag: a version that is named is removed without conditions');
-      await catalog.removeVersion(key, version);
+      await catalog.versions.remove(key, version);
       return { Deleted: { Key, VersionId: version } };
     }
     const removed = await catalog.remove(key, writeGuard(key, { 'if-match': conditions.ETag }));

@@ -58,7 +58,7 @@ export interface OpenObject {
 /** `version`: an earlier one; undefined: the current one. @throws {S3Error} `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion` */
 export async function openObject(key: string, version: number | undefined, { blobs, catalog }: GetOptions): Promise<OpenObject> {
   for (let lookup = 1; ; lookup += 1) {
-    const object = catalog.findVersion(key, version);
+    const object = catalog.versions.find(key, version);
     if (object === undefined) return refuseMissing(catalog, key, version);
     try {
       return { object, details: object.details ?? {}, reader: await blobs.reader(object.manifest.sha256) };

@@ -34,7 +34,7 @@ export interface TaggingHandlers {
 export function taggingHandlers(catalog: Catalog): TaggingHandlers {
   const requireObject = (key: string, query: URLSearchParams) => {
     const asked = versionAsked(query.get('versionId'));
-    const object = catalog.findVersion(key, asked);
+    const object = catalog.versions.find(key, asked);
     if (object === undefined) return refuseMissing(catalog, key, asked);
     return { object, asked };
   };

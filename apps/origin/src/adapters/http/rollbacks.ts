@@ -1,8 +1,9 @@
 import { contentKey, keyPrefix, version } from '@sluice/contracts';
 import { z } from 'zod';
+import type { Announced } from '../../domain/catalog-change.ts';
 import { needsOfRollback } from '../../domain/rights.ts';
 import { S3Error } from '../../domain/s3-error.ts';
-import type { Announced, Catalog } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import type { Authorize } from './authenticate.ts';
 import type { Exchange } from './exchange.ts';
 import { readSmallBody } from './request-body.ts';
@@ -24,8 +25,10 @@ const rollback = z.union([
 export async function postRollback(exchange: Exchange, catalog: Catalog, authorize: Authorize): Promise<void> {
   const asked = parse(await readSmallBody(exchange, BODY_MAX_BYTES));
   authorize(needsOfRollback('key' in asked ? asked.key : asked.prefix));
-  const keys = 'key' in asked ? [asked.key] : catalog.keysWithHistory(asked.prefix, asked.after, PAGE_KEYS);
-  const results = await Promise.all(keys.map(async (key) => ({ key, result: await catalog.rollBack(key, asked.to, 'prefix' in asked) })));
+  const keys = 'key' in asked ? [asked.key] : catalog.versions.keys(asked.prefix, asked.after, PAGE_KEYS);
+  const results = await Promise.all(
+    keys.map(async (key) => ({ key, result: await catalog.versions.rollBack(key, asked.to, 'prefix' in asked) })),
+  );
   const rolledBack = results.flatMap(({ key, result }) =>
     isAnnounced(result) ? [{ key, id: result.eventId, version: result.version }] : [],
   );

@@ -1,5 +1,6 @@
+import type { RequestOrigin } from '../../domain/catalog-change.ts';
 import type { ContentSource } from '../../services/source-port.ts';
-import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 
 /** What came of a request to announce a key. */
 export type AnnouncedAgain = 'announced' | 'repeated' | 'unknown';

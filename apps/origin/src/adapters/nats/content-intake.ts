@@ -1,8 +1,9 @@
 import type { Consuming, DurableMessage, Streams } from '@sluice/bus';
 import { CONTENT_REJECTED, SluiceError, STREAMS } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
+import type { RequestOrigin } from '../../domain/catalog-change.ts';
 import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
-import type { Catalog, RequestOrigin } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import type { OriginMetrics } from '../metrics.ts';
 import type { Announcer } from './announcer.ts';
 
