@@ -11,7 +11,7 @@ import { HINTS_MAX, Reflection, type ReflectionOptions } from './reflection.ts';
 import { SourceAwayError, UnusableObjectError } from './source-port.ts';
 
 const RESCAN_MS = 60_000;
-const CONCURRENCY = 8;
+const CONCURRENCY = 16;
 const text = (content: string) => contentOf(Buffer.from(content));
 const hashOf = (name: string, bytes: Uint8Array): string => createHash(name).update(bytes).digest('hex');
 

@@ -16,8 +16,8 @@ import type { RequestOrigin } from '../domain/catalog-change.ts';
 import { differences } from '../domain/listing-difference.ts';
 import type { ContentSource, OpenSourceObject, SourceHint, SourceObject } from './source-port.ts';
 
-/** Objects being looked at because of hints and listings at once. */
-const CONCURRENCY = 8;
+/** Objects being looked at because of hints and listings at once: half of the bodies that a source on S3 may be read at, so that edges are not kept waiting by a listing. */
+const CONCURRENCY = 16;
 /** Objects that may wait for that while a listing goes on. */
 const LISTED_AHEAD_MAX = 64;
 /** Keys hinted at that may wait, and prefixes likewise; beyond it a listing of everything takes their place. */
