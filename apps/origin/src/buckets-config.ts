@@ -1,8 +1,8 @@
 /** The buckets file: YAML → {@link BucketsSettings}, or every problem in it. */
 import { fieldValue, isBucketName, LIST_MAX_ITEMS, region, tag } from '@sluice/contracts';
 import { ConfigError, placeOf } from '@sluice/runtime';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { readYaml } from './config-yaml.ts';
 import type { BucketSettings, BucketsSettings, UploadDefaults } from './domain/bucket-settings.ts';
 
 /** The buckets file cannot be used. */
@@ -44,7 +44,7 @@ const bucketsFile = z.strictObject({
 
 /** `versionsKept`: where the file says nothing. @throws {BucketsConfigError} with every problem at once */
 export function parseBuckets(text: string, versionsKept: number): BucketsSettings {
-  const result = bucketsFile.safeParse(readYaml(text));
+  const result = bucketsFile.safeParse(readYaml(text, (problems) => new BucketsConfigError(problems)));
   if (!result.success) throw new BucketsConfigError(result.error.issues.map(describe));
   const { others, buckets } = result.data;
   const fallback = merged(others, { versionsKept, uploads: {} });
@@ -53,17 +53,6 @@ export function parseBuckets(text: string, versionsKept: number): BucketsSetting
 
 function merged({ versionsKept, ...uploads }: Settings, fallback: BucketSettings): BucketSettings {
   return { versionsKept: versionsKept ?? fallback.versionsKept, uploads: { ...fallback.uploads, ...(uploads as UploadDefaults) } };
-}
-
-function readYaml(text: string): unknown {
-  const document = parseDocument(text);
-  const problems = document.errors.map(({ message }) => message.split('\n')[0]?.replace(/:$/, '') ?? message);
-  if (problems.length > 0) throw new BucketsConfigError(problems);
-  try {
-    return document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (error) {
-    throw new BucketsConfigError([(error as Error).message]);
-  }
 }
 
 function describe(issue: z.core.$ZodIssue): string {

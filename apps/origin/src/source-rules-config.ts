@@ -2,8 +2,8 @@
 import { fieldValue, LIST_MAX_ITEMS, metaName, region, tag } from '@sluice/contracts';
 import { ConfigError, placeOf } from '@sluice/runtime';
 import picomatch from 'picomatch';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { readYaml } from './config-yaml.ts';
 import { IGNORED_BY_DEFAULT, KEPT_BY_DEFAULT, type SourceRule, type SourceRules } from './domain/source-rules.ts';
 import { isRedirectLocation, REDIRECT_LOCATION_RULE, type UploadFields } from './domain/upload-headers.ts';
 
@@ -73,7 +73,7 @@ export const DEFAULT_SOURCE_RULES: SourceRules = [
 
 /** The rules of the file, after those that hold without one. @throws {SourceRulesConfigError} with every problem at once */
 export function parseSourceRules(text: string): SourceRules {
-  const result = rulesFile.safeParse(readYaml(text));
+  const result = rulesFile.safeParse(readYaml(text, (problems) => new SourceRulesConfigError(problems)));
   if (!result.success) throw new SourceRulesConfigError(result.error.issues.flatMap(describe));
   const own = result.data.rules.map(
     ({ path, ignore, ...fields }): SourceRule => ({
@@ -100,17 +100,6 @@ function patternProblem(glob: string): string | undefined {
     return undefined;
   } catch (error) {
     return `is no pattern: ${(error as Error).message}`;
-  }
-}
-
-function readYaml(text: string): unknown {
-  const document = parseDocument(text);
-  const problems = document.errors.map(({ message }) => message.split('\n')[0]?.replace(/:$/, '') ?? message);
-  if (problems.length > 0) throw new SourceRulesConfigError(problems);
-  try {
-    return document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (error) {
-    throw new SourceRulesConfigError([(error as Error).message]);
   }
 }
 
