@@ -77,38 +77,28 @@ export class OriginPeers {
 
   /** The bytes of a blob from another origin that holds them; undefined when none does. Not verified. */
   async read(ref: BlobRef): Promise<AsyncIterable<Uint8Array> | undefined> {
-    for (const id of this.others) {
-      try {
-        const first = await this.#piece(id, ref, 0);
-        return this.#rest(id, ref, first);
-      } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-        // It has not got them, or is gone: the next one may.
-      }
-    }
-    return undefined;
+    return this.#firstOf(this.others, async (id) => this.#rest(id, ref, await this.#piece(id, ref, 0)));
   }
 
   /** All bytes of a blob that fits one message and is held by another origin; undefined when that is not so, or takes long. Not verified. */
   async readSmall({ sha256, size }: BlobRef): Promise<Uint8Array | undefined> {
     if (size > this.#options.bus.chunkBytes) return undefined;
-    for (const id of this.others.slice(0, SPARED_ASKED_MAX)) {
-      try {
-        return await this.#piece(id, { sha256, size }, 0, SPARED_READ_TIMEOUT_MS);
-      } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-      }
-    }
-    return undefined;
+    return this.#firstOf(this.others.slice(0, SPARED_ASKED_MAX), (id) => this.#piece(id, { sha256, size }, 0, SPARED_READ_TIMEOUT_MS));
   }
 
   /** A range of a blob from another origin that holds it; undefined when none does. Not verified. */
   async readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
-    for (const id of this.others) {
+    return this.#firstOf(this.others, (id) => this.#piece(id, { sha256, size: offset + length }, offset));
+  }
+
+  /** The answer of the first that has one, asked in turn; undefined when none has. */
+  async #firstOf<Answer>(ids: readonly string[], ask: (id: string) => Promise<Answer>): Promise<Answer | undefined> {
+    for (const id of ids) {
       try {
-        return await this.#piece(id, { sha256, size: offset + length }, offset);
+        return await ask(id);
       } catch (error) {
         if (!(error instanceof SluiceError)) throw error;
+        // It has not got them, or is gone: the next one may.
       }
     }
     return undefined;
