@@ -35,16 +35,19 @@ export class VariantCoding {
    */
   async announce({ seq, key }: WaitingKey): Promise<Announced | undefined> {
     const { objects, variants, sourced } = this.#core;
+    const { isShared } = this.#changes;
     const announced = await this.#changes.ordered(() => {
+      // One transaction for both. Where others give the place, this is decided before there is one, and may be decided again.
+      if (!isShared) variants.settle(seq);
       const current = objects.find(key);
       if (current === undefined || !wantsVariants(current.manifest, current.manifest.size)) return undefined;
       const made = variants.of(current.manifest.sha256) ?? [];
       if (namesVariants(current.manifest.variants, made)) return undefined;
       // Another origin has made some: whose are announced matters less than that they stay.
-      if (this.#changes.isShared && current.manifest.variants !== undefined) return undefined;
+      if (isShared && current.manifest.variants !== undefined) return undefined;
       return announcing(current, naming(made), this.#core.stamp(), sourced.find(key));
     });
-    await this.#core.write(() => variants.settle(seq));
+    if (isShared) await this.#core.write(() => variants.settle(seq));
     return announced;
   }
 
