@@ -4,6 +4,7 @@ import { type Bus, SharedLog } from '@sluice/bus';
 import { CATALOG_LOG, type ChangesRequest, originFetch, SluiceError } from '@sluice/contracts';
 import { isDeltaCandidate } from '@sluice/delta';
 import { type Clock, every, type Logger, type Rng } from '@sluice/runtime';
+import type { z } from 'zod';
 import type { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
 import type { Catalog } from './adapters/catalog/catalog.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
@@ -23,6 +24,8 @@ import type { S3Settings, SourceSettings, StoreSettings } from './source-config.
 
 /** How often an origin looks whether it is its turn now. */
 const TURN_MS = 5_000;
+
+type HeldRequest = z.output<ReturnType<typeof originFetch>['request']>;
 
 export interface SourceSideOptions {
   readonly config: OriginConfig;
@@ -256,9 +259,9 @@ function contentOf({ bucket, prefix, name }: S3Settings): string {
 }
 
 /** A range of what this origin holds itself, for another one: nobody is asked on its behalf, so that origins never ask each other in circles. */
-async function readHeld(store: BlobStore, request: { op: string }, maxBytes: number): Promise<Uint8Array> {
+async function readHeld(store: BlobStore, request: HeldRequest, maxBytes: number): Promise<Uint8Array> {
   if (request.op !== 'read') throw new SluiceError('NOT_SUPPORTED', 'other origins read held bytes only');
-  const { sha256, offset, length } = request as { op: string; sha256: string; offset: number; length: number };
+  const { sha256, offset, length } = request;
   if (length > maxBytes) throw new SluiceError('RANGE_TOO_LONG', `at most ${maxBytes} bytes fit a message`);
   const reader = await store.reader(sha256);
   try {

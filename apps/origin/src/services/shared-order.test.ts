@@ -52,6 +52,18 @@ async function member(
   };
 }
 
+/** Two origins of one catalog, which know that they have nothing yet. */
+async function twoMembers() {
+  await using cleanup = new AsyncDisposableStack();
+  const environment = cleanup.use(await testBroker());
+  const dir = cleanup.use(await temporaryDirectory());
+  const one = cleanup.use(await member(environment, join(dir.path, 'one')));
+  const other = cleanup.use(await member(environment, join(dir.path, 'other')));
+  await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+  const kept = cleanup.move();
+  return { environment, dir, one, other, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
 /** Brings a state of an object into a catalog, as somebody who has just looked at the source. */
 function reflect({ catalog }: Member, key: string, state: string) {
   const revisions = { revision: state, bytesRevision: state };
@@ -130,11 +142,8 @@ describe('a catalog that several origins share', () => {
   });
 
   test('of two that found different states of an object at once, one is told that it was overtaken', async () => {
-    await using environment = await testBroker();
-    await using dir = await temporaryDirectory();
-    await using one = await member(environment, join(dir.path, 'one'));
-    await using other = await member(environment, join(dir.path, 'other'));
-    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await using both = await twoMembers();
+    const { one, other } = both;
     const results = await Promise.allSettled([reflect(one, 'site/a', 'x'), reflect(other, 'site/a', 'y')]);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     await Promise.all([one.order.catchUp(), other.order.catchUp()]);
@@ -143,11 +152,8 @@ describe('a catalog that several origins share', () => {
   });
 
   test('a change is in the outbox of every origin that heard of it in time, as the same event; who comes later announces nothing old', async () => {
-    await using environment = await testBroker();
-    await using dir = await temporaryDirectory();
-    await using one = await member(environment, join(dir.path, 'one'));
-    await using other = await member(environment, join(dir.path, 'other'));
-    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await using both = await twoMembers();
+    const { one, other } = both;
     await reflect(one, 'site/a', 'x');
     await other.order.catchUp();
     const eventsOf = ({ catalog }: Member) => catalog.outbox.oldest(10).map(({ eventId, payload }) => `${eventId} ${Buffer.from(payload)}`);
@@ -157,11 +163,8 @@ describe('a catalog that several origins share', () => {
   });
 
   test('once an origin has announced variants of its content, a key waits for them nowhere, whatever came of making them elsewhere', async () => {
-    await using environment = await testBroker();
-    await using dir = await temporaryDirectory();
-    await using one = await member(environment, join(dir.path, 'one'));
-    await using other = await member(environment, join(dir.path, 'other'));
-    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await using both = await twoMembers();
+    const { one, other } = both;
     const sha256 = checksum('text');
     const object = { key: 'site/a', size: 10_000, revision: 'x', bytesRevision: 'x' };
     const content = { object, fields: fields(), body: { sha256, size: 10_000, etag: 'x' }, uploadedAt: '2026-01-01T00:00:00.000Z' };
@@ -178,11 +181,8 @@ describe('a catalog that several origins share', () => {
   });
 
   test('where the broker has lost the log, the catalog begins anew under another name and greater versions, and knows the bytes still', async () => {
-    await using environment = await testBroker();
-    await using dir = await temporaryDirectory();
-    await using one = await member(environment, join(dir.path, 'one'));
-    await using other = await member(environment, join(dir.path, 'other'));
-    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await using both = await twoMembers();
+    const { environment, one, other } = both;
     await reflect(one, 'site/a', 'x');
     await one.order.sayListed();
     await other.order.catchUp();
@@ -287,11 +287,8 @@ describe('a catalog that several origins share', () => {
   const gone = ({ catalog }: Member, key: string) => catalog.sourced.remove(key, catalog.sourced.find(key)?.revision);
 
   test('what one origin forgets is dropped from the log, but no key that came back meanwhile; all know what cannot be learned any more', async () => {
-    await using environment = await testBroker();
-    await using dir = await temporaryDirectory();
-    await using one = await member(environment, join(dir.path, 'one'));
-    await using other = await member(environment, join(dir.path, 'other'));
-    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await using both = await twoMembers();
+    const { environment, dir, one, other } = both;
     for (const key of ['site/kept', 'site/gone', 'site/back']) await reflect(one, key, key);
     for (const key of ['site/gone', 'site/back']) await gone(one, key);
     await one.catalog.invalidate({ prefix: 'site/' }, 'stale');

@@ -18,7 +18,7 @@ export const WAITING_MAX = 10_000;
 /** Changes on their way to the log at once. */
 const BATCH_MAX = 64;
 /** An entry older than this is no news: who can hear of it has, or catches up. Below the stream's duplicate window, in which an event that several origins announce is one. */
-export const NEWS_MAX_AGE_MS = 60_000;
+const NEWS_MAX_AGE_MS = 60_000;
 /** Entries that are being brought into the catalog at once: they share its transactions. */
 const FOLDING_MAX = 256;
 /** Entries being dropped from the log at once. */

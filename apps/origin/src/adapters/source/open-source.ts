@@ -17,8 +17,6 @@ export interface OpenSourceOptions {
 /** A source that is read. */
 export interface OpenedSource {
   readonly source: ContentSource;
-  /** How content keys begin that are in it. */
-  readonly bucket: string;
   close(): Promise<void>;
 }
 
@@ -32,12 +30,12 @@ export async function openSource(
     const { bucket } = settings;
     const root = resolve(settings.root);
     const source = new DirectorySource({ root, bucket, rules, clock, log, onLeftOut });
-    return { source, bucket, close: async () => {} };
+    return { source, close: async () => {} };
   }
   const { endpoint, region, credentials, pathStyle, bucket, prefix, name } = settings;
   const onDropped = (): void => metrics.sourceLeftOut.inc({ what: 'field' });
   // Amazon's client takes 0.6 s and 38 MB to load.
   const { S3Source } = await import('./s3-source.ts');
   const source = new S3Source({ endpoint, region, credentials, pathStyle, bucket, prefix, name, clock, log, onLeftOut, onDropped });
-  return { source, bucket: name, close: () => source.close() };
+  return { source, close: () => source.close() };
 }
