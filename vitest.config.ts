@@ -21,6 +21,8 @@ const PROJECTS = [
 export default defineConfig({
   test: {
     reporters: ['default', './test/summary-reporter.ts'],
+    // One for each core: most of a test's time is spent in processes that it started, or waiting for them.
+    maxWorkers: 2,
     projects: [
       ...PROJECTS.map((root) => ({
         // Many start brokers and processes, several files at a time: on a busy machine of two cores 5 s are soon over.
