@@ -22,6 +22,8 @@ export interface NewBlobRow extends BlobRow {
   readonly rank: number;
   /** The boot in which its file was written, when that has not been synced. */
   readonly unsyncedBoot: string | null;
+  /** Of the blocks of its file, see `block-checks.ts`. */
+  readonly checks?: Uint8Array | undefined;
 }
 
 /** Pages of this size hold 10 kB in two; of 4 KiB and 16 KiB a blob costs more. */
@@ -46,7 +48,10 @@ const TABLES = `
     digests BLOB NOT NULL
   );
   CREATE TRIGGER IF NOT EXISTS blobs_delete_digests AFTER DELETE ON blobs WHEN old.body IS NULL
-    BEGIN DELETE FROM block_digests WHERE sha256 = old.sha256; END;`;
+    BEGIN DELETE FROM block_digests WHERE sha256 = old.sha256; END;
+  CREATE TABLE IF NOT EXISTS block_checks (sha256 TEXT PRIMARY KEY, checks BLOB NOT NULL);
+  CREATE TRIGGER IF NOT EXISTS blobs_delete_checks AFTER DELETE ON blobs WHEN old.body IS NULL
+    BEGIN DELETE FROM block_checks WHERE sha256 = old.sha256; END;`;
 
 /** The first layout had the bytes beside the checksum. Where its rows wait to be taken over. */
 const FIRST_LAYOUT = 'first_layout';
@@ -57,6 +62,8 @@ const TAKE_OVER_ROWS = 256;
 export const SELECT_SIZE = 'SELECT size FROM blobs WHERE sha256 = ?';
 /** A {@link BlobRow}. */
 export const SELECT_ROW = 'SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?';
+/** The checksums of the blocks of a file. */
+export const SELECT_CHECKS = 'SELECT checks FROM block_checks WHERE sha256 = ?';
 
 export class BlobTable {
   readonly #db: DatabaseSync;
@@ -73,6 +80,8 @@ export class BlobTable {
   readonly #selectUnsynced: StatementSync;
   readonly #selectDigests: StatementSync;
   readonly #insertDigests: StatementSync;
+  readonly #selectChecks: StatementSync;
+  readonly #insertChecks: StatementSync;
 
   /** Its commits survive the death of the process; for more there is `log-sync.ts`. */
   constructor(path: string) {
@@ -95,6 +104,8 @@ export class BlobTable {
     this.#insertDigests = db.prepare(
       'INSERT OR REPLACE INTO block_digests (sha256, block_bytes, digests) SELECT sha256, ?, ? FROM blobs WHERE sha256 = ?',
     );
+    this.#selectChecks = db.prepare(SELECT_CHECKS);
+    this.#insertChecks = db.prepare('INSERT OR REPLACE INTO block_checks (sha256, checks) SELECT sha256, ? FROM blobs WHERE sha256 = ?');
     if (hasTable(db, FIRST_LAYOUT)) this.#takeOverFirstLayout();
   }
 
@@ -137,10 +148,11 @@ export class BlobTable {
   }
 
   /** Inside a transaction. False when the blob is held already; then nothing changes. */
-  insert({ sha256, size, rank, unsyncedBoot, bytes }: NewBlobRow): boolean {
+  insert({ sha256, size, rank, unsyncedBoot, bytes, checks }: NewBlobRow): boolean {
     if (this.size(sha256) !== undefined) return false;
     const body = bytes === null ? null : this.#insertBody.run(bytes).lastInsertRowid;
     this.#insert.run(sha256, size, rank, unsyncedBoot, body);
+    if (checks !== undefined) this.#insertChecks.run(checks, sha256);
     return true;
   }
 
@@ -156,6 +168,15 @@ export class BlobTable {
   /** They go with the blob. Nothing happens when it is not held. */
   setBlockDigests(sha256: string, { blockBytes, digests }: BlockDigests): void {
     this.#insertDigests.run(blockBytes, digests, sha256);
+  }
+
+  checks(sha256: string): Uint8Array | undefined {
+    return (this.#selectChecks.get(sha256) as { checks: Uint8Array } | undefined)?.checks;
+  }
+
+  /** They go with the blob. Nothing happens when it is not held. */
+  setChecks(sha256: string, checks: Uint8Array): void {
+    this.#insertChecks.run(checks, sha256);
   }
 
   setRank(sha256: string, rank: number): void {
