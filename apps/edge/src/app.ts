@@ -1,7 +1,7 @@
 /** Puts an edge together and starts it in the order in which nothing is missed: serve what is held, register, catch up. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { BlobStore, type Operate } from '@sluice/blobs';
+import { BlobStore, type Operate, Scrubber } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
 import {
@@ -33,6 +33,7 @@ import type { EdgeConfig } from './config.ts';
 import { type CounterName, type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { BlockReads } from './services/block-reads.ts';
 import { CatchUp } from './services/catch-up.ts';
+import { DamagedBlobs } from './services/damaged-blobs.ts';
 import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
 import { Fills } from './services/fills.ts';
@@ -78,7 +79,12 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
-  const blobs = await BlobStore.open({ dir: blobsDir, durability: 'relaxed', ...withOperate });
+  const blobs = await BlobStore.open({
+    dir: blobsDir,
+    durability: 'relaxed',
+    ...withOperate,
+    onDamaged: (sha256) => void damaged.look(sha256),
+  });
   lifecycle.onStop('blobs', () => blobs.close());
   const stamps = new IndexStamps();
   const index = new CatalogIndex({
@@ -115,6 +121,23 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const puller = new Puller({ index, replica, fills, origin, clock });
   const refill = new Refill({ index, blobs, budget, transfers, log });
   const noteState = (): void => state.set({ caughtUpAtMs: catchUp.completedAtMs, isDoubtful: index.isDoubtful });
+  const damaged = new DamagedBlobs({
+    ...{ blobs, index, transfers, clock, log },
+    onDropped: (foundBy) => metrics.scrubMismatches.inc({ found_by: foundBy }),
+  });
+  const scrubber = new Scrubber({
+    ...{ store: blobs, bytesPerSecond: config.EDGE_SCRUB_BYTES_PER_SECOND, clock, rng },
+    onScrubbed: (bytes) => metrics.scrubbedBytes.inc(bytes),
+    onDamaged: (sha256, verdict) => damaged.replace(sha256, verdict),
+    onFailed: (err) => log.error({ err }, 'scrubbing was interrupted, it begins again'),
+  });
+  lifecycle.onStop('scrubber', () => {
+    damaged.stop();
+    return scrubber.stop();
+  });
+  metrics.observe('scrub_age_seconds', 'Seconds since everything held was last read again; -1 before the first time.', () =>
+    scrubber.passedAtMs === undefined ? -1 : (clock.nowMs() - scrubber.passedAtMs) / 1000,
+  );
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, rng, log },
     intervalMs: config.EDGE_CATCH_UP_INTERVAL_MS,
@@ -143,7 +166,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const threads = config.EDGE_SERVING_THREADS;
   const serving: ServingThreads = new ServingThreads({
     ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },
-    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, blockReads, variants, operations }),
+    desk: new ServingDesk({ stamps, damaged, budget, memory, puller, detached, blockReads, variants, operations }),
     setup: {
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
@@ -170,6 +193,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   metrics.observeCertificates(() => files.current.certificates);
   const { port, tlsPort } = serving;
   log.info({ host: config.EDGE_HOST, port, tlsPort, region: config.EDGE_REGION, threads }, 'listening');
+
+  scrubber.start();
 
   const instance = randomUUID();
   const report = (draining: boolean): EdgeReport => ({

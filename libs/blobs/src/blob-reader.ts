@@ -32,6 +32,11 @@ export class BlobReader implements ByteSource {
     return this.#bytes !== undefined || this.#check?.checks !== undefined;
   }
 
+  /** Reads and checks the bytes around one, so that a damaged beginning is known before anything is said of the blob. @throws {BlobDamagedError} */
+  async probe(offset: number): Promise<void> {
+    if (this.#check?.checks !== undefined) await this.readInto(Buffer.allocUnsafe(1), offset);
+  }
+
   /** Bytes `offset … offset+length-1`, fewer at the end of the blob. @throws {BlobDamagedError} when the file has other bytes, or fewer */
   async read(offset: number, length: number): Promise<Uint8Array> {
     const wanted = Math.max(0, Math.min(length, this.ref.size - offset));

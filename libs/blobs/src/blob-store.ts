@@ -29,6 +29,8 @@ const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padSta
 
 /** How long the files of a relaxed store may wait for their sync. */
 const SYNC_DELAY_MS = 2_000;
+/** Failures to read that say nothing of the disk. */
+const OF_THE_PROCESS: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 /** Damaged blobs remembered as such; what is forgotten is found again when it is read. */
 export const DAMAGED_MAX = 10_000;
 
@@ -156,7 +158,7 @@ export class BlobStore {
 
   /**
    * Reads all bytes of a blob and compares them with its name. `afterPiece` is awaited after each piece, with its bytes. The checksums by which reads are checked are made where they are missing.
-   * Nothing is dropped: whoever asks decides that. @throws what `afterPiece` throws
+   * Nothing is dropped: whoever asks decides that. @throws what `afterPiece` throws, and where this process is short of something
    */
   async verify(sha256: string, afterPiece: (bytes: number) => Promise<void> = async () => {}): Promise<Verdict> {
     const row = this.#table.row(sha256);
@@ -182,7 +184,7 @@ export class BlobStore {
         await file.close();
       }
     } catch (error) {
-      if (isInterrupted) throw error;
+      if (isInterrupted || OF_THE_PROCESS.has((error as NodeJS.ErrnoException).code)) throw error;
       unreadable = error;
     }
     if (!this.#table.isOpen || !this.has(sha256)) return { kind: 'gone' };

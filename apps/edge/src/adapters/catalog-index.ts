@@ -12,7 +12,7 @@ import { fromDiskError, type Operate, operate as operatePlainly, readBootId } fr
 import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
 import { openDatabase, Transactions } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
-import { contentsOf } from '../domain/content-coding.ts';
+import { type Content, contentsOf } from '../domain/content-coding.ts';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
 import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
@@ -124,8 +124,8 @@ export class CatalogIndex {
       'INSERT INTO invalidations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = max(version, excluded.version)',
     );
     this.#selectNeeding = this.#db.prepare(`
-      SELECT 1 FROM entries WHERE sha256 = ?1 AND purged_at <= confirmed_at
-      UNION ALL SELECT 1 FROM entry_variants JOIN entries USING (key) WHERE entry_variants.sha256 = ?1 AND purged_at <= confirmed_at LIMIT 1`);
+      SELECT manifest FROM entries WHERE sha256 = ?1 AND purged_at <= confirmed_at
+      UNION ALL SELECT manifest FROM entry_variants JOIN entries USING (key) WHERE entry_variants.sha256 = ?1 AND purged_at <= confirmed_at LIMIT 1`);
     this.#insertVariant = this.#db.prepare('INSERT OR IGNORE INTO entry_variants VALUES (?, ?)');
     this.#deleteVariants = this.#db.prepare('DELETE FROM entry_variants WHERE key = ?');
     this.#insertTag = this.#db.prepare('INSERT OR IGNORE INTO entry_tags VALUES (?, ?)');
@@ -225,6 +225,12 @@ export class CatalogIndex {
   /** Whether some entry may be served from these bytes, as they are or as a variant. */
   needs(sha256: string): boolean {
     return this.#selectNeeding.get(sha256) !== undefined;
+  }
+
+  /** A content or variant with this checksum that some entry may be served from. */
+  contentNamed(sha256: string): Content | undefined {
+    const row = this.#selectNeeding.get(sha256) as { manifest: string } | undefined;
+    return row && contentsOf(JSON.parse(row.manifest) as Manifest).find((content) => content.sha256 === sha256);
   }
 
   /** Applies a change and resolves when it is durable. @throws {DiskFullError} */

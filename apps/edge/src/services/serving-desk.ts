@@ -1,8 +1,8 @@
 /** The replica's answers to what serving threads ask and tell. */
-import type { BlobStore } from '@sluice/blobs';
 import type { OperationsReply } from '@sluice/runtime';
 import type { IndexStamps } from '../adapters/index-stamps.ts';
 import type { BlockReads } from './block-reads.ts';
+import type { DamagedBlobs } from './damaged-blobs.ts';
 import type { DetachedBlobs } from './detached-blobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Puller } from './puller.ts';
@@ -12,7 +12,7 @@ import type { VariantFill } from './variant-fill.ts';
 
 export interface ServingDeskParts {
   readonly stamps: IndexStamps;
-  readonly blobs: BlobStore;
+  readonly damaged: Pick<DamagedBlobs, 'look'>;
   readonly budget: DiskBudget;
   readonly memory: SharedMemory;
   readonly puller: Puller;
@@ -44,7 +44,7 @@ export class ServingDesk {
       case 'readBlock':
         return blockReads.read(asked.question);
       case 'lookFor':
-        return this.#lookFor(asked.question);
+        return this.#parts.damaged.look(asked.question);
       case 'operations':
         return operations(asked.question);
     }
@@ -65,15 +65,6 @@ export class ServingDesk {
       case 'variant-missing':
         variants.bring(message.variant);
         break;
-    }
-  }
-
-  /** The store finds out itself when it reads, and forgets what is gone. When it cannot, the next visitor has it look again. */
-  async #lookFor(sha256: string): Promise<void> {
-    try {
-      await (await this.#parts.blobs.reader(sha256)).close();
-    } catch {
-      // What is gone is brought again.
     }
   }
 }

@@ -25,7 +25,7 @@ export interface Questions {
   blockDigests: { readonly question: BlobRef; readonly answer: KnownBlocks };
   /** One block, verified. */
   readBlock: { readonly question: BlockQuestion; readonly answer: Uint8Array };
-  /** Has the file of a blob looked for, which is listed and was not found; answered when the list is right. */
+  /** Has a blob looked at that is listed and was not found, or has other bytes; answered when the list is right. */
   lookFor: { readonly question: string; readonly answer: undefined };
   /** What an operator's path answers. */
   operations: { readonly question: string; readonly answer: OperationsReply };
