@@ -34,6 +34,7 @@ import { type CounterName, type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { BlockReads } from './services/block-reads.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DamagedBlobs } from './services/damaged-blobs.ts';
+import { Databases } from './services/databases.ts';
 import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
 import { Fills } from './services/fills.ts';
@@ -42,6 +43,7 @@ import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { ServingDesk } from './services/serving-desk.ts';
+import type { EdgeDatabase } from './services/serving-messages.ts';
 import { SharedMemory } from './services/shared-memory.ts';
 import { Transfers } from './services/transfers.ts';
 import { VariantFill } from './services/variant-fill.ts';
@@ -49,6 +51,9 @@ import { VariantFill } from './services/variant-fill.ts';
 const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
 /** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
 const CHECKPOINT_MS = 5_000;
+/** How often how many entries of the index are compared with their checksums: a million in an hour. */
+const CHECK_INDEX_MS = 500;
+const CHECKED_ENTRIES = 150;
 /** How often ranks that changed by use are written to disk. */
 const FLUSH_RANKS_MS = 2_000;
 
@@ -79,24 +84,26 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
+  const databases = new Databases(log);
+  metrics.databasesReplaced(() => databases.replacements);
   const blobs = await BlobStore.open({
-    dir: blobsDir,
-    durability: 'relaxed',
-    ...withOperate,
+    ...{ dir: blobsDir, durability: 'relaxed', ...withOperate },
     onDamaged: (sha256) => void damaged.look(sha256),
+    onDatabaseDamaged: (err) => databases.damaged('blobs', err),
   });
   lifecycle.onStop('blobs', () => blobs.close());
   const stamps = new IndexStamps();
   const index = new CatalogIndex({
     ...{ dir: config.EDGE_DATA_DIR, region: config.EDGE_REGION, nowMs: () => clock.nowMs(), stamps },
     ...withOperate,
+    onDamaged: (err) => databases.damaged('index', err),
   });
   lifecycle.onStop('index', () => index.close());
   const state = new ReplicaState();
 
-  const checkpointer = startCheckpointer([blobs.databasePath, index.databasePath], CHECKPOINT_MS, (err) =>
-    log.error({ err }, 'checkpoint failed'),
-  );
+  const checkpoint = () =>
+    startCheckpointer([blobs.databasePath, index.databasePath], CHECKPOINT_MS, (err) => log.error({ err }, 'checkpoint failed'));
+  let checkpointer = checkpoint();
   lifecycle.onStop('checkpointer', () => checkpointer.stop());
 
   const origin = awaitedOrigin();
@@ -150,6 +157,21 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     onFailed: () => metrics.catchUpFailures.inc(),
   });
   noteState();
+  const beginAnew = async (database: EdgeDatabase): Promise<void> => {
+    const done = database === 'index' ? index.startOver() : blobs.startOver();
+    noteState();
+    // It has the file open that was given up.
+    const before = checkpointer;
+    checkpointer = checkpoint();
+    await Promise.all([done, before.stop()]);
+    void catchUp.run();
+  };
+  databases.open({
+    doubt: () => state.set({ caughtUpAtMs: catchUp.completedAtMs, isDoubtful: true }),
+    startOver: beginAnew,
+    replaced: (database, generation) => serving.publish({ kind: 'database-replaced', database, generation }),
+  });
+  if (config.EDGE_SCRUB_BYTES_PER_SECOND > 0) lifecycle.onStop('index check', checkIndex(index, clock));
   readiness.require('catch-up', () => (catchUp.completedAtMs === undefined ? 'has not caught up with the origin yet' : undefined));
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'is stopping'));
 
@@ -166,7 +188,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const threads = config.EDGE_SERVING_THREADS;
   const serving: ServingThreads = new ServingThreads({
     ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },
-    desk: new ServingDesk({ stamps, damaged, budget, memory, puller, detached, blockReads, variants, operations }),
+    generations: () => databases.generations,
+    desk: new ServingDesk({ stamps, damaged, databases, budget, memory, puller, detached, blockReads, variants, operations }),
     setup: {
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
@@ -250,6 +273,18 @@ async function holdLogFile(path: string | undefined): Promise<{ close(): Promise
   if (path === undefined) return undefined;
   return LineWriter.hold(path).catch((error: Error) => {
     throw new ConfigError([`EDGE_ACCESS_LOG_FILE: ${error.message}`]);
+  });
+}
+
+/** Goes through the index again and again, a few entries at a time, so that damage is found that nobody has met. The index itself tells of it. */
+function checkIndex(index: CatalogIndex, clock: Clock): () => void {
+  let at = '';
+  return every(clock, CHECK_INDEX_MS, () => {
+    try {
+      at = index.check(at, CHECKED_ENTRIES) ?? '';
+    } catch {
+      at = '';
+    }
   });
 }
 

@@ -46,6 +46,10 @@ export function edgeMetrics() {
       'found_by',
       ['scrub', 'read'],
     ),
+    databasesReplaced: (read: () => number) =>
+      countedElsewhere(registry, 'sluice_edge_databases_replaced_total', 'Damaged databases that were given up and begun anew.', () => [
+        { labels: {}, value: read() },
+      ]),
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
     catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
     caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),

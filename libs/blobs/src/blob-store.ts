@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockDigests } from '@sluice/contracts';
+import { isDatabaseDamaged, removeDatabase } from '@sluice/sqlite';
 import { databasePathIn, filePathIn } from './blob-paths.ts';
 import { BlobReader } from './blob-reader.ts';
 import type { BlobRef } from './blob-ref.ts';
@@ -44,6 +45,11 @@ export interface BlobStoreOptions {
   readonly operate?: Operate;
   /** Told of a blob whose bytes on this disk are not what they were when they are read; see {@link BlobStore.verify}. */
   readonly onDamaged?: (sha256: string) => void;
+  /**
+   * For stores whose bytes are elsewhere too: told that the database of the store is damaged. One that cannot be opened is begun anew after that, without what it held; of one that is open
+   * whoever hears it calls {@link BlobStore.startOver}, in a later turn. Without it such a store is not opened.
+   */
+  readonly onDatabaseDamaged?: (error: unknown) => void;
 }
 
 /** `unreadable` is the disk's word for it, undefined when it gave other bytes. */
@@ -76,7 +82,7 @@ export class BlobStore {
     this.#durable = options.durability === 'full';
     this.#onDamaged = options.onDamaged ?? (() => {});
     this.#operate = options.operate ?? operatePlainly;
-    this.#table = new BlobTable(this.databasePath);
+    this.#table = openTable(this.databasePath, options.onDatabaseDamaged);
     this.#log = this.#durable ? new LogSync(this.databasePath, this.#table, this.#operate) : undefined;
     this.#rows = new RowCommits({
       ...{ table: this.#table, log: this.#log, operate: this.#operate },
@@ -96,8 +102,26 @@ export class BlobStore {
     const store = new BlobStore(options);
     await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', filesDir);
     await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', options.dir);
-    await store.#recover();
+    try {
+      await store.#recover();
+    } catch (error) {
+      if (options.onDatabaseDamaged === undefined || !isDatabaseDamaged(error)) throw error;
+      options.onDatabaseDamaged(error);
+      await store.startOver();
+    }
     return store;
+  }
+
+  /** Gives up all that is held, because the database that says what that is cannot be read. Who reads goes on reading. */
+  async startOver(): Promise<void> {
+    this.#table.startOver();
+    this.#count = 0;
+    this.#bytes = 0;
+    this.#damaged.clear();
+    for (const shard of SHARDS) {
+      const names = await readdir(join(this.#dir, 'files', shard)).catch(() => []);
+      for (const sha256 of names) await this.#files.run(sha256, () => this.#removeFile(sha256)).catch(() => {});
+    }
   }
 
   /** Brings rows and files together: forgets rows whose bytes a power cut may have taken, removes files that no row names. */
@@ -446,5 +470,17 @@ export class BlobStore {
 
   #pathOf(sha256: string): string {
     return filePathIn(this.#dir, sha256);
+  }
+}
+
+/** @throws {DatabaseDamagedError} and what SQLite says of a database that is damaged, where that is nobody's to give up */
+function openTable(path: string, onDamaged: ((error: unknown) => void) | undefined): BlobTable {
+  try {
+    return new BlobTable(path, onDamaged);
+  } catch (error) {
+    if (onDamaged === undefined || !isDatabaseDamaged(error)) throw error;
+    onDamaged(error);
+    removeDatabase(path);
+    return new BlobTable(path, onDamaged);
   }
 }

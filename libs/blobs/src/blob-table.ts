@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { BlockDigests } from '@sluice/contracts';
-import { openDatabase, Transactions } from '@sluice/sqlite';
+import { isDatabaseDamaged, openDatabase, removeDatabase, Transactions } from '@sluice/sqlite';
 import type { BlobRef } from './blob-ref.ts';
 
 export interface BlobRow {
@@ -66,26 +66,55 @@ export const SELECT_ROW = 'SELECT size, bytes FROM blobs LEFT JOIN bodies ON id 
 export const SELECT_CHECKS = 'SELECT checks FROM block_checks WHERE sha256 = ?';
 
 export class BlobTable {
-  readonly #db: DatabaseSync;
-  readonly #transactions: Transactions;
-  readonly #selectSize: StatementSync;
-  readonly #select: StatementSync;
-  readonly #insertBody: StatementSync;
-  readonly #insert: StatementSync;
-  readonly #delete: StatementSync;
-  readonly #markSynced: StatementSync;
-  readonly #setRank: StatementSync;
-  readonly #selectLowest: StatementSync;
-  readonly #selectAfter: StatementSync;
-  readonly #selectUnsynced: StatementSync;
-  readonly #selectDigests: StatementSync;
-  readonly #insertDigests: StatementSync;
-  readonly #selectChecks: StatementSync;
-  readonly #insertChecks: StatementSync;
+  readonly #path: string;
+  readonly #onDamaged: (error: unknown) => void;
+  #db!: DatabaseSync;
+  #transactions!: Transactions;
+  #selectSize!: StatementSync;
+  #select!: StatementSync;
+  #insertBody!: StatementSync;
+  #insert!: StatementSync;
+  #delete!: StatementSync;
+  #markSynced!: StatementSync;
+  #setRank!: StatementSync;
+  #selectLowest!: StatementSync;
+  #selectAfter!: StatementSync;
+  #selectUnsynced!: StatementSync;
+  #selectDigests!: StatementSync;
+  #insertDigests!: StatementSync;
+  #selectChecks!: StatementSync;
+  #insertChecks!: StatementSync;
 
-  /** Its commits survive the death of the process; for more there is `log-sync.ts`. */
-  constructor(path: string) {
-    const db = openDatabase(path, 'relaxed', PAGE_BYTES);
+  /** Its commits survive the death of the process; for more there is `log-sync.ts`. `onDamaged`: told when the file turns out not to be what was written. */
+  constructor(path: string, onDamaged: (error: unknown) => void = () => {}) {
+    this.#path = path;
+    this.#onDamaged = onDamaged;
+    this.#open();
+  }
+
+  /** Begins with an empty one in the place of one that is damaged. */
+  startOver(): void {
+    try {
+      if (this.isOpen) this.#db.close();
+    } catch {
+      // What cannot be closed is left to the end of the process.
+    }
+    removeDatabase(this.#path);
+    this.#open();
+  }
+
+  /** The error of damage goes on, and is told of. */
+  #guarded<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      if (isDatabaseDamaged(error)) this.#onDamaged(error);
+      throw error;
+    }
+  }
+
+  #open(): void {
+    const db = openDatabase(this.#path, 'relaxed', PAGE_BYTES);
     this.#db = db;
     this.#transactions = new Transactions(db);
     setFirstLayoutAside(db);
@@ -130,21 +159,21 @@ export class BlobTable {
   }
 
   get isOpen(): boolean {
-    return this.#db.isOpen;
+    return this.#db?.isOpen === true;
   }
 
   /** Runs `work` in one transaction, and undoes it when it throws. */
   transact<Result>(work: () => Result): Result {
-    return this.#transactions.run(work);
+    return this.#guarded(() => this.#transactions.run(work));
   }
 
   /** Bytes of a blob, undefined when it is not held. */
   size(sha256: string): number | undefined {
-    return (this.#selectSize.get(sha256) as { size: number } | undefined)?.size;
+    return (this.#guarded(() => this.#selectSize.get(sha256)) as { size: number } | undefined)?.size;
   }
 
   row(sha256: string): BlobRow | undefined {
-    return this.#select.get(sha256) as BlobRow | undefined;
+    return this.#guarded(() => this.#select.get(sha256)) as BlobRow | undefined;
   }
 
   /** Inside a transaction. False when the blob is held already; then nothing changes. */
@@ -158,7 +187,7 @@ export class BlobTable {
 
   /** Its bytes go with it. */
   delete(sha256: string): void {
-    this.#delete.run(sha256);
+    this.#guarded(() => this.#delete.run(sha256));
   }
 
   blockDigests(sha256: string): BlockDigests | undefined {
@@ -205,12 +234,12 @@ export class BlobTable {
 
   /** The `count` blobs of the lowest rank, lowest first. */
   lowest(count: number): (BlobRef & { readonly rank: number })[] {
-    return this.#selectLowest.all(count) as unknown as (BlobRef & { rank: number })[];
+    return this.#guarded(() => this.#selectLowest.all(count)) as unknown as (BlobRef & { rank: number })[];
   }
 
   /** A page of what is held, by name. */
   after(sha256: string, limit: number): BlobRef[] {
-    return this.#selectAfter.all(sha256, limit) as unknown as BlobRef[];
+    return this.#guarded(() => this.#selectAfter.all(sha256, limit)) as unknown as BlobRef[];
   }
 
   totals(): { count: number; bytes: number } {
