@@ -32,9 +32,9 @@ export class BlobReader implements ByteSource {
     return this.#bytes !== undefined || this.#check?.checks !== undefined;
   }
 
-  /** Reads and checks the bytes around one, so that a damaged beginning is known before anything is said of the blob. @throws {BlobDamagedError} */
-  async probe(offset: number): Promise<void> {
-    if (this.#check?.checks !== undefined) await this.readInto(Buffer.allocUnsafe(1), offset);
+  /** Bytes from `start` on will be read: reads and checks the first ones, so that it is known before anything was said of the blob when they are damaged. @throws {BlobDamagedError} */
+  async prepare({ start }: { readonly start: number }): Promise<void> {
+    if (this.#check?.checks !== undefined) await this.readInto(Buffer.allocUnsafe(1), start);
   }
 
   /** Bytes `offset … offset+length-1`, fewer at the end of the blob. @throws {BlobDamagedError} when the file has other bytes, or fewer */

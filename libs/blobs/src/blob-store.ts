@@ -32,7 +32,7 @@ const SHARDS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padSta
 const SYNC_DELAY_MS = 2_000;
 /** Failures to read that say nothing of the disk. */
 const OF_THE_PROCESS: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
-/** Damaged blobs remembered as such; what is forgotten is found again when it is read. */
+/** Blobs marked as damaged. One more is not marked, and found again when it is read. */
 export const DAMAGED_MAX = 10_000;
 
 export interface BlobStoreOptions {
@@ -136,6 +136,7 @@ export class BlobStore {
       for (const sha256 of this.#table.namesOfFiles(shard, `${shard}g`)) if (!found.delete(sha256)) this.#table.delete(sha256);
       for (const garbage of found) await rm(join(directory, garbage), { recursive: true, force: true });
     }
+    for (const sha256 of this.#table.damaged(DAMAGED_MAX)) this.#damaged.add(sha256);
     const { count, bytes } = this.#table.totals();
     this.#count = count;
     this.#bytes = bytes;
@@ -217,17 +218,17 @@ export class BlobStore {
     return { kind: 'right', size };
   }
 
-  /** Takes a blob for damaged: it is listed, but not read, until its bytes are stored anew. For stores whose bytes may be the only ones. */
+  /** Takes a blob for damaged: it is listed, but not read, until its bytes are stored anew, also after a restart. For stores whose bytes may be the only ones. */
   markDamaged(sha256: string): void {
-    if (!this.has(sha256)) return;
+    if (!this.has(sha256) || this.#damaged.has(sha256) || this.#damaged.size >= DAMAGED_MAX) return;
     this.#damaged.add(sha256);
-    const [oldest] = this.#damaged;
-    if (this.#damaged.size > DAMAGED_MAX && oldest !== undefined) this.#damaged.delete(oldest);
+    this.#operate('BLOB_DAMAGED:ROW', () => this.#table.setDamaged(sha256, true));
   }
 
   /** It was read again and is right after all. */
   unmarkDamaged(sha256: string): void {
-    this.#damaged.delete(sha256);
+    if (!this.#damaged.delete(sha256)) return;
+    this.#operate('BLOB_DAMAGED:ROW', () => this.#table.setDamaged(sha256, false));
   }
 
   /** The names of blobs that are listed and damaged, those found first first. */

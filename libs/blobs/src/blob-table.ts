@@ -51,7 +51,10 @@ const TABLES = `
     BEGIN DELETE FROM block_digests WHERE sha256 = old.sha256; END;
   CREATE TABLE IF NOT EXISTS block_checks (sha256 TEXT PRIMARY KEY, checks BLOB NOT NULL);
   CREATE TRIGGER IF NOT EXISTS blobs_delete_checks AFTER DELETE ON blobs WHEN old.body IS NULL
-    BEGIN DELETE FROM block_checks WHERE sha256 = old.sha256; END;`;
+    BEGIN DELETE FROM block_checks WHERE sha256 = old.sha256; END;
+  CREATE TABLE IF NOT EXISTS damaged_blobs (sha256 TEXT PRIMARY KEY);
+  CREATE TRIGGER IF NOT EXISTS blobs_delete_damaged AFTER DELETE ON blobs
+    BEGIN DELETE FROM damaged_blobs WHERE sha256 = old.sha256; END;`;
 
 /** The first layout had the bytes beside the checksum. Where its rows wait to be taken over. */
 const FIRST_LAYOUT = 'first_layout';
@@ -206,6 +209,17 @@ export class BlobTable {
   /** They go with the blob. Nothing happens when it is not held. */
   setChecks(sha256: string, checks: Uint8Array): void {
     this.#insertChecks.run(checks, sha256);
+  }
+
+  /** Names of blobs that were marked, at most so many. */
+  damaged(limit: number): string[] {
+    return (this.#db.prepare('SELECT sha256 FROM damaged_blobs LIMIT ?').all(limit) as { sha256: string }[]).map(({ sha256 }) => sha256);
+  }
+
+  /** The mark goes with the blob. */
+  setDamaged(sha256: string, isDamaged: boolean): void {
+    const statement = isDamaged ? 'INSERT OR IGNORE INTO damaged_blobs VALUES (?)' : 'DELETE FROM damaged_blobs WHERE sha256 = ?';
+    this.#db.prepare(statement).run(sha256);
   }
 
   setRank(sha256: string, rank: number): void {

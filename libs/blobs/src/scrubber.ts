@@ -24,6 +24,7 @@ export interface ScrubberOptions {
   readonly onScrubbed: (bytes: number) => void;
   /** A blob that is listed is not what its name says. Awaited, so that at most one is being repaired. */
   readonly onDamaged: (sha256: string, verdict: Verdict & { kind: 'damaged' }) => Promise<void> | void;
+  readonly onRight?: (sha256: string) => void;
   /** The store could not be listed or read; it goes on after a pause. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -81,12 +82,13 @@ export class Scrubber {
   }
 
   async #check({ sha256, size }: BlobRef): Promise<void> {
-    const { store, onScrubbed, onDamaged } = this.#options;
+    const { store, onScrubbed, onDamaged, onRight } = this.#options;
     const verdict = await store.verify(sha256, async (bytes) => {
       onScrubbed(bytes);
       await this.#spend(bytes);
     });
     if (verdict.kind === 'damaged') await onDamaged(sha256, verdict);
+    else if (verdict.kind === 'right') onRight?.(sha256);
     await this.#spend(Math.max(0, BLOB_MIN_BYTES - size));
   }
 

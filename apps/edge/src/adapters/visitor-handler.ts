@@ -322,7 +322,7 @@ function closing(response: VisitorResponse): AbortSignal {
 /** A reader of which the first bytes that are wanted are right. @throws {BlobDamagedError} */
 async function probed(reader: BlobReader, [first]: readonly ByteRange[]): Promise<BlobReader> {
   try {
-    if (first !== undefined) await reader.probe(first.start);
+    if (first !== undefined) await reader.prepare(first);
     return reader;
   } catch (error) {
     await reader.close();
