@@ -138,7 +138,11 @@ export async function openStorage({
   const ranges = new RangeCache((sha256, offset, length) => openBlobs.read(sha256, offset, length));
   const damaged: DamagedContent = new DamagedContent({
     ...{ store, isCache, references: catalog.references, forgetRanges, log },
-    variants: { of: (content) => catalog.variants.of(content), remake },
+    variants: {
+      of: (content) => catalog.variants.of(content),
+      contentOf: (variant) => catalog.variants.originOf(variant)?.content,
+      remake,
+    },
     onOutcome: (outcome) => metrics.scrubMismatches.inc({ outcome }),
   });
   const scrubber = new Scrubber({

@@ -153,7 +153,12 @@ export class BlobStore {
     return { count: this.#count, bytes: this.#bytes };
   }
 
+  /** Whether a blob can be read: it is listed, and not marked as damaged. */
   has(sha256: string): boolean {
+    return this.#lists(sha256) && !this.#damaged.has(sha256);
+  }
+
+  #lists(sha256: string): boolean {
     return this.#table.size(sha256) !== undefined;
   }
 
@@ -212,7 +217,7 @@ export class BlobStore {
       if (isInterrupted || OF_THE_PROCESS.has((error as NodeJS.ErrnoException).code)) throw error;
       unreadable = error;
     }
-    if (!this.#table.isOpen || !this.has(sha256)) return { kind: 'gone' };
+    if (!this.#table.isOpen || !this.#lists(sha256)) return { kind: 'gone' };
     if (checks === undefined) return { kind: 'damaged', size, unreadable };
     if (!Buffer.from(checks).equals(this.#table.checks(sha256) ?? new Uint8Array())) this.#table.setChecks(sha256, checks);
     return { kind: 'right', size };
@@ -220,7 +225,7 @@ export class BlobStore {
 
   /** Takes a blob for damaged: it is listed, but not read, until its bytes are stored anew, also after a restart. For stores whose bytes may be the only ones. */
   markDamaged(sha256: string): void {
-    if (!this.has(sha256) || this.#damaged.has(sha256) || this.#damaged.size >= DAMAGED_MAX) return;
+    if (!this.#lists(sha256) || this.#damaged.has(sha256) || this.#damaged.size >= DAMAGED_MAX) return;
     this.#damaged.add(sha256);
     this.#operate('BLOB_DAMAGED:ROW', () => this.#table.setDamaged(sha256, true));
   }
@@ -247,7 +252,7 @@ export class BlobStore {
 
   /** The second look, with nothing else going on under this name: if the file is still missing, somebody removed it behind our back. */
   async #openFileOrForget(sha256: string): Promise<FileHandle> {
-    const file = this.has(sha256) ? await this.#openFile(sha256) : undefined;
+    const file = this.#lists(sha256) ? await this.#openFile(sha256) : undefined;
     if (file !== undefined) return file;
     this.delete(sha256);
     throw new BlobMissingError(sha256);
@@ -309,7 +314,7 @@ export class BlobStore {
       await this.#commitRow(ref, null, rank, checks);
     } catch (error) {
       // What stays here all the same is garbage without a row; the next start removes it.
-      if (this.#table.isOpen && !this.has(ref.sha256)) await rm(path, { force: true }).catch(() => {});
+      if (this.#table.isOpen && !this.#lists(ref.sha256)) await rm(path, { force: true }).catch(() => {});
       throw error;
     }
     this.#syncInBackground();
@@ -317,11 +322,11 @@ export class BlobStore {
 
   /** Whether row and file are there. Forgets a row whose file is not, or is damaged. */
   async #holdsFile({ sha256, size }: BlobRef): Promise<boolean> {
-    if (!this.has(sha256)) return false;
+    if (!this.#lists(sha256)) return false;
     if (this.#damaged.has(sha256)) this.#forgetRow(sha256);
     const found = await this.#sizeOfFile(sha256);
     if (found !== size) this.#forgetRow(sha256);
-    return this.has(sha256);
+    return this.#lists(sha256);
   }
 
   /** Makes a shard's directory, once; whoever commits to it waits until it is safe too. */
@@ -423,7 +428,7 @@ export class BlobStore {
 
   /** Removes the file of a name, unless the name has come back since. */
   async #removeFile(sha256: string): Promise<void> {
-    if (!this.#table.isOpen || this.has(sha256)) return;
+    if (!this.#table.isOpen || this.#lists(sha256)) return;
     await this.#operate('BLOB_DELETE:FILE', () => rm(this.#pathOf(sha256), { force: true }));
   }
 

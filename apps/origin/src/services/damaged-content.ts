@@ -18,18 +18,19 @@ export type Repair = 'repaired' | 'dropped' | 'unrepairable';
 type Damaged = Verdict & { kind: 'damaged' };
 
 export interface DamagedContentParts {
-  readonly store: Pick<BlobStore, 'verify' | 'has' | 'delete' | 'put' | 'readAll' | 'markDamaged' | 'unmarkDamaged' | 'damaged'>;
+  readonly store: Pick<BlobStore, 'verify' | 'delete' | 'put' | 'readAll' | 'markDamaged' | 'unmarkDamaged' | 'damaged'>;
   /** Whether the store only has what is at a source too, or can be made again. */
   readonly isCache: boolean;
   readonly references: {
-    isReferenced(sha256: string): boolean;
     isUploaded(sha256: string): boolean;
     keysOf(sha256: string, limit: number): string[];
   };
   readonly variants: {
     /** Of a content; undefined: none were made. */
     of(content: string): Variant[] | undefined;
-    /** Makes a variant again that is not in the store. Whether it is there now. */
+    /** The content of a variant; undefined: it is none. */
+    contentOf(variant: string): string | undefined;
+    /** Makes a variant again that is not in the store, or damaged there. Whether it is there now. */
     remake(variant: string): Promise<boolean>;
   };
   /** What was read of a blob a moment ago is not to be used any more. */
@@ -94,13 +95,19 @@ export class DamagedContent {
 
   async #repaired(sha256: string, size: number): Promise<Repair> {
     const { store, isCache, references, variants, log } = this.#parts;
-    if (isCache || !references.isUploaded(sha256)) {
-      store.delete(sha256);
-      const isVariant = !isCache && references.isReferenced(sha256);
-      // A patch, or what one is made against, is missed by nobody.
-      return isVariant && (await variants.remake(sha256).catch(() => false)) ? 'repaired' : 'dropped';
+    if (!isCache) store.markDamaged(sha256);
+    const content = isCache || references.isUploaded(sha256) ? undefined : variants.contentOf(sha256);
+    if (content !== undefined) {
+      await this.look(content);
+      // It is made again when its content has been uploaded again.
+      if (store.damaged.has(content)) return 'unrepairable';
+      if (await variants.remake(sha256).catch(() => false)) return 'repaired';
     }
-    store.markDamaged(sha256);
+    if (isCache || !references.isUploaded(sha256)) {
+      // A patch, or what one is made against, is missed by nobody; a variant that does not come out as it was is one coding less.
+      store.delete(sha256);
+      return 'dropped';
+    }
     for (const { coding, sha256: variant } of variants.of(sha256) ?? []) {
       try {
         const content = await DECODERS[coding]?.(await store.readAll(variant), { maxOutputLength: size });
