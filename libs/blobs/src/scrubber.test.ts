@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
+import { DAMAGED_MAX } from './blob-store.ts';
 import { BlobDamagedError, BlobStore, BlobView, INLINE_MAX_BYTES, Scrubber } from './mod.ts';
 import { PAUSE_MS } from './scrubber.ts';
 import { checkStore, contentOf, sha256Of } from './store-check.ts';
@@ -120,6 +121,13 @@ test('what is marked as damaged is listed and not read, until the same bytes are
   expect([...it.store.damaged]).toEqual([]);
   await checkStore(it.store, it.dir);
 });
+
+test('however much is damaged, a bounded number is marked', async () => {
+  await using it = await scene();
+  const refs = await Promise.all(Array.from({ length: DAMAGED_MAX + 50 }, (_, seed) => it.store.put(Buffer.from(`blob ${seed}`))));
+  for (const { sha256 } of refs) it.store.markDamaged(sha256);
+  expect(it.store.damaged.size).toBe(DAMAGED_MAX);
+}, 30_000);
 
 test('a pass reads everything, finds each damaged blob, and takes as long as its rate allows', async () => {
   await using it = await scene();
