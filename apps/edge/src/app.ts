@@ -1,7 +1,7 @@
 /** Puts an edge together and starts it in the order in which nothing is missed: serve what is held, register, catch up. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { BlobStore, type Operate } from '@sluice/blobs';
+import { BlobStore, type Operate, Scrubber } from '@sluice/blobs';
 import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
 import {
@@ -33,6 +33,8 @@ import type { EdgeConfig } from './config.ts';
 import { type CounterName, type EdgeMetrics, edgeMetrics } from './metrics.ts';
 import { BlockReads } from './services/block-reads.ts';
 import { CatchUp } from './services/catch-up.ts';
+import { DamagedBlobs } from './services/damaged-blobs.ts';
+import { Databases } from './services/databases.ts';
 import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
 import { Fills } from './services/fills.ts';
@@ -41,6 +43,7 @@ import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { ServingDesk } from './services/serving-desk.ts';
+import type { EdgeDatabase } from './services/serving-messages.ts';
 import { SharedMemory } from './services/shared-memory.ts';
 import { Transfers } from './services/transfers.ts';
 import { VariantFill } from './services/variant-fill.ts';
@@ -48,6 +51,9 @@ import { VariantFill } from './services/variant-fill.ts';
 const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
 /** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
 const CHECKPOINT_MS = 5_000;
+/** How often how many entries of the index are compared with their checksums: a million in an hour. */
+const CHECK_INDEX_MS = 500;
+const CHECKED_ENTRIES = 150;
 /** How often ranks that changed by use are written to disk. */
 const FLUSH_RANKS_MS = 2_000;
 
@@ -78,19 +84,26 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
-  const blobs = await BlobStore.open({ dir: blobsDir, durability: 'relaxed', ...withOperate });
+  const databases = new Databases(log);
+  metrics.databasesReplaced(() => databases.replacements);
+  const blobs = await BlobStore.open({
+    ...{ dir: blobsDir, durability: 'relaxed', ...withOperate },
+    onDamaged: (sha256) => void damaged.look(sha256),
+    onDatabaseDamaged: (err) => databases.damaged('blobs', err),
+  });
   lifecycle.onStop('blobs', () => blobs.close());
   const stamps = new IndexStamps();
   const index = new CatalogIndex({
     ...{ dir: config.EDGE_DATA_DIR, region: config.EDGE_REGION, nowMs: () => clock.nowMs(), stamps },
     ...withOperate,
+    onDamaged: (err) => databases.damaged('index', err),
   });
   lifecycle.onStop('index', () => index.close());
   const state = new ReplicaState();
 
-  const checkpointer = startCheckpointer([blobs.databasePath, index.databasePath], CHECKPOINT_MS, (err) =>
-    log.error({ err }, 'checkpoint failed'),
-  );
+  const checkpoint = () =>
+    startCheckpointer([blobs.databasePath, index.databasePath], CHECKPOINT_MS, (err) => log.error({ err }, 'checkpoint failed'));
+  let checkpointer = checkpoint();
   lifecycle.onStop('checkpointer', () => checkpointer.stop());
 
   const origin = awaitedOrigin();
@@ -115,6 +128,23 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const puller = new Puller({ index, replica, fills, origin, clock });
   const refill = new Refill({ index, blobs, budget, transfers, log });
   const noteState = (): void => state.set({ caughtUpAtMs: catchUp.completedAtMs, isDoubtful: index.isDoubtful });
+  const damaged = new DamagedBlobs({
+    ...{ blobs, index, transfers, clock, log },
+    onDropped: (foundBy) => metrics.scrubMismatches.inc({ found_by: foundBy }),
+  });
+  const scrubber = new Scrubber({
+    ...{ store: blobs, bytesPerSecond: config.EDGE_SCRUB_BYTES_PER_SECOND, clock, rng },
+    onScrubbed: (bytes) => metrics.scrubbedBytes.inc(bytes),
+    onDamaged: (sha256, verdict) => damaged.replace(sha256, verdict),
+    onFailed: (err) => log.error({ err }, 'scrubbing was interrupted, it begins again'),
+  });
+  lifecycle.onStop('scrubber', () => {
+    damaged.stop();
+    return scrubber.stop();
+  });
+  metrics.observe('scrub_age_seconds', 'Seconds since everything held was last read again; -1 before the first time.', () =>
+    scrubber.passedAtMs === undefined ? -1 : (clock.nowMs() - scrubber.passedAtMs) / 1000,
+  );
   const catchUp = new CatchUp({
     ...{ index, replica, origin, clock, rng, log },
     intervalMs: config.EDGE_CATCH_UP_INTERVAL_MS,
@@ -127,6 +157,21 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     onFailed: () => metrics.catchUpFailures.inc(),
   });
   noteState();
+  const beginAnew = async (database: EdgeDatabase): Promise<void> => {
+    const done = database === 'index' ? index.startOver() : blobs.startOver();
+    noteState();
+    // It has the file open that was given up.
+    const before = checkpointer;
+    checkpointer = checkpoint();
+    await Promise.all([done, before.stop()]);
+    void catchUp.run();
+  };
+  databases.open({
+    doubt: () => state.set({ caughtUpAtMs: catchUp.completedAtMs, isDoubtful: true }),
+    startOver: beginAnew,
+    replaced: (database, generation) => serving.publish({ kind: 'database-replaced', database, generation }),
+  });
+  if (config.EDGE_SCRUB_BYTES_PER_SECOND > 0) lifecycle.onStop('index check', checkIndex(index, clock));
   readiness.require('catch-up', () => (catchUp.completedAtMs === undefined ? 'has not caught up with the origin yet' : undefined));
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'is stopping'));
 
@@ -143,7 +188,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   const threads = config.EDGE_SERVING_THREADS;
   const serving: ServingThreads = new ServingThreads({
     ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },
-    desk: new ServingDesk({ stamps, blobs, budget, memory, puller, detached, blockReads, variants, operations }),
+    generations: () => databases.generations,
+    desk: new ServingDesk({ stamps, damaged, databases, budget, memory, puller, detached, blockReads, variants, operations }),
     setup: {
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
@@ -170,6 +216,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
   metrics.observeCertificates(() => files.current.certificates);
   const { port, tlsPort } = serving;
   log.info({ host: config.EDGE_HOST, port, tlsPort, region: config.EDGE_REGION, threads }, 'listening');
+
+  scrubber.start();
 
   const instance = randomUUID();
   const report = (draining: boolean): EdgeReport => ({
@@ -225,6 +273,18 @@ async function holdLogFile(path: string | undefined): Promise<{ close(): Promise
   if (path === undefined) return undefined;
   return LineWriter.hold(path).catch((error: Error) => {
     throw new ConfigError([`EDGE_ACCESS_LOG_FILE: ${error.message}`]);
+  });
+}
+
+/** Goes through the index again and again, a few entries at a time, so that damage is found that nobody has met. The index itself tells of it. */
+function checkIndex(index: CatalogIndex, clock: Clock): () => void {
+  let at = '';
+  return every(clock, CHECK_INDEX_MS, () => {
+    try {
+      at = index.check(at, CHECKED_ENTRIES) ?? '';
+    } catch {
+      at = '';
+    }
   });
 }
 

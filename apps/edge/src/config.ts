@@ -39,6 +39,8 @@ export const edgeVariables = z
     EDGE_DATA_DIR: z.string().default('./data/edge'),
     /** Most bytes of content kept on disk. The manifests come on top. */
     EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),
+    /** How fast what is on the disk is read again to find what the disk has damaged; 0: not at all. */
+    EDGE_SCRUB_BYTES_PER_SECOND: bytesVariable.default(1024 ** 2),
     /** Most bytes of content kept in memory above the disk; 0 for none. */
     EDGE_MEMORY_BYTES: bytesVariable.default(256 * 1024 ** 2),
     /** Threads that answer visitors, apart from the one that keeps this edge's copy; 0: none, visitors share that one. Default: a core each, but one for that one, and at most 8: each takes 30 MB. */

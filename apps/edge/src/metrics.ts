@@ -38,6 +38,18 @@ export function edgeMetrics() {
       ['delta', 'full', 'ahead'],
     ),
     transferFailures: counter(registry, 'sluice_edge_transfer_failures_total', 'Transfers that failed.'),
+    scrubbedBytes: counter(registry, 'sluice_edge_scrubbed_bytes_total', 'Content bytes read again to compare them with their names.'),
+    scrubMismatches: counter(
+      registry,
+      'sluice_edge_scrub_mismatches_total',
+      'Blobs that the disk gave back damaged or not at all, by what found them; each was dropped.',
+      'found_by',
+      ['scrub', 'read'],
+    ),
+    databasesReplaced: (read: () => number) =>
+      countedElsewhere(registry, 'sluice_edge_databases_replaced_total', 'Damaged databases that were given up and begun anew.', () => [
+        { labels: {}, value: read() },
+      ]),
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
     catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
     caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),

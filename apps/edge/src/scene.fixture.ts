@@ -15,7 +15,8 @@ export class Scene implements AsyncDisposable {
   readonly origin: ScriptedOrigin;
   readonly #broker: Awaited<ReturnType<typeof testBroker>>;
   readonly #dir: Awaited<ReturnType<typeof temporaryDirectory>>;
-  readonly #variables: Record<string, string>;
+  /** Of the edge, from its next start on. */
+  readonly variables: Record<string, string>;
   edge: RunningEdge | undefined;
   /** What the edge has logged as errors: fields and message. */
   readonly failures: unknown[][] = [];
@@ -28,7 +29,7 @@ export class Scene implements AsyncDisposable {
     this.#dir = dir;
     this.bus = bus;
     this.origin = new ScriptedOrigin(bus);
-    this.#variables = variables;
+    this.variables = { ...variables };
   }
   declare readonly _broker: Awaited<ReturnType<typeof testBroker>>;
   declare readonly _dir: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -53,7 +54,7 @@ export class Scene implements AsyncDisposable {
         EDGE_CATCH_UP_INTERVAL_MS: '600000',
         // On this thread, so that a test can set its clock.
         EDGE_SERVING_THREADS: '0',
-        ...this.#variables,
+        ...this.variables,
       },
       [],
     );

@@ -21,14 +21,23 @@ import { MemoryTier } from './services/memory-tier.ts';
 import { missingVariants } from './services/missing-variants.ts';
 import { ReadableFills } from './services/readable-fills.ts';
 import { ReplicaLink } from './services/replica-link.ts';
-import type { ServingSetup } from './services/serving-messages.ts';
+import type { EdgeDatabase, ServingSetup } from './services/serving-messages.ts';
 import { Sharing } from './services/sharing.ts';
 import { UsedBlobs } from './services/used-blobs.ts';
 
 /** Serves until it is told to drain. All that it is told and tells goes through `port`, see `serving-messages.ts`. */
 export function startServing(setup: ServingSetup, port: MessagePort, clock: Clock, log: Logger): void {
   let { sites } = setup.files;
-  const index = new CatalogView(setup.indexPath, new IndexStamps(setup.stamps));
+  const generations = { ...setup.generations };
+  /** Once for each: the replica does what is to be done. */
+  const toldOf = { index: -1, blobs: -1 };
+  const tellDamaged = (database: EdgeDatabase): void => {
+    const generation = generations[database];
+    if (toldOf[database] === generation) return;
+    toldOf[database] = generation;
+    link.tell({ kind: 'database-damaged', database, generation });
+  };
+  const index = new CatalogView(setup.indexPath, new IndexStamps(setup.stamps), () => tellDamaged('index'));
   const state = new ReplicaState(setup.state);
   const counters = new ServingCounters(setup.counters);
   const link = new ReplicaLink(port, (message) => {
@@ -43,6 +52,9 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
       case 'files':
         sites = message.files.sites;
         return void server.then(({ use }) => use(message.files.certificates));
+      case 'database-replaced':
+        generations[message.database] = message.generation;
+        return message.database === 'index' ? index.reopen() : blobs.reopen();
       case 'reopen-log':
         return void opened.then((log) => log?.writer.reopen());
       case 'drain':
@@ -52,9 +64,10 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
   const fills = new ReadableFills({ link, clock });
   const detached = new DetachedSources(link, clock);
   let filesLookedFor: Promise<void> = Promise.resolve();
-  const blobs = new BlobView(setup.blobsDir, (sha256) => {
+  const lookFor = (sha256: string): void => {
     filesLookedFor = Promise.all([filesLookedFor, link.ask('lookFor', sha256)]).then(() => {});
-  });
+  };
+  const blobs = new BlobView(setup.blobsDir, lookFor, () => tellDamaged('blobs'));
   const sharing = new Sharing(clock, (blobs) => link.tell({ kind: 'share', blobs }));
   const memory = new MemoryTier({
     blobs,

@@ -112,6 +112,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
     config,
     bucketSettings,
     clock,
+    rng,
     metrics,
     log,
     lifecycle,
@@ -133,6 +134,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
     return broker.taking ? undefined : 'does not take events yet';
   });
   readiness.require('source', () => sourceSide?.unready);
+  readiness.note('blobs', () => storage.damaged.problem);
   readiness.require('lifecycle', () => (lifecycle.state === 'running' ? undefined : 'the origin is stopping'));
   const { ORIGIN_HOST: host, ORIGIN_PORT: port, ORIGIN_UPLOADS_MAX: maxUploads } = config;
   const md5Threads = new Md5Threads({ clock });

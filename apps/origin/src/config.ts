@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve, sep } from 'node:path';
-import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { bytesVariable, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
 import { checkSource, sourceVariables } from './source-config.ts';
@@ -39,6 +39,8 @@ export const originConfigSchema = z
     ORIGIN_S3_DOMAIN: domainsVariable.default([]),
     /** Holds `catalog.db` and `blobs/`. */
     ORIGIN_DATA_DIR: z.string().default('./data/origin'),
+    /** How fast what is on the disk is read again to find what the disk has damaged; 0: not at all. */
+    ORIGIN_SCRUB_BYTES_PER_SECOND: bytesVariable.default(1024 ** 2),
     /** Uploads under way at once; one more is answered 503 SlowDown. */
     ORIGIN_UPLOADS_MAX: integerVariable(1, 100_000).default(512),
     /** Multipart uploads open at once; one more is answered 503 SlowDown. */

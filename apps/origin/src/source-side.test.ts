@@ -41,9 +41,9 @@ async function sideOn(
   await mkdir(dir, { recursive: true });
   const config = originConfig(dir, environment.url, { ORIGIN_SOURCE_RESCAN_SECONDS: rescanSeconds });
   const bucketSettings = (key: string) => settingsOf(parseBuckets('', 1), key);
-  const common = { clock: systemClock, metrics: createOriginMetrics(new Registry()), log: silent };
+  const common = { clock: systemClock, rng: systemRng, metrics: createOriginMetrics(new Registry()), log: silent };
   const lifecycle = new Lifecycle(silent);
-  const side = new SourceSide({ ...common, config, settings, source, bucketSettings, rng: systemRng });
+  const side = new SourceSide({ ...common, config, settings, source, bucketSettings });
   const storage = await openStorage({ ...common, config, bucketSettings, lifecycle, operate, onEvent: () => {}, sourceSide: side });
   side.start();
   return {

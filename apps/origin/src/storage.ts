@@ -1,8 +1,8 @@
 /** What the origin keeps: bytes, catalog, and what tidies up behind both. */
 import { join, resolve } from 'node:path';
-import { BlobStore, type Operate } from '@sluice/blobs';
-import { type Clock, ConfigError, gauge, type Lifecycle, type Logger, type Registry } from '@sluice/runtime';
-import { lockDataDir, startCheckpointer } from '@sluice/sqlite';
+import { BlobStore, type Operate, Scrubber } from '@sluice/blobs';
+import { type Clock, ConfigError, gauge, type Lifecycle, type Logger, type Registry, type Rng } from '@sluice/runtime';
+import { isDatabaseDamaged, lockDataDir, startCheckpointer } from '@sluice/sqlite';
 import { BlockDigestMaker } from './adapters/blobs/block-digest-maker.ts';
 import { CodingThreads } from './adapters/blobs/coding-threads.ts';
 import { GarbageCollector } from './adapters/blobs/garbage-collector.ts';
@@ -17,6 +17,7 @@ import { expireUploads } from './adapters/catalog/multipart-maintenance.ts';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import type { OriginConfig } from './config.ts';
 import type { BucketSettings } from './domain/bucket-settings.ts';
+import { DamagedContent } from './services/damaged-content.ts';
 import type { OriginBlobs } from './services/origin-blobs.ts';
 import type { SourceSide } from './source-side.ts';
 
@@ -30,6 +31,7 @@ export interface StorageOptions {
   readonly config: OriginConfig;
   readonly bucketSettings: (key: string) => BucketSettings;
   readonly clock: Clock;
+  readonly rng: Rng;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
   readonly lifecycle: Lifecycle;
@@ -51,13 +53,16 @@ export interface Storage {
   readonly blocks: BlockDigestMaker;
   /** Where all reading on behalf of edges goes through. */
   readonly ranges: RangeCache;
+  readonly damaged: DamagedContent;
+  readonly scrubber: Scrubber;
 }
 
-/** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. @throws {ConfigError} when the directory has the content of another source */
+/** Opens the store and the catalog in the data directory and begins to remove what an earlier run left. @throws {ConfigError} when the directory has the content of another source, or a database that is damaged */
 export async function openStorage({
   config,
   bucketSettings,
   clock,
+  rng,
   metrics,
   log,
   lifecycle,
@@ -68,24 +73,35 @@ export async function openStorage({
   const dir = resolve(config.ORIGIN_DATA_DIR);
   const lock = lockDataDir(dir, 'origin');
   lifecycle.onStop('data directory', () => lock.release());
-  const store = await BlobStore.open({ dir: join(dir, 'blobs'), durability: sourceSide === undefined ? 'full' : 'relaxed', operate });
+  const isCache = sourceSide !== undefined;
+  const store = await unlessDamaged(join(dir, 'blobs', 'blobs.db'), isCache, () =>
+    BlobStore.open({
+      ...{ dir: join(dir, 'blobs'), durability: isCache ? 'relaxed' : 'full', operate },
+      onDamaged: (sha256) => void damaged.look(sha256),
+    }),
+  );
   lifecycle.onStop('blobs', () => store.close());
-  const catalog = new Catalog({
-    path: join(dir, 'catalog.db'),
-    // What a shared catalog has is in its log as well.
-    durability: sourceSide?.order === undefined ? 'full' : 'relaxed',
-    ...(sourceSide?.order === undefined ? {} : { order: sourceSide.order }),
-    clock,
-    operate,
-    onEvent,
-    onSettleFailed: (err) => log.warn({ err }, 'published events could not be removed from the outbox, trying again'),
-    onEventDropped: () => metrics.dropped.inc(),
-    onVariantsWanted: () => variants.wake(),
-    outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
-    versionsKept: (key) => bucketSettings(key).versionsKept,
-    multipartMaxOpen: config.ORIGIN_MULTIPART_UPLOADS_MAX,
-    onGarbage: (checksums) => garbage.offer(checksums),
-  });
+  const catalog = await unlessDamaged(
+    join(dir, 'catalog.db'),
+    isCache,
+    () =>
+      new Catalog({
+        path: join(dir, 'catalog.db'),
+        // What a shared catalog has is in its log as well.
+        durability: sourceSide?.order === undefined ? 'full' : 'relaxed',
+        ...(sourceSide?.order === undefined ? {} : { order: sourceSide.order }),
+        clock,
+        operate,
+        onEvent,
+        onSettleFailed: (err) => log.warn({ err }, 'published events could not be removed from the outbox, trying again'),
+        onEventDropped: () => metrics.dropped.inc(),
+        onVariantsWanted: () => variants.wake(),
+        outboxMaxEntries: config.ORIGIN_OUTBOX_MAX,
+        versionsKept: (key) => bucketSettings(key).versionsKept,
+        multipartMaxOpen: config.ORIGIN_MULTIPART_UPLOADS_MAX,
+        onGarbage: (checksums) => garbage.offer(checksums),
+      }),
+  );
   lifecycle.onStop('catalog', () => catalog.close());
   await claim(catalog, sourceSide?.title ?? STORE, dir);
   // It is there whatever is in it.
@@ -120,7 +136,37 @@ export async function openStorage({
   const openBlobs = new OpenBlobs(blobs, clock);
   lifecycle.onStop('open blobs', () => openBlobs.close());
   const ranges = new RangeCache((sha256, offset, length) => openBlobs.read(sha256, offset, length));
-  return { store, blobs, catalog, garbage, patches, blocks, ranges };
+  const damaged: DamagedContent = new DamagedContent({
+    ...{ store, isCache, references: catalog.references, forgetRanges, log },
+    variants: {
+      of: (content) => catalog.variants.of(content),
+      contentOf: (variant) => catalog.variants.originOf(variant)?.content,
+      remake,
+    },
+    onOutcome: (outcome) => metrics.scrubMismatches.inc({ outcome }),
+  });
+  const scrubber = new Scrubber({
+    ...{ store, bytesPerSecond: config.ORIGIN_SCRUB_BYTES_PER_SECOND, clock, rng },
+    onScrubbed: (bytes) => metrics.scrubbedBytes.inc(bytes),
+    onDamaged: (sha256, verdict) => damaged.repair(sha256, verdict),
+    onRight: (sha256) => damaged.right(sha256),
+    onFailed: (err) => log.error({ err }, 'scrubbing was interrupted, it begins again'),
+  });
+  lifecycle.onStop('scrubber', () => scrubber.stop());
+  scrubber.start();
+  return { store, blobs, catalog, garbage, patches, blocks, ranges, damaged, scrubber };
+}
+
+/** An origin whose database cannot be read does not begin with an empty one: edges would forget what that does not name. @throws {ConfigError} */
+async function unlessDamaged<Opened>(path: string, isCache: boolean, open: () => Opened | Promise<Opened>): Promise<Opened> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!isDatabaseDamaged(error)) throw error;
+    const otherwise = isCache ? '; or, as its content stands at a source, remove the directory: everything is read there again' : '';
+    const problem = `${path} is damaged (${(error as Error).message}): restore the whole directory from a backup${otherwise}`;
+    throw new ConfigError([problem], 'the data directory');
+  }
 }
 
 /** A directory belongs to one source: what another one does not have would be taken for removed. */
@@ -137,7 +183,11 @@ async function claim(catalog: Catalog, source: string, dir: string): Promise<voi
 }
 
 /** Gauges over what is kept. */
-export function watchStorage(registry: Registry, { store, catalog }: Storage, clock: Clock): void {
+export function watchStorage(registry: Registry, { store, catalog, scrubber }: Storage, clock: Clock): void {
+  gauge(registry, 'sluice_origin_damaged_blobs', 'Blobs that are damaged and cannot be repaired', () => store.damaged.size);
+  gauge(registry, 'sluice_origin_scrub_age_seconds', 'Seconds since everything held was last read again; -1 before the first time', () =>
+    scrubber.passedAtMs === undefined ? -1 : (clock.nowMs() - scrubber.passedAtMs) / 1000,
+  );
   gauge(registry, 'sluice_origin_objects', 'Objects in the catalog', () => catalog.objectCount);
   gauge(registry, 'sluice_origin_multipart_uploads', 'Multipart uploads that are open', () => catalog.multipart.openCount);
   gauge(

@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { BlockDigests } from '@sluice/contracts';
-import { openDatabase, Transactions } from '@sluice/sqlite';
+import { isDatabaseDamaged, openDatabase, removeDatabase, Transactions } from '@sluice/sqlite';
 import type { BlobRef } from './blob-ref.ts';
 
 export interface BlobRow {
@@ -22,6 +22,8 @@ export interface NewBlobRow extends BlobRow {
   readonly rank: number;
   /** The boot in which its file was written, when that has not been synced. */
   readonly unsyncedBoot: string | null;
+  /** Of the blocks of its file, see `block-checks.ts`. */
+  readonly checks?: Uint8Array | undefined;
 }
 
 /** Pages of this size hold 10 kB in two; of 4 KiB and 16 KiB a blob costs more. */
@@ -46,7 +48,13 @@ const TABLES = `
     digests BLOB NOT NULL
   );
   CREATE TRIGGER IF NOT EXISTS blobs_delete_digests AFTER DELETE ON blobs WHEN old.body IS NULL
-    BEGIN DELETE FROM block_digests WHERE sha256 = old.sha256; END;`;
+    BEGIN DELETE FROM block_digests WHERE sha256 = old.sha256; END;
+  CREATE TABLE IF NOT EXISTS block_checks (sha256 TEXT PRIMARY KEY, checks BLOB NOT NULL);
+  CREATE TRIGGER IF NOT EXISTS blobs_delete_checks AFTER DELETE ON blobs WHEN old.body IS NULL
+    BEGIN DELETE FROM block_checks WHERE sha256 = old.sha256; END;
+  CREATE TABLE IF NOT EXISTS damaged_blobs (sha256 TEXT PRIMARY KEY);
+  CREATE TRIGGER IF NOT EXISTS blobs_delete_damaged AFTER DELETE ON blobs
+    BEGIN DELETE FROM damaged_blobs WHERE sha256 = old.sha256; END;`;
 
 /** The first layout had the bytes beside the checksum. Where its rows wait to be taken over. */
 const FIRST_LAYOUT = 'first_layout';
@@ -57,26 +65,59 @@ const TAKE_OVER_ROWS = 256;
 export const SELECT_SIZE = 'SELECT size FROM blobs WHERE sha256 = ?';
 /** A {@link BlobRow}. */
 export const SELECT_ROW = 'SELECT size, bytes FROM blobs LEFT JOIN bodies ON id = body WHERE sha256 = ?';
+/** The checksums of the blocks of a file. */
+export const SELECT_CHECKS = 'SELECT checks FROM block_checks WHERE sha256 = ?';
 
 export class BlobTable {
-  readonly #db: DatabaseSync;
-  readonly #transactions: Transactions;
-  readonly #selectSize: StatementSync;
-  readonly #select: StatementSync;
-  readonly #insertBody: StatementSync;
-  readonly #insert: StatementSync;
-  readonly #delete: StatementSync;
-  readonly #markSynced: StatementSync;
-  readonly #setRank: StatementSync;
-  readonly #selectLowest: StatementSync;
-  readonly #selectAfter: StatementSync;
-  readonly #selectUnsynced: StatementSync;
-  readonly #selectDigests: StatementSync;
-  readonly #insertDigests: StatementSync;
+  readonly #path: string;
+  readonly #onDamaged: (error: unknown) => void;
+  #db!: DatabaseSync;
+  #transactions!: Transactions;
+  #selectSize!: StatementSync;
+  #select!: StatementSync;
+  #insertBody!: StatementSync;
+  #insert!: StatementSync;
+  #delete!: StatementSync;
+  #markSynced!: StatementSync;
+  #setRank!: StatementSync;
+  #selectLowest!: StatementSync;
+  #selectAfter!: StatementSync;
+  #selectUnsynced!: StatementSync;
+  #selectDigests!: StatementSync;
+  #insertDigests!: StatementSync;
+  #selectChecks!: StatementSync;
+  #insertChecks!: StatementSync;
 
-  /** Its commits survive the death of the process; for more there is `log-sync.ts`. */
-  constructor(path: string) {
-    const db = openDatabase(path, 'relaxed', PAGE_BYTES);
+  /** Its commits survive the death of the process; for more there is `log-sync.ts`. `onDamaged`: told when the file turns out not to be what was written. */
+  constructor(path: string, onDamaged: (error: unknown) => void = () => {}) {
+    this.#path = path;
+    this.#onDamaged = onDamaged;
+    this.#open();
+  }
+
+  /** Begins with an empty one in the place of one that is damaged. */
+  startOver(): void {
+    try {
+      if (this.isOpen) this.#db.close();
+    } catch {
+      // What cannot be closed is left to the end of the process.
+    }
+    removeDatabase(this.#path);
+    this.#open();
+  }
+
+  /** The error of damage goes on, and is told of. */
+  #guarded<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      if (isDatabaseDamaged(error)) this.#onDamaged(error);
+      throw error;
+    }
+  }
+
+  #open(): void {
+    const db = openDatabase(this.#path, 'relaxed', PAGE_BYTES);
     this.#db = db;
     this.#transactions = new Transactions(db);
     setFirstLayoutAside(db);
@@ -95,6 +136,8 @@ export class BlobTable {
     this.#insertDigests = db.prepare(
       'INSERT OR REPLACE INTO block_digests (sha256, block_bytes, digests) SELECT sha256, ?, ? FROM blobs WHERE sha256 = ?',
     );
+    this.#selectChecks = db.prepare(SELECT_CHECKS);
+    this.#insertChecks = db.prepare('INSERT OR REPLACE INTO block_checks (sha256, checks) SELECT sha256, ? FROM blobs WHERE sha256 = ?');
     if (hasTable(db, FIRST_LAYOUT)) this.#takeOverFirstLayout();
   }
 
@@ -119,34 +162,35 @@ export class BlobTable {
   }
 
   get isOpen(): boolean {
-    return this.#db.isOpen;
+    return this.#db?.isOpen === true;
   }
 
   /** Runs `work` in one transaction, and undoes it when it throws. */
   transact<Result>(work: () => Result): Result {
-    return this.#transactions.run(work);
+    return this.#guarded(() => this.#transactions.run(work));
   }
 
   /** Bytes of a blob, undefined when it is not held. */
   size(sha256: string): number | undefined {
-    return (this.#selectSize.get(sha256) as { size: number } | undefined)?.size;
+    return (this.#guarded(() => this.#selectSize.get(sha256)) as { size: number } | undefined)?.size;
   }
 
   row(sha256: string): BlobRow | undefined {
-    return this.#select.get(sha256) as BlobRow | undefined;
+    return this.#guarded(() => this.#select.get(sha256)) as BlobRow | undefined;
   }
 
   /** Inside a transaction. False when the blob is held already; then nothing changes. */
-  insert({ sha256, size, rank, unsyncedBoot, bytes }: NewBlobRow): boolean {
+  insert({ sha256, size, rank, unsyncedBoot, bytes, checks }: NewBlobRow): boolean {
     if (this.size(sha256) !== undefined) return false;
     const body = bytes === null ? null : this.#insertBody.run(bytes).lastInsertRowid;
     this.#insert.run(sha256, size, rank, unsyncedBoot, body);
+    if (checks !== undefined) this.#insertChecks.run(checks, sha256);
     return true;
   }
 
   /** Its bytes go with it. */
   delete(sha256: string): void {
-    this.#delete.run(sha256);
+    this.#guarded(() => this.#delete.run(sha256));
   }
 
   blockDigests(sha256: string): BlockDigests | undefined {
@@ -156,6 +200,26 @@ export class BlobTable {
   /** They go with the blob. Nothing happens when it is not held. */
   setBlockDigests(sha256: string, { blockBytes, digests }: BlockDigests): void {
     this.#insertDigests.run(blockBytes, digests, sha256);
+  }
+
+  checks(sha256: string): Uint8Array | undefined {
+    return (this.#selectChecks.get(sha256) as { checks: Uint8Array } | undefined)?.checks;
+  }
+
+  /** They go with the blob. Nothing happens when it is not held. */
+  setChecks(sha256: string, checks: Uint8Array): void {
+    this.#insertChecks.run(checks, sha256);
+  }
+
+  /** Names of blobs that were marked, at most so many. */
+  damaged(limit: number): string[] {
+    return (this.#db.prepare('SELECT sha256 FROM damaged_blobs LIMIT ?').all(limit) as { sha256: string }[]).map(({ sha256 }) => sha256);
+  }
+
+  /** The mark goes with the blob. */
+  setDamaged(sha256: string, isDamaged: boolean): void {
+    const statement = isDamaged ? 'INSERT OR IGNORE INTO damaged_blobs VALUES (?)' : 'DELETE FROM damaged_blobs WHERE sha256 = ?';
+    this.#db.prepare(statement).run(sha256);
   }
 
   setRank(sha256: string, rank: number): void {
@@ -184,12 +248,12 @@ export class BlobTable {
 
   /** The `count` blobs of the lowest rank, lowest first. */
   lowest(count: number): (BlobRef & { readonly rank: number })[] {
-    return this.#selectLowest.all(count) as unknown as (BlobRef & { rank: number })[];
+    return this.#guarded(() => this.#selectLowest.all(count)) as unknown as (BlobRef & { rank: number })[];
   }
 
   /** A page of what is held, by name. */
   after(sha256: string, limit: number): BlobRef[] {
-    return this.#selectAfter.all(sha256, limit) as unknown as BlobRef[];
+    return this.#guarded(() => this.#selectAfter.all(sha256, limit)) as unknown as BlobRef[];
   }
 
   totals(): { count: number; bytes: number } {

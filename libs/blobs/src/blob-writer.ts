@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { BlobRef } from './blob-ref.ts';
+import { BlockChecks } from './block-checks.ts';
 import { BlobMismatchError, fromDiskError } from './errors.ts';
 import type { Operate } from './operate.ts';
 
@@ -12,7 +13,7 @@ interface WriterOptions {
   readonly operate: Operate;
   readonly durable: boolean;
   readonly commitInline: (ref: BlobRef, bytes: Uint8Array) => Promise<void>;
-  readonly commitFile: (ref: BlobRef, temporaryPath: string) => Promise<void>;
+  readonly commitFile: (ref: BlobRef, temporaryPath: string, checks: Uint8Array) => Promise<void>;
 }
 
 /** Most pieces of one call, https://man7.org/linux/man-pages/man2/writev.2.html */
@@ -24,6 +25,8 @@ const BATCH_BYTES = 1024 * 1024;
 export class BlobWriter {
   readonly #options: WriterOptions;
   readonly #hash: Hash = createHash('sha256');
+  /** Of what is in the file. */
+  readonly #checks = new BlockChecks();
   /** What is not in the file yet: all of it while small, then less than a batch. */
   #buffered: Uint8Array[] = [];
   #bufferedBytes = 0;
@@ -76,6 +79,7 @@ export class BlobWriter {
 
   async #append(pieces: Uint8Array[]): Promise<void> {
     const file = this.#file as FileHandle;
+    for (const piece of pieces) this.#checks.update(piece);
     const { bytesWritten } = await this.#options.operate('BLOB_WRITE:WRITE', () => file.writev(pieces));
     let rest = bytesWritten;
     for (const piece of pieces) {
@@ -119,7 +123,7 @@ export class BlobWriter {
         if (this.#options.durable) await this.#options.operate('BLOB_COMMIT:SYNC', () => (this.#file as FileHandle).datasync());
         await this.#file.close();
         this.#file = undefined;
-        await this.#options.commitFile(ref, this.#options.temporaryPath);
+        await this.#options.commitFile(ref, this.#options.temporaryPath, this.#checks.end());
       }
     } catch (error) {
       throw fromDiskError(error);

@@ -8,6 +8,14 @@ export class BlobMissingError extends SluiceError {
   }
 }
 
+/** The disk gives other bytes for a blob than were written, or none. Whoever has been given a part of it must not take that for the whole. */
+export class BlobDamagedError extends SluiceError {
+  constructor(sha256: string, cause?: unknown) {
+    super('BLOB_DAMAGED', `the bytes of blob ${sha256} are damaged on this disk`, { retryable: true, cause });
+    this.name = 'BlobDamagedError';
+  }
+}
+
 /** What was written is not what was announced; nothing was kept. */
 export class BlobMismatchError extends SluiceError {
   constructor(message: string) {

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { BlobRef } from './blob-ref.ts';
+import { BlockChecks } from './block-checks.ts';
 import { BlobMismatchError, fromDiskError } from './errors.ts';
 import { Growth } from './growth.ts';
 import type { Operate } from './operate.ts';
@@ -12,12 +13,15 @@ export class IncomingFile {
   readonly path: string;
   readonly growth = new Growth();
   readonly #operate: Operate;
-  readonly #adopt: (ref: BlobRef, rank: number) => Promise<void>;
+  readonly #adopt: (ref: BlobRef, rank: number, checks: Uint8Array) => Promise<void>;
   readonly #hash: Hash = createHash('sha256');
+  readonly #appended = new BlockChecks();
+  /** Of all blocks, once they are known. */
+  #checks: Uint8Array | undefined;
   #hashedBytes = 0;
   #file: FileHandle | undefined;
 
-  constructor(path: string, operate: Operate, adopt: (ref: BlobRef, rank: number) => Promise<void>) {
+  constructor(path: string, operate: Operate, adopt: (ref: BlobRef, rank: number, checks: Uint8Array) => Promise<void>) {
     this.path = path;
     this.#operate = operate;
     this.#adopt = adopt;
@@ -31,6 +35,11 @@ export class IncomingFile {
   /** Somebody else has written these bytes, from the first to the last, and verified them. */
   vouch(): void {
     this.growth.complete();
+  }
+
+  /** The checksums of the blocks as they were when somebody else verified the whole; else they are made of the file when it is adopted. */
+  noteChecks(checks: Uint8Array): void {
+    this.#checks = checks;
   }
 
   /** Writes bytes behind those that {@link Growth} says are there, whoever wrote those. One call at a time. @throws {DiskFullError} */
@@ -49,6 +58,7 @@ export class IncomingFile {
     }
     if (this.#hashedBytes === from) {
       this.#hash.update(chunk);
+      this.#appended.update(chunk);
       this.#hashedBytes += chunk.byteLength;
     }
     this.growth.advanceTo(from + chunk.byteLength);
@@ -58,31 +68,43 @@ export class IncomingFile {
   async verify(ref: BlobRef): Promise<void> {
     const bytes = this.growth.availableBytes;
     if (bytes !== ref.size) throw new BlobMismatchError(`expected ${ref.size} bytes, got ${bytes}`);
-    const sha256 = this.#hashedBytes === bytes ? this.#hash.copy().digest('hex') : await this.#hashOfFile(bytes);
+    const sha256 = this.#hashedBytes === bytes ? this.#hashOfAppended() : await this.#hashOfFile(bytes);
     if (sha256 !== ref.sha256) throw new BlobMismatchError(`expected ${ref.sha256}, got ${sha256}`);
     this.growth.complete();
+  }
+
+  #hashOfAppended(): string {
+    this.#checks ??= this.#appended.end();
+    return this.#hash.copy().digest('hex');
   }
 
   /** The beginning came from somebody else, who hashed it elsewhere. */
   async #hashOfFile(bytes: number): Promise<string> {
     this.#file ??= await open(this.path, 'r+');
     const hash = createHash('sha256');
+    const checks = new BlockChecks();
     const buffer = Buffer.allocUnsafeSlow(HASHED_PIECE_BYTES);
     for (let offset = 0; offset < bytes; ) {
       const { bytesRead } = await this.#file.read(buffer, 0, Math.min(buffer.byteLength, bytes - offset), offset);
       if (bytesRead === 0) throw new BlobMismatchError(`the file is shorter than ${bytes} bytes`);
       hash.update(buffer.subarray(0, bytesRead));
+      checks.update(buffer.subarray(0, bytesRead));
       offset += bytesRead;
     }
+    this.#checks = checks.end();
     return hash.digest('hex');
   }
 
   /** Makes it a blob of the store; verify or vouch before. @throws {DiskFullError} */
   async adopt(ref: BlobRef, rank = 0): Promise<void> {
+    // Also where others wrote and verified: then what the disk gives now is hashed once more, so that no wrong byte gets a right checksum.
+    if (this.#checks === undefined && (await this.#hashOfFile(ref.size)) !== ref.sha256) {
+      throw new BlobMismatchError(`the file of ${ref.sha256} has other bytes than were verified`);
+    }
     await this.#file?.close();
     this.#file = undefined;
     try {
-      await this.#adopt(ref, rank);
+      await this.#adopt(ref, rank, this.#checks as Uint8Array);
     } catch (error) {
       throw fromDiskError(error);
     }

@@ -18,6 +18,18 @@ describe('operations', () => {
     expect((await answerOperations('/readyz', readiness, metrics))?.status).toBe(200);
   });
 
+  test('what is noted is told, ready or not, and does not decide that', async () => {
+    const readiness = new Readiness();
+    let damage: string | undefined;
+    readiness.note('blobs', () => damage);
+    const body = async () => JSON.parse((await answerOperations('/readyz', readiness, createMetrics('test')))?.body ?? '');
+    expect(await body()).toEqual({ ready: true });
+    damage = '1 is damaged';
+    expect(await body()).toEqual({ ready: true, warnings: { blobs: '1 is damaged' } });
+    readiness.require('broker', () => 'not connected');
+    expect(await body()).toEqual({ ready: false, problems: { broker: 'not connected' }, warnings: { blobs: '1 is damaged' } });
+  });
+
   test('any other path is left to the app', async () => {
     for (const path of ['/', '/healthz/', '/readyz?x', '/metrics/x', '/site/healthz']) {
       expect(await answerOperations(path, new Readiness(), createMetrics('test'))).toBeUndefined();

@@ -10,21 +10,36 @@ interface Condition {
 /** Readiness: all conditions that the app's parts have named. */
 export class Readiness {
   readonly #conditions: Condition[] = [];
+  readonly #notes: Condition[] = [];
 
   /** `problem` returns undefined when the condition is met, else the reason in words. */
   require(name: string, problem: () => string | undefined): void {
     this.#conditions.push({ name, problem });
   }
 
+  /** Something that people have to know of and that does not keep the app from its job. `problem` as for {@link require}. */
+  note(name: string, problem: () => string | undefined): void {
+    this.#notes.push({ name, problem });
+  }
+
+  /** What people have to know of. */
+  warnings(): Record<string, string> {
+    return reasonsOf(this.#notes);
+  }
+
   /** The conditions that are not met. Empty = ready. */
   problems(): Record<string, string> {
-    return Object.fromEntries(
-      this.#conditions.flatMap(({ name, problem }) => {
-        const reason = problem();
-        return reason === undefined ? [] : [[name, reason]];
-      }),
-    );
+    return reasonsOf(this.#conditions);
   }
+}
+
+function reasonsOf(conditions: readonly Condition[]): Record<string, string> {
+  return Object.fromEntries(
+    conditions.flatMap(({ name, problem }) => {
+      const reason = problem();
+      return reason === undefined ? [] : [[name, reason]];
+    }),
+  );
 }
 
 export interface OperationsReply {
@@ -61,9 +76,11 @@ export function answerOperations(path: string, readiness: Readiness, metrics: Re
 function readyReply(readiness: Readiness): OperationsReply {
   const problems = readiness.problems();
   const ready = Object.keys(problems).length === 0;
+  const warnings = readiness.warnings();
+  const noted = Object.keys(warnings).length === 0 ? {} : { warnings };
   return {
     status: ready ? 200 : 503,
     contentType: 'application/json',
-    body: `${JSON.stringify(ready ? { ready } : { ready, problems })}\n`,
+    body: `${JSON.stringify(ready ? { ready, ...noted } : { ready, problems, ...noted })}\n`,
   };
 }

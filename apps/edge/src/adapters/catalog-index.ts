@@ -8,20 +8,38 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { crc32 } from 'node:zlib';
 import { fromDiskError, type Operate, operate as operatePlainly, readBootId } from '@sluice/blobs';
 import { describeSelector, type Manifest, type Selector } from '@sluice/contracts';
-import { openDatabase, Transactions } from '@sluice/sqlite';
+import { DatabaseDamagedError, isDatabaseDamaged, openDatabase, removeDatabase, Transactions } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
-import { contentsOf } from '../domain/content-coding.ts';
+import { type Content, contentsOf } from '../domain/content-coding.ts';
 import { afterRemove, afterStore, type Entry, type Invalidation, type Knowledge, type Provenance } from '../domain/entry.ts';
 import { freshnessPolicy } from '../domain/freshness.ts';
-import { type EntryRow, fromRow, SELECT_ENTRY } from './entry-row.ts';
+import {
+  checksumOf,
+  type EntryRow,
+  fromRow,
+  manifestIn,
+  marksChecksumOf,
+  marksChecksumSql,
+  type PlainRow,
+  parsed,
+  SELECT_ENTRY,
+} from './entry-row.ts';
 import { IndexStamps } from './index-stamps.ts';
 
 /** Entries kept parsed in memory. */
 const CACHE_MAX_ENTRIES = 10_000;
 /** Invalidations newer than the watermark that are kept apart; beyond, they are merged into one that covers everything. */
 export const INVALIDATIONS_MAX = 10_000;
+
+/** What an invalidation makes of the marks of an entry. */
+const STALE_AT = 'max(stale_at, :version)';
+const PURGED_AT = "CASE :mode WHEN 'purge' THEN max(purged_at, :version) ELSE purged_at END";
+
+/** In the place of a boot: everything was lost, whatever the boot. */
+const LOST = 'lost';
 
 /** A change to the index, as pushes, the feed and pulls bring it. */
 export type IndexChange =
@@ -53,24 +71,27 @@ export interface CatalogIndexOptions {
   readonly invalidationsMax?: number;
   /** @default the machine's */
   readonly readBootId?: () => string;
+  /** The index is not what was written. One that cannot be opened is begun anew after that; of one that is open whoever hears it calls {@link CatalogIndex.startOver}, in a later turn. */
+  readonly onDamaged?: (error: unknown) => void;
 }
 
 export class CatalogIndex {
   readonly #options: CatalogIndexOptions;
   readonly #operate: Operate;
   readonly #bootId: string;
-  readonly #db: DatabaseSync;
-  readonly #transactions: Transactions;
-  readonly #select: StatementSync;
-  readonly #upsert: StatementSync;
-  readonly #setMeta: StatementSync;
-  readonly #insertInvalidation: StatementSync;
-  readonly #selectNeeding: StatementSync;
-  readonly #insertTag: StatementSync;
-  readonly #deleteTags: StatementSync;
-  readonly #insertVariant: StatementSync;
-  readonly #deleteVariants: StatementSync;
-  readonly #insertListed: StatementSync;
+  #db!: DatabaseSync;
+  #transactions!: Transactions;
+  #select!: StatementSync;
+  #upsert!: StatementSync;
+  #setMeta!: StatementSync;
+  #insertInvalidation!: StatementSync;
+  #selectNeeding!: StatementSync;
+  #insertTag!: StatementSync;
+  #selectTag!: StatementSync;
+  #deleteTags!: StatementSync;
+  #insertVariant!: StatementSync;
+  #deleteVariants!: StatementSync;
+  #insertListed!: StatementSync;
   readonly #markings = new Map<string, StatementSync>();
   readonly #stamps: IndexStamps;
   /** What the transaction under way has changed. */
@@ -83,7 +104,9 @@ export class CatalogIndex {
   #objects = 0;
   /** As the database has it. */
   #keptObjects: number | undefined;
-  #doubtful: boolean;
+  #doubtful = false;
+  #generation = 0;
+  #heardOf = 0;
 
   constructor(options: CatalogIndexOptions) {
     this.#options = options;
@@ -91,6 +114,17 @@ export class CatalogIndex {
     this.#stamps = options.stamps ?? new IndexStamps();
     this.#bootId = (options.readBootId ?? readBootId)();
     mkdirSync(options.dir, { recursive: true });
+    try {
+      this.#open();
+    } catch (error) {
+      if (!isDatabaseDamaged(error)) throw error;
+      options.onDamaged?.(error);
+      this.startOver();
+    }
+  }
+
+  /** @throws what {@link isDatabaseDamaged} knows */
+  #open(): void {
     this.#db = openDatabase(this.databasePath, 'relaxed');
     this.#transactions = new Transactions(this.#db);
     this.#db.exec(`
@@ -103,7 +137,9 @@ export class CatalogIndex {
         stale_at INTEGER NOT NULL,
         purged_at INTEGER NOT NULL,
         known_at_ms INTEGER NOT NULL,
-        manifest TEXT
+        manifest TEXT,
+        checksum INTEGER,                  -- of the rest of the row but for what the next one is of
+        marks_checksum INTEGER             -- of stale_at and purged_at
       ) WITHOUT ROWID;
       CREATE INDEX IF NOT EXISTS entries_sha256 ON entries (sha256) WHERE sha256 IS NOT NULL;
       CREATE INDEX IF NOT EXISTS entries_version ON entries (version);
@@ -117,23 +153,67 @@ export class CatalogIndex {
       CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
       CREATE TEMP TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID;
     `);
+    this.#addChecksums();
     this.#select = this.#db.prepare(SELECT_ENTRY);
-    this.#upsert = this.#db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#upsert = this.#db.prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#setMeta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)');
     this.#insertInvalidation = this.#db.prepare(
       'INSERT INTO invalidations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = max(version, excluded.version)',
     );
     this.#selectNeeding = this.#db.prepare(`
-      SELECT 1 FROM entries WHERE sha256 = ?1 AND purged_at <= confirmed_at
-      UNION ALL SELECT 1 FROM entry_variants JOIN entries USING (key) WHERE entry_variants.sha256 = ?1 AND purged_at <= confirmed_at LIMIT 1`);
+      SELECT manifest FROM entries WHERE sha256 = ?1 AND purged_at <= confirmed_at
+      UNION ALL SELECT manifest FROM entry_variants JOIN entries USING (key) WHERE entry_variants.sha256 = ?1 AND purged_at <= confirmed_at LIMIT 1`);
     this.#insertVariant = this.#db.prepare('INSERT OR IGNORE INTO entry_variants VALUES (?, ?)');
     this.#deleteVariants = this.#db.prepare('DELETE FROM entry_variants WHERE key = ?');
     this.#insertTag = this.#db.prepare('INSERT OR IGNORE INTO entry_tags VALUES (?, ?)');
+    this.#selectTag = this.#db.prepare('SELECT 1 FROM entry_tags WHERE tag = ? AND key = ?');
     this.#deleteTags = this.#db.prepare('DELETE FROM entry_tags WHERE key = ?');
     this.#insertListed = this.#db.prepare('INSERT OR IGNORE INTO listed VALUES (?)');
     this.#forgetOtherRegion();
     this.#load();
     this.#doubtful = this.#startedAnew();
+  }
+
+  /** For an index that was made before rows had checksums: they get them when they are written next. */
+  #addChecksums(): void {
+    const has = this.#db.prepare("SELECT 1 FROM pragma_table_info('entries') WHERE name = 'checksum'").get() !== undefined;
+    if (!has) this.#db.exec('ALTER TABLE entries ADD COLUMN checksum INTEGER; ALTER TABLE entries ADD COLUMN marks_checksum INTEGER');
+  }
+
+  /**
+   * Gives up a damaged index, as if its disk had been lost, and begins with an empty one. It is in doubt until it has caught up, so that what is still under way with an older version is not
+   * served before the origin was asked.
+   */
+  startOver(): void {
+    const settle = this.#stamps.change('all');
+    try {
+      if (this.#isOpen) this.#db.close();
+    } catch {
+      // What cannot be closed is left to the end of the process.
+    }
+    removeDatabase(this.databasePath);
+    this.#generation += 1;
+    this.#heardOf = Math.max(this.#heardOf, this.#watermark);
+    this.#cache.clear();
+    this.#markings.clear();
+    this.#open();
+    this.#setMeta.run('boot', LOST);
+    this.#doubtful = true;
+    settle();
+  }
+
+  get #isOpen(): boolean {
+    return this.#db?.isOpen === true;
+  }
+
+  /** Tells whoever can help of damage; the error goes on. */
+  #guarded<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      if (isDatabaseDamaged(error)) this.#options.onDamaged?.(error);
+      throw error;
+    }
   }
 
   /** Whether the machine was started anew since this index last caught up, so that what was confirmed after that may be missing. */
@@ -157,6 +237,9 @@ export class CatalogIndex {
     const meta = Object.fromEntries(
       (this.#db.prepare('SELECT name, value FROM meta').all() as { name: string; value: string }[]).map((row) => [row.name, row.value]),
     );
+    if (meta.feedChecksum !== undefined && meta.feedChecksum !== feedChecksum(meta.watermark, meta.catalogId)) {
+      throw new DatabaseDamagedError('the place in the feed is not what was written');
+    }
     this.#watermark = Number(meta.watermark ?? 0);
     this.#catalogId = meta.catalogId;
     this.#objects = meta.objects === undefined ? this.#countObjects() : Number(meta.objects);
@@ -168,7 +251,7 @@ export class CatalogIndex {
     }[];
     this.#invalidations = new Map(
       rows.map(({ selector, mode, version }) => {
-        const invalidation = { selector: JSON.parse(selector) as Selector, mode, version };
+        const invalidation = { selector: parsed(selector) as Selector, mode, version };
         return [nameOf(invalidation), invalidation];
       }),
     );
@@ -199,6 +282,14 @@ export class CatalogIndex {
   get isDoubtful(): boolean {
     return this.#doubtful;
   }
+  /** Another number after each {@link startOver}: what is known of the one before does not hold. */
+  get generation(): number {
+    return this.#generation;
+  }
+  /** A version up to which everything was known once, also to an index that was given up since. */
+  get heardOf(): number {
+    return Math.max(this.#heardOf, this.#watermark);
+  }
   /** The catalog that the watermark belongs to. */
   get catalogId(): string | undefined {
     return this.#catalogId;
@@ -215,16 +306,26 @@ export class CatalogIndex {
   get(key: string): Entry | undefined {
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
-    const row = this.#select.get(key) as EntryRow | undefined;
-    if (row === undefined) return undefined;
-    const entry = fromRow(row);
+    const entry = this.#guarded(() => {
+      const row = this.#select.get(key) as EntryRow | undefined;
+      return row && fromRow(row);
+    });
+    if (entry === undefined) return undefined;
     this.#cache.set(key, entry);
     return entry;
   }
 
   /** Whether some entry may be served from these bytes, as they are or as a variant. */
   needs(sha256: string): boolean {
-    return this.#selectNeeding.get(sha256) !== undefined;
+    return this.#guarded(() => this.#selectNeeding.get(sha256)) !== undefined;
+  }
+
+  /** A content or variant with this checksum that some entry may be served from. */
+  contentNamed(sha256: string): Content | undefined {
+    return this.#guarded(() => {
+      const row = this.#selectNeeding.get(sha256) as { manifest: string } | undefined;
+      return row && contentsOf(manifestIn(row.manifest)).find((content) => content.sha256 === sha256);
+    });
   }
 
   /** Applies a change and resolves when it is durable. @throws {DiskFullError} */
@@ -264,6 +365,10 @@ export class CatalogIndex {
   }
 
   #transaction<Result>(label: string, work: () => Result): Result {
+    return this.#guarded(() => this.#transact(label, work));
+  }
+
+  #transact<Result>(label: string, work: () => Result): Result {
     return this.#operate(label, () => {
       let settle = (): void => {};
       this.#changed = new Set();
@@ -312,16 +417,13 @@ export class CatalogIndex {
     const { key, manifest } = after;
     const kept = manifest === undefined || !freshnessPolicy(manifest).storable ? undefined : manifest;
     const text = manifest === undefined ? null : JSON.stringify(manifest);
+    const row: PlainRow = {
+      ...{ key, version: after.version, placement: after.placement, sha256: kept?.sha256 ?? null, manifest: text },
+      ...{ confirmed_at: after.confirmedAt, stale_at: after.staleAt, purged_at: after.purgedAt, known_at_ms: after.knownAtMs },
+    };
     this.#upsert.run(
-      key,
-      after.version,
-      after.placement,
-      kept?.sha256 ?? null,
-      after.confirmedAt,
-      after.staleAt,
-      after.purgedAt,
-      after.knownAtMs,
-      text,
+      ...[key, row.version, row.placement, row.sha256, row.confirmed_at, row.stale_at, row.purged_at, row.known_at_ms, text],
+      ...[checksumOf(row), marksChecksumOf(row)],
     );
     const [oldTags, newTags] = [before?.manifest?.tags ?? [], manifest?.tags ?? []];
     if (oldTags.length > 0) this.#deleteTags.run(key);
@@ -363,7 +465,7 @@ export class CatalogIndex {
     let statement = this.#markings.get(where);
     if (statement === undefined) {
       statement = this.#db.prepare(
-        `UPDATE entries SET stale_at = max(stale_at, :version), purged_at = CASE :mode WHEN 'purge' THEN max(purged_at, :version) ELSE purged_at END
+        `UPDATE entries SET stale_at = ${STALE_AT}, purged_at = ${PURGED_AT}, marks_checksum = ${marksChecksumSql(STALE_AT, PURGED_AT)}
          WHERE ${where} AND manifest IS NOT NULL AND version <= :version
          AND (stale_at < :version OR (:mode = 'purge' AND purged_at < :version)) RETURNING sha256`,
       );
@@ -401,6 +503,7 @@ export class CatalogIndex {
     this.#transaction('INDEX_CATCH_UP:WATERMARK', () => {
       this.#setMeta.run('watermark', String(version));
       this.#setMeta.run('catalogId', catalogId);
+      this.#setMeta.run('feedChecksum', feedChecksum(String(version), catalogId));
       if (complete) this.#setMeta.run('boot', this.#bootId);
       this.#db.prepare('DELETE FROM invalidations WHERE version <= ?').run(version);
       const forgotten = this.#db.prepare('DELETE FROM entries WHERE manifest IS NULL AND version <= ? RETURNING key').all(version) as {
@@ -419,7 +522,7 @@ export class CatalogIndex {
 
   /** Begins a listing of the whole catalog. */
   beginListing(): void {
-    this.#db.exec('DELETE FROM listed');
+    this.#guarded(() => this.#db.exec('DELETE FROM listed'));
   }
 
   /** Drops the placed entries up to `version` that the listing did not name. Returns the checksums of what they held. */
@@ -437,24 +540,50 @@ export class CatalogIndex {
         if (manifest !== null) this.#objects -= 1;
       }
       this.#db.exec('DELETE FROM listed');
-      return gone.flatMap(({ manifest }) => (manifest === null ? [] : contentsOf(JSON.parse(manifest)).map(({ sha256 }) => sha256)));
+      return gone.flatMap(({ manifest }) => (manifest === null ? [] : contentsOf(manifestIn(manifest)).map(({ sha256 }) => sha256)));
     });
   }
 
   /** A page of placed, fresh manifests, newest first; ask again below the last version. */
   placedBelow(version: number, limit: number): Manifest[] {
-    const rows = this.#db
-      .prepare(
-        "SELECT manifest FROM entries WHERE version < ? AND placement = 'placed' AND stale_at <= confirmed_at ORDER BY version DESC LIMIT ?",
-      )
-      .all(version, limit) as { manifest: string }[];
-    return rows.map((row) => JSON.parse(row.manifest) as Manifest);
+    return this.#guarded(() => {
+      const rows = this.#db
+        .prepare(
+          "SELECT * FROM entries WHERE version < ? AND placement = 'placed' AND stale_at <= confirmed_at ORDER BY version DESC LIMIT ?",
+        )
+        .all(version, limit) as unknown as EntryRow[];
+      return rows.map((row) => fromRow(row).manifest as Manifest);
+    });
+  }
+
+  /**
+   * Compares the entries after a key with their checksums and with the table of tags, by which invalidations find them. Returns the last key, undefined when there was none.
+   * @throws {DatabaseDamagedError} and tells of it
+   */
+  check(afterKey: string, limit: number): string | undefined {
+    return this.#guarded(() => {
+      const rows = this.#db
+        .prepare('SELECT * FROM entries WHERE key > ? ORDER BY key LIMIT ?')
+        .all(afterKey, limit) as unknown as EntryRow[];
+      for (const row of rows) {
+        const { key, manifest } = fromRow(row);
+        for (const tag of manifest?.tags ?? []) {
+          if (this.#selectTag.get(tag, key) === undefined) throw new DatabaseDamagedError('an entry of the index is without its tags');
+        }
+      }
+      return rows.at(-1)?.key;
+    });
   }
 
   close(): void {
     if (this.#pending.length > 0) this.#flush();
     this.#db.close();
   }
+}
+
+/** By which a start notices that the place in the feed is another than was written: one that is too far on would leave out changes. */
+function feedChecksum(watermark: string | undefined, catalogId: string | undefined): string {
+  return String(crc32(`${watermark} ${catalogId}`));
 }
 
 /** One per selector and mode: of those only the newest matters. */

@@ -1,5 +1,6 @@
 /** The index for reading from a thread that serves. What it remembers is what the last commit left, see {@link IndexStamps}. */
-import { openForReading } from '@sluice/sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { isDatabaseDamaged, openForReading } from '@sluice/sqlite';
 import { LRUCache } from 'lru-cache';
 import { Doorkeeper } from '../domain/doorkeeper.ts';
 import type { Entry } from '../domain/entry.ts';
@@ -18,14 +19,27 @@ interface Remembered {
 
 export class CatalogView {
   readonly #stamps: IndexStamps;
-  readonly #db;
-  readonly #select;
+  readonly #path: string;
+  readonly #onDamaged: (error: unknown) => void;
+  #db: DatabaseSync;
+  #select: StatementSync;
   readonly #asked = new Doorkeeper(ASKED_MAX);
   readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_MAX });
 
-  constructor(databasePath: string, stamps: IndexStamps) {
+  /** `onDamaged`: told when the index is not what was written. */
+  constructor(databasePath: string, stamps: IndexStamps, onDamaged: (error: unknown) => void = () => {}) {
     this.#stamps = stamps;
+    this.#path = databasePath;
+    this.#onDamaged = onDamaged;
     this.#db = openForReading(databasePath);
+    this.#select = this.#db.prepare(SELECT_ENTRY);
+  }
+
+  /** There is another index under the same name. */
+  reopen(): void {
+    this.#db.close();
+    this.#remembered.clear();
+    this.#db = openForReading(this.#path);
     this.#select = this.#db.prepare(SELECT_ENTRY);
   }
 
@@ -33,8 +47,16 @@ export class CatalogView {
     const remembered = this.#remembered.get(key);
     if (remembered !== undefined && this.#stamps.holds(remembered.stamp)) return remembered.entry;
     const stamp = this.#stamps.stamp(key);
-    const row = this.#select.get(key) as EntryRow | undefined;
-    const entry = row === undefined ? undefined : fromRow(row);
+    let entry: Entry | undefined;
+    try {
+      const row = this.#select.get(key) as EntryRow | undefined;
+      entry = row && fromRow(row);
+    } catch (error) {
+      if (!isDatabaseDamaged(error)) throw error;
+      // As if nothing were known of the key: the origin is asked.
+      this.#onDamaged(error);
+      return undefined;
+    }
     if (stamp !== undefined && this.#asked.passes(key)) this.#remembered.set(key, { entry, stamp });
     else if (remembered !== undefined) this.#remembered.delete(key);
     return entry;

@@ -24,6 +24,8 @@ export interface DownloadJob {
 export interface DownloadResult {
   readonly id: number;
   readonly problem: Problem | undefined;
+  /** Of the blocks of the file, when all is there; see `BlockChecks`. */
+  readonly checks?: Uint8Array;
 }
 /** `missing`: the origin was reached and has other things to say than the blob, or nobody wants it any more. Else it could not be read this way. */
 export interface Problem {
@@ -35,7 +37,7 @@ export class DirectDownload {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #queue = new PQueue({ concurrency: CONCURRENT_DOWNLOADS });
-  readonly #waiting = new Map<number, (problem: Problem | undefined) => void>();
+  readonly #waiting = new Map<number, (result: Omit<DownloadResult, 'id'>) => void>();
   #worker: Worker | undefined;
   #nextId = 1;
   #baseUrl: string | undefined;
@@ -54,10 +56,18 @@ export class DirectDownload {
   }
 
   /** Brings a blob into a new file. True when exactly its bytes are there; false: bring the rest, or all of it, another way. Never rejects. */
-  async download(sha256: string, sizeBytes: number, { path, growth }: Pick<IncomingFile, 'path' | 'growth'>): Promise<boolean> {
+  async download(
+    sha256: string,
+    sizeBytes: number,
+    file: Pick<IncomingFile, 'path' | 'growth'> & Partial<Pick<IncomingFile, 'noteChecks'>>,
+  ): Promise<boolean> {
+    const { path, growth } = file;
     const baseUrl = this.#baseUrl;
     if (baseUrl === undefined || this.#clock.monotonicMs() < this.#unusableUntilMs) return false;
-    const problem = await this.#queue.add(() => this.#ask({ url: `${baseUrl}/${sha256}`, path, growth: growth.buffer, sha256, sizeBytes }));
+    const { problem, checks } = await this.#queue.add(() =>
+      this.#ask({ url: `${baseUrl}/${sha256}`, path, growth: growth.buffer, sha256, sizeBytes }),
+    );
+    if (checks !== undefined) file.noteChecks?.(checks);
     if (problem === undefined) return true;
     if (problem.missing) return false;
     this.#unusableUntilMs = this.#clock.monotonicMs() + UNUSABLE_MS;
@@ -65,7 +75,7 @@ export class DirectDownload {
     return false;
   }
 
-  #ask(job: Omit<DownloadJob, 'id'>): Promise<Problem | undefined> {
+  #ask(job: Omit<DownloadJob, 'id'>): Promise<Omit<DownloadResult, 'id'>> {
     return new Promise((resolve) => {
       const id = this.#nextId++;
       this.#waiting.set(id, resolve);
@@ -77,8 +87,8 @@ export class DirectDownload {
   #start(): Worker {
     const worker = new Worker(new URL('./direct-download.worker.ts', import.meta.url), { env: {}, execArgv: [] });
     worker.unref();
-    worker.on('message', ({ id, problem }: DownloadResult) => {
-      this.#waiting.get(id)?.(problem);
+    worker.on('message', ({ id, ...result }: DownloadResult) => {
+      this.#waiting.get(id)?.(result);
       this.#waiting.delete(id);
     });
     worker.on('error', (error) => this.#fail(`the download thread failed: ${(error as Error).message}`));
@@ -89,7 +99,7 @@ export class DirectDownload {
   #fail(message: string): void {
     this.#worker = undefined;
     const problem: Problem = { message, missing: false };
-    for (const resolve of this.#waiting.values()) resolve(problem);
+    for (const resolve of this.#waiting.values()) resolve({ problem });
     this.#waiting.clear();
   }
 

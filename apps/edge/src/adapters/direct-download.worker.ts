@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { parentPort } from 'node:worker_threads';
-import { Growth } from '@sluice/blobs';
+import { BlockChecks, Growth } from '@sluice/blobs';
 import type { DownloadJob, DownloadResult } from './direct-download.ts';
 import { parseResponseHead } from './response-head.ts';
 
@@ -16,7 +16,7 @@ const IDLE_MS = 5_000;
 
 parentPort?.on('message', (job: DownloadJob) => {
   download(job).then(
-    () => answer({ id: job.id, problem: undefined }),
+    (checks) => answer({ id: job.id, problem: undefined, checks }),
     (error: Error) =>
       answer({
         id: job.id,
@@ -32,10 +32,11 @@ function answer(result: DownloadResult): void {
   parentPort?.postMessage(result);
 }
 
-/** Brings a blob into a file and verifies it. Rejects with what went wrong; the file may be there in part then. */
-function download({ url, path, growth: growthBuffer, sha256, sizeBytes }: DownloadJob): Promise<void> {
+/** Brings a blob into a file and verifies it. Resolves to the checksums of its blocks. Rejects with what went wrong; the file may be there in part then. */
+function download({ url, path, growth: growthBuffer, sha256, sizeBytes }: DownloadJob): Promise<Uint8Array> {
   const { hostname, port, host, pathname } = new URL(url);
   const hash = createHash('sha256');
+  const checks = new BlockChecks();
   const growth = new Growth(growthBuffer);
   const file = openSync(path, 'wx');
   let head = Buffer.alloc(0);
@@ -58,12 +59,13 @@ function download({ url, path, growth: growthBuffer, sha256, sizeBytes }: Downlo
     if (received > sizeBytes) throw new Error('the origin sent more than it announced');
     if (growth.hasFailed) throw new UnwantedError('nobody waits for these bytes any more');
     hash.update(body);
+    checks.update(body);
     for (let written = 0; written < body.byteLength; ) written += writeSync(file, body, written);
     growth.advanceTo(received);
     return received === sizeBytes;
   };
 
-  return new Promise<void>((settle, refuse) => {
+  return new Promise<Uint8Array>((settle, refuse) => {
     const end = (how: () => void): void => {
       socket.destroy();
       if (!open) return;
@@ -71,7 +73,8 @@ function download({ url, path, growth: growthBuffer, sha256, sizeBytes }: Downlo
       closeSync(file);
       how();
     };
-    const resolve = (): void => end(() => (hash.digest('hex') === sha256 ? settle() : refuse(new Error('the bytes are not the blob’s'))));
+    const resolve = (): void =>
+      end(() => (hash.digest('hex') === sha256 ? settle(checks.end()) : refuse(new Error('the bytes are not the blob’s'))));
     const reject = (error: unknown): void => end(() => refuse(error as Error));
     const onread = {
       buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES),

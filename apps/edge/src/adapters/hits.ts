@@ -1,6 +1,6 @@
 /** What needs no waiting: answers out of memory, of objects that are fresh. */
 import { randomUUID } from 'node:crypto';
-import { BlobMissingError, type BlobView, INLINE_MAX_BYTES } from '@sluice/blobs';
+import { BlobDamagedError, BlobMissingError, type BlobView, INLINE_MAX_BYTES } from '@sluice/blobs';
 import type { Manifest } from '@sluice/contracts';
 import { type CacheHandling, cacheStatus } from '../domain/cache-status.ts';
 import { type Content, isNegotiated, selectRepresentation } from '../domain/content-coding.ts';
@@ -82,7 +82,8 @@ export class Hits {
     try {
       return memory.loadNow(sha256);
     } catch (error) {
-      if (error instanceof BlobMissingError) return undefined; // evicted a moment ago: what has to be awaited is looked up again
+      // Evicted or damaged a moment ago: what has to be awaited is looked up again.
+      if (error instanceof BlobMissingError || error instanceof BlobDamagedError) return undefined;
       throw error;
     }
   }

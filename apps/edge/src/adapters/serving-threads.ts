@@ -20,7 +20,9 @@ const RESTART_MS = 1_000;
 export interface ServingThreadsOptions {
   /** How many; 0: visitors are served on this thread, and wait while it does other things. */
   readonly threads: number;
-  readonly setup: Omit<ServingSetup, 'counters' | 'reusePort' | 'connectionsMax'>;
+  readonly setup: Omit<ServingSetup, 'counters' | 'reusePort' | 'connectionsMax' | 'generations'>;
+  /** Of the databases now. */
+  readonly generations: () => ServingSetup['generations'];
   /** Of all threads together. */
   readonly connectionsMax: number;
   readonly desk: ServingDesk;
@@ -112,6 +114,7 @@ export class ServingThreads {
     const own: ServingSetup = {
       ...setup,
       ...this.#ports,
+      generations: this.#options.generations(),
       reusePort: threads > 1,
       connectionsMax: Math.ceil(connectionsMax / this.#counters.length),
       counters: (this.#counters[at] as ServingCounters).buffer,

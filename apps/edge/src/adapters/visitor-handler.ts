@@ -1,6 +1,6 @@
 /** Carries out what a request comes to: look-up, response, bytes onto the wire. */
 import { randomUUID } from 'node:crypto';
-import { BlobMissingError, BlobReader, type BlobView, type ByteSource, sendRange } from '@sluice/blobs';
+import { BlobDamagedError, BlobMissingError, BlobReader, type BlobView, type ByteSource, sendRange } from '@sluice/blobs';
 import { keyProblem, type Manifest, SluiceError } from '@sluice/contracts';
 import { type ByteRange, type CacheDirectives, type Fields, fieldOf, parseCacheControl } from '@sluice/http-semantics';
 import type { Clock } from '@sluice/runtime';
@@ -37,7 +37,7 @@ export interface VisitorParts {
   readonly forwardedScheme: (request: PlainVisitorRequest) => 'http' | 'https' | undefined;
   /** The sites as they are configured now. */
   readonly sites: () => Sites;
-  /** Resolves when the replica knows of each file that was found missing so far. */
+  /** Resolves when the replica knows of each blob that was found missing or damaged so far. */
   readonly filesLookedFor: () => Promise<unknown>;
 }
 
@@ -196,7 +196,8 @@ export class VisitorHandler {
         return await this.#sendObject(visit, answer, status);
       } catch (error) {
         if (visit.response.headersSent || visit.response.destroyed || !(error instanceof SluiceError)) throw error;
-        const goneMeanwhile = error instanceof BlobMissingError && attempt < LOOKUP_ATTEMPTS;
+        const isGone = error instanceof BlobMissingError || error instanceof BlobDamagedError;
+        const goneMeanwhile = isGone && attempt < LOOKUP_ATTEMPTS;
         if (!goneMeanwhile) return this.#sendAnswer(visit, unavailable(error, answer.handling));
       }
       await this.#parts.filesLookedFor();
@@ -232,7 +233,7 @@ export class VisitorHandler {
     // What is coming is not on the disk yet, whatever its size; what is in memory may not be there any more.
     const coming = held === undefined ? await fills.open(sha256, ranges) : undefined;
     if (coming !== undefined) return coming;
-    if (held === undefined && !memory.takes(size)) return blobs.reader(sha256);
+    if (held === undefined && !memory.takes(size)) return probed(await blobs.reader(sha256), ranges);
     return new BlobReader({ sha256, size }, held ?? (await memory.load(sha256)), undefined);
   }
 
@@ -316,6 +317,17 @@ function closing(response: VisitorResponse): AbortSignal {
   const closed = new AbortController();
   response.once('close', () => closed.abort());
   return closed.signal;
+}
+
+/** A reader of which the first bytes that are wanted are right. @throws {BlobDamagedError} */
+async function probed(reader: BlobReader, [first]: readonly ByteRange[]): Promise<BlobReader> {
+  try {
+    if (first !== undefined) await reader.prepare(first);
+    return reader;
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
 }
 
 /** The parts of a body that are bytes of the representation. */

@@ -99,8 +99,12 @@ export class CatchUp {
     /** The horizon that reading from the beginning began with. */
     let horizon: number | undefined;
     let count = 0;
+    const { generation } = index;
     for (;;) {
       const page = await origin.changes(since, catalogId, horizon);
+      // What was read so far went into an index that was given up.
+      if (index.generation !== generation)
+        throw new SluiceError('INDEX_REPLACED', 'the index was begun anew meanwhile', { retryable: true });
       if (since === 0 || page.reset) horizon = page.horizon;
       // Another catalog than before is another feed, also when nothing was known of it yet.
       const startsOver = page.reset || (catalogId !== undefined && page.catalogId !== catalogId);

@@ -128,7 +128,7 @@ export class Puller {
     await Promise.resolve();
     for (let attempt = 1; ; attempt++) {
       const known = this.#index.get(key);
-      const heardOf = Math.max(known?.version ?? 0, known?.staleAt ?? 0, this.#index.watermark);
+      const heardOf = Math.max(known?.version ?? 0, known?.staleAt ?? 0, this.#index.heardOf);
       const resolution = await this.#origin.resolve(key, [], known?.manifest === undefined, heardOf);
       this.#awayUntilMs = 0;
       answered();

@@ -1,8 +1,10 @@
 /** The replica's answers to what serving threads ask and tell. */
-import type { BlobStore } from '@sluice/blobs';
 import type { OperationsReply } from '@sluice/runtime';
+import { isDatabaseDamaged } from '@sluice/sqlite';
 import type { IndexStamps } from '../adapters/index-stamps.ts';
 import type { BlockReads } from './block-reads.ts';
+import type { DamagedBlobs } from './damaged-blobs.ts';
+import type { Databases } from './databases.ts';
 import type { DetachedBlobs } from './detached-blobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Puller } from './puller.ts';
@@ -12,10 +14,11 @@ import type { VariantFill } from './variant-fill.ts';
 
 export interface ServingDeskParts {
   readonly stamps: IndexStamps;
-  readonly blobs: BlobStore;
+  readonly damaged: Pick<DamagedBlobs, 'look'>;
   readonly budget: DiskBudget;
   readonly memory: SharedMemory;
   readonly puller: Puller;
+  readonly databases: Pick<Databases, 'damaged'>;
   readonly detached: DetachedBlobs;
   readonly blockReads: BlockReads;
   readonly variants: VariantFill;
@@ -31,11 +34,11 @@ export class ServingDesk {
 
   /** `withdrawn`: nobody waits for the answer any more. @throws {SluiceError} */
   async answer(asked: Asked, withdrawn: AbortSignal): Promise<unknown> {
-    const { stamps, puller, detached, blockReads, operations } = this.#parts;
+    const { stamps, detached, blockReads, operations } = this.#parts;
     switch (asked.name) {
       case 'pull': {
         const { key, impatient, stamp } = asked.question;
-        return stamp === undefined || stamps.holds(stamp) ? puller.pull(key, impatient) : { kind: 'moved' };
+        return stamp === undefined || stamps.holds(stamp) ? this.#pull(key, impatient) : { kind: 'moved' };
       }
       case 'bringDetached':
         return detached.bring(asked.question, withdrawn);
@@ -44,14 +47,14 @@ export class ServingDesk {
       case 'readBlock':
         return blockReads.read(asked.question);
       case 'lookFor':
-        return this.#lookFor(asked.question);
+        return this.#parts.damaged.look(asked.question);
       case 'operations':
         return operations(asked.question);
     }
   }
 
-  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' }>): void {
-    const { budget, memory, detached, variants } = this.#parts;
+  hear(message: Extract<FromServing, { kind: 'share' | 'used' | 'released' | 'variant-missing' | 'database-damaged' }>): void {
+    const { budget, memory, databases, detached, variants } = this.#parts;
     switch (message.kind) {
       case 'share':
         memory.take(message.blobs);
@@ -65,15 +68,21 @@ export class ServingDesk {
       case 'variant-missing':
         variants.bring(message.variant);
         break;
+      case 'database-damaged':
+        databases.damaged(message.database, undefined, message.generation);
+        break;
     }
   }
 
-  /** The store finds out itself when it reads, and forgets what is gone. When it cannot, the next visitor has it look again. */
-  async #lookFor(sha256: string): Promise<void> {
+  async #pull(key: string, impatient: boolean): Promise<unknown> {
+    const { puller } = this.#parts;
     try {
-      await (await this.#parts.blobs.reader(sha256)).close();
-    } catch {
-      // What is gone is brought again.
+      return await puller.pull(key, impatient);
+    } catch (error) {
+      if (!isDatabaseDamaged(error)) throw error;
+      // It is being begun anew, in the turn after the one that found it damaged.
+      await new Promise((resolve) => setImmediate(resolve));
+      return puller.pull(key, impatient);
     }
   }
 }

@@ -25,7 +25,7 @@ export interface Questions {
   blockDigests: { readonly question: BlobRef; readonly answer: KnownBlocks };
   /** One block, verified. */
   readBlock: { readonly question: BlockQuestion; readonly answer: Uint8Array };
-  /** Has the file of a blob looked for, which is listed and was not found; answered when the list is right. */
+  /** Has a blob looked at that is listed and was not found, or has other bytes; answered when the list is right. */
   lookFor: { readonly question: string; readonly answer: undefined };
   /** What an operator's path answers. */
   operations: { readonly question: string; readonly answer: OperationsReply };
@@ -64,6 +64,8 @@ export interface Fill {
   readonly growth: SharedArrayBuffer;
 }
 
+export type EdgeDatabase = 'index' | 'blobs';
+
 /** Uses of blobs since the last message. */
 export type Uses = readonly (readonly [sha256: string, sizeBytes: number, uses: number])[];
 
@@ -77,7 +79,9 @@ export type FromServing =
   | { readonly kind: 'released'; readonly id: number }
   | { readonly kind: 'share'; readonly blobs: readonly SharedBlob[] }
   | { readonly kind: 'variant-missing'; readonly variant: Content }
-  | { readonly kind: 'used'; readonly uses: Uses };
+  | { readonly kind: 'used'; readonly uses: Uses }
+  /** Its file is not what was written. `generation`: of the one that was read. */
+  | { readonly kind: 'database-damaged'; readonly database: EdgeDatabase; readonly generation: number };
 
 export type ToServing =
   | { readonly kind: 'answered'; readonly id: number; readonly answer: unknown }
@@ -86,6 +90,8 @@ export type ToServing =
   | { readonly kind: 'fill'; readonly fill: Fill }
   | { readonly kind: 'filled'; readonly sha256: string }
   | { readonly kind: 'files'; readonly files: FileConfig }
+  /** It was begun anew. */
+  | { readonly kind: 'database-replaced'; readonly database: EdgeDatabase; readonly generation: number }
   | { readonly kind: 'reopen-log' }
   | { readonly kind: 'drain' };
 
@@ -107,6 +113,8 @@ export interface ServingSetup {
   readonly negativeTtlMs: number;
   readonly logLevel: string;
   readonly indexPath: string;
+  /** Of the databases as they are when the thread begins. */
+  readonly generations: Readonly<Record<EdgeDatabase, number>>;
   readonly blobsDir: string;
   readonly files: FileConfig;
   /** Of {@link IndexStamps}, {@link ReplicaState} and this thread's {@link ServingCounters}. */

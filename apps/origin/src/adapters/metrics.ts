@@ -135,6 +135,18 @@ export function createOriginMetrics(registry: Registry) {
       'Blobs let go by the cache of a source to stay within its bound',
     ),
     cacheEvictedBytes: counter(registry, 'sluice_origin_cache_evicted_bytes_total', 'Bytes of those blobs'),
+    scrubbedBytes: counter(registry, 'sluice_origin_scrubbed_bytes_total', 'Bytes of blobs read again to compare them with their names'),
+    scrubMismatches: counter(
+      registry,
+      'sluice_origin_scrub_mismatches_total',
+      'Blobs that the disk gave back damaged or not at all, by what became of them',
+      'outcome',
+      [
+        'repaired', // right again
+        'dropped', // made or read again when it is asked for, or not needed any more
+        'unrepairable', // nobody gets it until it is uploaded again
+      ],
+    ),
     garbageBlobs: counter(registry, 'sluice_origin_garbage_blobs_total', 'Blobs removed because nothing names them'),
     garbageBytes: counter(registry, 'sluice_origin_garbage_bytes_total', 'Bytes of those blobs'),
   };

@@ -76,6 +76,9 @@ export function toS3Error(error: unknown): S3Error {
     if (error.retryable && AT_THE_SOURCE.has(error.code)) {
       return new S3Error('ServiceUnavailable', 'the content cannot be read at its source now; try again a little later', error);
     }
+    if (error.code === 'BLOB_DAMAGED') {
+      return new S3Error('InternalError', 'the content is damaged on the disk of the origin and is not given out; upload it again', error);
+    }
     if (error.code === 'INVALID_MESSAGE') return new S3Error('InvalidArgument', error.message, error);
   }
   return new S3Error('InternalError', 'the origin failed inside; its log has the request id with the reason. Try again', error);

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { BlobMismatchError, BlobMissingError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
+import { BlobDamagedError, BlobMismatchError, BlobMissingError, type BlobRef, type BlobStore, DiskFullError } from '@sluice/blobs';
 import type { BlockDigests } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import { LRUCache } from 'lru-cache';
@@ -175,7 +175,10 @@ export class SourcedBlobs implements OriginBlobs {
     } catch (error) {
       // It has gone just now.
       if (error instanceof BlobMissingError) return undefined;
-      throw error;
+      if (!(error instanceof BlobDamagedError)) throw error;
+      // Where it came from it is right.
+      store.delete(sha256);
+      return undefined;
     }
   }
 

@@ -114,7 +114,7 @@ export class GarbageCollector {
 
   #collect(sha256: string): boolean {
     const { blobs, isReferenced, metrics } = this.#options;
-    if (this.#pins.has(sha256) || isReferenced(sha256) || !blobs.has(sha256)) return false;
+    if (this.#pins.has(sha256) || isReferenced(sha256) || blobs.size(sha256) === undefined) return false;
     metrics.garbageBytes.inc(blobs.delete(sha256));
     metrics.garbageBlobs.inc();
     return true;

@@ -37,6 +37,10 @@ export class OpenBlobs {
     const entry = this.#take(sha256);
     try {
       return await (await entry.reader).read(offset, length);
+    } catch (error) {
+      // It may be repaired under the same name.
+      this.#evict(sha256, entry);
+      throw error;
     } finally {
       entry.readers -= 1;
       entry.usedAtMs = this.#clock.monotonicMs();

@@ -8,6 +8,8 @@ export class BlobReferences {
   readonly #selectPair: StatementSync;
   readonly #selectPatch: StatementSync;
   readonly #selectDerived: StatementSync;
+  readonly #selectContent: StatementSync;
+  readonly #selectKeys: StatementSync;
   readonly #insertPatch: StatementSync;
   readonly #deletePatch: StatementSync;
 
@@ -19,6 +21,13 @@ export class BlobReferences {
           OR EXISTS (SELECT 1 FROM patches WHERE patch_sha256 = ?1)
           OR EXISTS (SELECT 1 FROM variants WHERE variant_sha256 = ?1)
           OR EXISTS (SELECT 1 FROM multipart_parts WHERE sha256 = ?1) AS referenced`);
+    this.#selectContent = db.prepare(`
+      SELECT EXISTS (SELECT 1 FROM objects WHERE sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM history WHERE sha256 = ?1)
+          OR EXISTS (SELECT 1 FROM multipart_parts WHERE sha256 = ?1) AS uploaded`);
+    this.#selectKeys = db.prepare(
+      'SELECT key FROM (SELECT key FROM objects WHERE sha256 = ?1 UNION SELECT key FROM history WHERE sha256 = ?1) LIMIT ?2',
+    );
     this.#selectOtherKey = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND key <> ? LIMIT 1');
     this.#selectPair = db.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND previous_sha256 = ? LIMIT 1');
     this.#selectPatch = db.prepare('SELECT patch_sha256 AS sha256, patch_size AS size FROM patches WHERE target = ? AND base = ?');
@@ -32,6 +41,16 @@ export class BlobReferences {
   /** Whether an object, a version before it, a patch, a variant or a part of an open upload has these bytes. */
   isReferenced(sha256: string): boolean {
     return (this.#selectReference.get(sha256) as { referenced: number }).referenced === 1;
+  }
+
+  /** Whether somebody uploaded these bytes and may ask for them: an object has them, an earlier version that can be read, or a part of an open upload. Others were made, or only help to make. */
+  isUploaded(sha256: string): boolean {
+    return (this.#selectContent.get(sha256) as { uploaded: number }).uploaded === 1;
+  }
+
+  /** Keys that have these bytes, now or in an earlier version; some of them. */
+  keysOf(sha256: string, limit: number): string[] {
+    return (this.#selectKeys.all(sha256, limit) as { key: string }[]).map(({ key }) => key);
   }
 
   /** Bytes of what is not the content of an object now: a variant, a patch, the version before. Undefined when it is none of these. */
