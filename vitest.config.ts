@@ -8,6 +8,7 @@ const PROJECTS = [
   'libs/http-semantics',
   'libs/runtime',
   'libs/signed-url',
+  'libs/signing',
   'libs/sigv4',
   'libs/sqlite',
   'libs/stack',
