@@ -49,8 +49,8 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
         return void drain();
     }
   });
-  const fills = new ReadableFills({ link, clock });
-  const detached = new DetachedSources(link, clock);
+  const fills = new ReadableFills({ link, clock, verifiedOnly: setup.verifiedOnly });
+  const detached = new DetachedSources(link, clock, setup.verifiedOnly);
   let filesLookedFor: Promise<void> = Promise.resolve();
   const blobs = new BlobView(setup.blobsDir, (sha256) => {
     filesLookedFor = Promise.all([filesLookedFor, link.ask('lookFor', sha256)]).then(() => {});

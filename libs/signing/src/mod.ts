@@ -10,4 +10,4 @@ export {
 } from './keys.ts';
 export { type Exchange, signReply, verifyReply } from './replies.ts';
 export { canonicalStatement, type Statement, signStatement, verifyStatement } from './statements.ts';
-export { REFUSALS, type Refusal, type SignatureRefusal } from './verdict.ts';
+export type { Refusal, SignatureRefusal } from './verdict.ts';

@@ -7,8 +7,7 @@ import type { PublicKeys } from './keys.ts';
  * - `unknown_key`: it names a key that is not among those given.
  * - `wrong`: that key did not sign this.
  */
-export const REFUSALS = ['unsigned', 'unknown_key', 'wrong'] as const;
-export type SignatureRefusal = (typeof REFUSALS)[number];
+export type SignatureRefusal = 'unsigned' | 'unknown_key' | 'wrong';
 export interface Refusal {
   readonly reason: SignatureRefusal;
   /** Of the key that is named, where one is. */
