@@ -70,6 +70,17 @@ export default defineConfig({
         },
       },
       {
+        // A stack for each test, of which the broker is in the hands of somebody else.
+        test: {
+          name: 'takeover',
+          root: 'test/takeover',
+          include: ['*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         // A stack for each client, and large objects: one after the other.
         test: {
           name: 's3-clients',
