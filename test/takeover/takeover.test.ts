@@ -126,18 +126,29 @@ test('who has the broker cannot make an edge serve, hide or roll back anything, 
       expect(status, `${name} at ${edge.name}`).toBe(200);
       expect(body.equals(content), `${name} at ${edge.name} is what it was`).toBe(true);
     });
-    await Promise.all(looks);
-    expect([404, 504], `site/gone at ${edge.name}`).toContain((await get(edge.url, 'site/gone')).status);
-    expect((await get(edge.url, 'site/never')).status, 'a key that nobody knows').toBe(504);
+    const [gone, never] = await Promise.all([get(edge.url, 'site/gone'), get(edge.url, 'site/never'), ...looks]);
+    expect([404, 504], `site/gone at ${edge.name}`).toContain(gone.status);
+    expect(never.status, 'a key that nobody knows').toBe(504);
   };
   const readEverything = () => Promise.all(it.edges().map(readEach));
   let pushed = 0;
-  for (const command of attacker.commands()) {
-    const saying = ['us-1', 'eu-1', 'us-2'].map((id) => attacker.bus.request(edgePush(id), command, { timeoutMs: 10_000 }));
-    await Promise.allSettled(saying);
-    pushed += saying.length;
-    if (pushed % 60 === 0) await readEverything();
-  }
+  const pushEverything = async (): Promise<void> => {
+    for (const command of attacker.commands()) {
+      const saying = ['us-1', 'eu-1', 'us-2'].map((id) => attacker.bus.request(edgePush(id), command, { timeoutMs: 10_000 }));
+      await Promise.allSettled(saying);
+      pushed += saying.length;
+    }
+  };
+  // At the same time, until all has been said; what it has left behind is read after that.
+  const saying = pushEverything();
+  let isSaid = false;
+  void saying.finally(() => {
+    isSaid = true;
+  });
+  const readers = it.edges().map(async (edge) => {
+    while (!isSaid) await readEach(edge);
+  });
+  await Promise.all([saying, ...readers]);
   await readEverything();
   // Every lie has been told to somebody by now, most of them often.
   await eventually(async () => {
@@ -179,7 +190,7 @@ test('who gives other bytes beside a living origin has none of them sent to a vi
   attacker.standBesideOrigin();
   await attacker.bus.flush();
   let broken = 0;
-  for (let round = 0; round < 6; round += 1) {
+  for (let round = 0; round < 3; round += 1) {
     for (const [name, content] of contents) {
       for (const range of [undefined, [1, 800]] as const) {
         const headers: Record<string, string> = range === undefined ? {} : { range: `bytes=${range.join('-')}` };
