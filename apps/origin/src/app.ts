@@ -105,6 +105,12 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
 
   const settings = sourceSettings(config);
   let sourceSide: SourceSide | undefined;
+  if (settings.kind === 's3' && signing !== undefined) {
+    log.warn(
+      {},
+      'the log that origins of one bucket share is not signed: who writes into it changes what this origin signs, so let nobody else write to it',
+    );
+  }
   if (settings.kind !== 'store') {
     const file = await follow('ORIGIN_SOURCE_RULES_FILE', 'source rules file', parseSourceRules, () => sourceSide?.hintAll());
     const withoutFile = parseSourceRules('');
