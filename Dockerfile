@@ -13,6 +13,7 @@ COPY libs/delta/package.json libs/delta/
 COPY libs/http-semantics/package.json libs/http-semantics/
 COPY libs/runtime/package.json libs/runtime/
 COPY libs/signed-url/package.json libs/signed-url/
+COPY libs/signing/package.json libs/signing/
 COPY libs/sigv4/package.json libs/sigv4/
 COPY libs/sqlite/package.json libs/sqlite/
 COPY libs/stack/package.json libs/stack/

@@ -8,6 +8,7 @@ const PROJECTS = [
   'libs/http-semantics',
   'libs/runtime',
   'libs/signed-url',
+  'libs/signing',
   'libs/sigv4',
   'libs/sqlite',
   'libs/stack',
@@ -66,6 +67,17 @@ export default defineConfig({
           include: ['*.test.ts'],
           globalSetup: ['../../apps/origin/src/testing/s3-server.fixture.ts'],
           testTimeout: 240_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        // A stack for each test, of which the broker is in the hands of somebody else.
+        test: {
+          name: 'takeover',
+          root: 'test/takeover',
+          include: ['*.test.ts'],
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
         },

@@ -9,6 +9,7 @@ import {
   type Clock,
   ConfigError,
   every,
+  followFile,
   httpUrl,
   Lifecycle,
   type Logger,
@@ -31,6 +32,7 @@ import { ReplicaState } from './adapters/replica-state.ts';
 import { ServingThreads } from './adapters/serving-threads.ts';
 import type { EdgeConfig } from './config.ts';
 import { type CounterName, type EdgeMetrics, edgeMetrics } from './metrics.ts';
+import { readPublicKeys } from './public-keys-file.ts';
 import { BlockReads } from './services/block-reads.ts';
 import { CatchUp } from './services/catch-up.ts';
 import { DamagedBlobs } from './services/damaged-blobs.ts';
@@ -39,6 +41,7 @@ import { DetachedBlobs } from './services/detached-blobs.ts';
 import { DiskBudget } from './services/disk-budget.ts';
 import { Fills } from './services/fills.ts';
 import { awaitedOrigin } from './services/origin-port.ts';
+import { OriginTrust } from './services/origin-trust.ts';
 import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
@@ -81,6 +84,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
 
   const files = await followConfigFiles(config, clock, log);
   lifecycle.onStop('configuration files', () => files.stop());
+  const publicKeys = await followPublicKeys(config.EDGE_ORIGIN_PUBLIC_KEYS_FILE, clock, log);
+  lifecycle.onStop('public keys', () => publicKeys?.stop());
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
@@ -156,6 +161,15 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     },
     onFailed: () => metrics.catchUpFailures.inc(),
   });
+  const trust =
+    publicKeys &&
+    new OriginTrust({
+      ...{ index, clock, log, region: config.EDGE_REGION },
+      publicKeys: () => publicKeys.current,
+      hasCaughtUp: () => catchUp.completedAtMs !== undefined,
+      onEarly: () => catchUp.askAgain(),
+      onRefused: (reason) => metrics.signatureRefusals.inc({ reason }),
+    });
   noteState();
   const beginAnew = async (database: EdgeDatabase): Promise<void> => {
     const done = database === 'index' ? index.startOver() : blobs.startOver();
@@ -194,6 +208,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
       ...{ edgeId: config.EDGE_ID, host: config.EDGE_HOST, port: config.EDGE_PORT, logLevel: config.LOG_LEVEL },
       ...{ negativeTtlMs: config.EDGE_NEGATIVE_TTL_MS, indexPath: index.databasePath, blobsDir, files: files.current },
       tlsPort: config.EDGE_TLS_PORT,
+      // Who does not trust the broker sends nothing on that came over it and may be anything.
+      verifiedOnly: trust !== undefined,
       accessLog: config.EDGE_ACCESS_LOG === 'off' ? undefined : { format: config.EDGE_ACCESS_LOG, path: config.EDGE_ACCESS_LOG_FILE },
       ...{ trustedProxies: config.EDGE_TRUSTED_PROXIES, proxyProtocol: config.EDGE_PROXY_PROTOCOL === 'on' },
       ...{ stamps: stamps.buffer, state: state.buffer },
@@ -242,8 +258,8 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
     bus = connected;
     const direct = new DirectDownload(clock, log);
     lifecycle.onStop('direct download', () => direct.close());
-    origin.provide(natsOrigin(connected, config.EDGE_REGION, direct));
-    const stopServing = connected.serve(edgePush(config.EDGE_ID), (command) => answerPush(replica, metrics, command));
+    origin.provide(natsOrigin(connected, config.EDGE_REGION, direct, trust?.verify));
+    const stopServing = connected.serve(edgePush(config.EDGE_ID), (command) => answerPush(replica, metrics, trust, command));
     const presence = new Presence({ bus: connected, clock, log, report });
     const announce = async (): Promise<void> => {
       await presence.announce(() => void catchUp.run());
@@ -288,9 +304,32 @@ function checkIndex(index: CatalogIndex, clock: Clock): () => void {
   });
 }
 
-async function answerPush(replica: Replica, metrics: EdgeMetrics, command: PushCommand): Promise<PushReply> {
+/** Undefined: this edge takes everybody's word. @throws {ConfigError} */
+async function followPublicKeys(path: string | undefined, clock: Clock, log: Logger) {
+  if (path === undefined) return undefined;
+  const variable = 'EDGE_ORIGIN_PUBLIC_KEYS_FILE';
+  const tell = (): void => log.info({ keyIds: [...file.current.keys()] }, 'only what the origin has signed is taken');
+  const file = await followFile({
+    path,
+    variable,
+    title: 'file of public keys',
+    parse: readPublicKeys,
+    onChange: () => tell(),
+    clock,
+    log,
+  });
+  tell();
+  return file;
+}
+
+async function answerPush(
+  replica: Replica,
+  metrics: EdgeMetrics,
+  trust: Pick<OriginTrust, 'admit'> | undefined,
+  command: PushCommand,
+): Promise<PushReply> {
   try {
-    const reply = await replica.carryOut(command);
+    const reply = await replica.carryOut(trust === undefined ? command : trust.admit(command));
     metrics.pushes.inc({ outcome: reply.outcome });
     return reply;
   } catch (error) {

@@ -36,6 +36,8 @@ export const edgeVariables = z
     EDGE_URL: z.url('must be an absolute URL').optional(),
     /** Web sites by host name, see docs/sites.md. Absent: every bucket under its own name. */
     EDGE_SITES_FILE: z.string().optional(),
+    /** PEM, one public key of the origin or several: nothing is done but what one of them has signed, see docs/security.md. Absent: signatures are not looked at. */
+    EDGE_ORIGIN_PUBLIC_KEYS_FILE: z.string().optional(),
     EDGE_DATA_DIR: z.string().default('./data/edge'),
     /** Most bytes of content kept on disk. The manifests come on top. */
     EDGE_CAPACITY_BYTES: bytesVariable.default(10 * 1024 ** 3),

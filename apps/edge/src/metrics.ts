@@ -5,6 +5,10 @@ import type { Certificates } from './domain/certificates.ts';
 export const PROXY_REFUSALS = ['untrusted', 'malformed', 'timeout'] as const;
 export type ProxyRefusal = (typeof PROXY_REFUSALS)[number];
 
+/** Why something was not taken for the word of the origin; `contradictory`: what is signed says something else than the command. The others are those of `libs/signing`. */
+export const TRUST_REFUSALS = ['unsigned', 'unknown_key', 'wrong', 'contradictory'] as const;
+export type TrustRefusal = (typeof TRUST_REFUSALS)[number];
+
 /** How a request was answered. */
 export const REQUEST_RESULTS = ['hit', 'miss', 'revalidated', 'stale', 'absent', 'redirected', 'invalid', 'unavailable'] as const;
 export type RequestResult = (typeof REQUEST_RESULTS)[number];
@@ -50,6 +54,13 @@ export function edgeMetrics() {
       countedElsewhere(registry, 'sluice_edge_databases_replaced_total', 'Damaged databases that were given up and begun anew.', () => [
         { labels: {}, value: read() },
       ]),
+    signatureRefusals: counter(
+      registry,
+      'sluice_edge_signature_refusals_total',
+      'Pushes and replies that were not signed by the origin, by reason.',
+      'reason',
+      TRUST_REFUSALS,
+    ),
     catchUps: counter(registry, 'sluice_edge_catch_ups_total', 'Completed catch-ups.'),
     catchUpFailures: counter(registry, 'sluice_edge_catch_up_failures_total', 'Catch-ups that failed.'),
     caughtUpChanges: counter(registry, 'sluice_edge_caught_up_changes_total', 'Changes that catch-ups listed.'),

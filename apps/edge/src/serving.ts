@@ -61,8 +61,8 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
         return void drain();
     }
   });
-  const fills = new ReadableFills({ link, clock });
-  const detached = new DetachedSources(link, clock);
+  const fills = new ReadableFills({ link, clock, verifiedOnly: setup.verifiedOnly });
+  const detached = new DetachedSources(link, clock, setup.verifiedOnly);
   let filesLookedFor: Promise<void> = Promise.resolve();
   const lookFor = (sha256: string): void => {
     filesLookedFor = Promise.all([filesLookedFor, link.ask('lookFor', sha256)]).then(() => {});

@@ -4,6 +4,7 @@ import {
   type Clock,
   ConfigError,
   createMetrics,
+  followFile,
   httpUrl,
   Lifecycle,
   type Logger,
@@ -13,7 +14,6 @@ import {
   systemRng,
 } from '@sluice/runtime';
 import { Md5Threads } from './adapters/blobs/md5-threads.ts';
-import { followFile } from './adapters/followed-file.ts';
 import { Authentication } from './adapters/http/authenticate.ts';
 import { BLOBS_PATH } from './adapters/http/get-blob.ts';
 import { MultipartCompletion } from './adapters/http/multipart-completion.ts';
@@ -29,6 +29,7 @@ import type { OriginConfig } from './config.ts';
 import { type BucketSettings, settingsOf } from './domain/bucket-settings.ts';
 import { isBelowDomain } from './domain/virtual-host.ts';
 import { parseKeys } from './keys-config.ts';
+import { readSigningKey } from './signing-key-file.ts';
 import { sourceSettings } from './source-config.ts';
 import { parseSourceRules } from './source-rules-config.ts';
 import { SourceSide } from './source-side.ts';
@@ -44,7 +45,7 @@ export interface OriginSeams {
   readonly partMinBytes?: number;
 }
 
-type FileVariable = 'ORIGIN_KEYS_FILE' | 'ORIGIN_BUCKETS_FILE' | 'ORIGIN_SOURCE_RULES_FILE';
+type FileVariable = 'ORIGIN_KEYS_FILE' | 'ORIGIN_BUCKETS_FILE' | 'ORIGIN_SOURCE_RULES_FILE' | 'ORIGIN_SIGNING_KEY_FILE';
 
 export interface RunningOrigin {
   readonly port: number;
@@ -98,8 +99,18 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   const unnamed = parseBuckets('', config.ORIGIN_VERSIONS_KEPT);
   const bucketSettings = (key: string): BucketSettings => settingsOf(buckets?.current ?? unnamed, key);
 
+  const signing = await follow('ORIGIN_SIGNING_KEY_FILE', 'signing key', readSigningKey, () => tellSigningKey());
+  const tellSigningKey = (): void => log.info({ keyId: signing?.current.keyId }, 'what this origin says is signed');
+  if (signing !== undefined) tellSigningKey();
+
   const settings = sourceSettings(config);
   let sourceSide: SourceSide | undefined;
+  if (settings.kind === 's3' && signing !== undefined) {
+    log.warn(
+      {},
+      'the log that origins of one bucket share is not signed: who writes into it changes what this origin signs, so let nobody else write to it',
+    );
+  }
   if (settings.kind !== 'store') {
     const file = await follow('ORIGIN_SOURCE_RULES_FILE', 'source rules file', parseSourceRules, () => sourceSide?.hintAll());
     const withoutFile = parseSourceRules('');
@@ -121,7 +132,11 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   });
   watchStorage(registry, storage, clock);
   const { store, blobs, catalog, garbage, blocks } = storage;
-  const broker = new BrokerSide({ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log });
+  const broker = new BrokerSide({
+    ...{ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log },
+    signingKey: () => signing?.current,
+    takesPurges: config.ORIGIN_BROKER_PURGE === 'yes',
+  });
   lifecycle.onStop('broker', () => broker.stop());
   lifecycle.onStop('source', async () => sourceSide?.stop());
   // Before the source is closed: what still came then could not be answered any more, and another origin can.

@@ -1,12 +1,14 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
-import { Bus, Streams } from '@sluice/bus';
+import { Bus, type Exchange, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
+import { type SigningKey, type Statement, signReply, signStatement } from '@sluice/signing';
 import type { OriginMetrics } from './adapters/metrics.ts';
 import { StoreAnnouncer } from './adapters/nats/announcer.ts';
 import { ContentIntake } from './adapters/nats/content-intake.ts';
 import { FetchService } from './adapters/nats/fetch-service.ts';
 import { OutboxPublisher } from './adapters/nats/outbox-publisher.ts';
+import { sealedEvent } from './adapters/nats/sealed-event.ts';
 import { StoreSource } from './adapters/source/store-source.ts';
 import { originIdOf } from './services/origin-peers.ts';
 import type { SourceSide } from './source-side.ts';
@@ -19,6 +21,10 @@ export interface BrokerSideOptions {
   readonly servers: readonly string[];
   readonly storage: Storage;
   readonly sourceSide?: SourceSide | undefined;
+  /** Undefined: this origin does not sign. */
+  readonly signingKey: () => SigningKey | undefined;
+  /** Whether purges are taken from the broker although this origin signs. */
+  readonly takesPurges: boolean;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly metrics: OriginMetrics;
@@ -53,7 +59,7 @@ export class BrokerSide {
 
   /** `blobsUrl`: where edges may read blobs over HTTP. */
   async start(blobsUrl: string): Promise<void> {
-    const { servers, storage, sourceSide, clock, rng, metrics, log } = this.#options;
+    const { servers, storage, sourceSide, signingKey, takesPurges, clock, rng, metrics, log } = this.#options;
     const { blobs, catalog, patches, blocks, ranges } = storage;
     const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
     if (this.#stopped) return bus.close();
@@ -63,6 +69,17 @@ export class BrokerSide {
     await sourceSide?.caughtUpOnce();
     if (this.#stopped) return;
     const lookUp = sourceSide === undefined ? undefined : (key: string) => sourceSide.lookUp(key);
+    const sign = (statement: Statement) => {
+      const key = signingKey();
+      return key && signStatement(key, statement);
+    };
+    const serving = {
+      ...QUEUE,
+      sign: (exchange: Exchange) => {
+        const key = signingKey();
+        return key && signReply(key, exchange);
+      },
+    };
     const fetches = new FetchService({
       lookUp,
       reach: sourceSide && ((version) => sourceSide.reach(version)),
@@ -73,11 +90,12 @@ export class BrokerSide {
       sizeOf: (sha256) => blobs.size(sha256),
       patches,
       blocks,
+      sign,
       clock,
       metrics,
     });
     this.#fetches = fetches;
-    const fetching = bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), QUEUE);
+    const fetching = bus.serve(ORIGIN_FETCH, (request) => fetches.handle(request), serving);
     const telling = bus.serve(
       ORIGIN_CHANGES,
       async (request) => {
@@ -86,13 +104,16 @@ export class BrokerSide {
         metrics.changesPages.inc({ kind: page.reset ? 'reset' : 'continued' });
         return { ...page, blobsUrl };
       },
-      QUEUE,
+      serving,
     );
     this.#ends = [fetching, telling];
     const streams = new Streams(bus, log);
-    this.#publisher = new OutboxPublisher({ bus, streams, catalog, clock, rng, metrics, log });
+    this.#publisher = new OutboxPublisher({ bus, streams, catalog, seal: (entry) => sealedEvent(entry, sign), clock, rng, metrics, log });
     const announcer = sourceSide ?? new StoreAnnouncer(new StoreSource({ catalog, blobs }), catalog);
-    this.#intake = new ContentIntake({ streams, catalog, announcer, clock, metrics, log });
+    this.#intake = new ContentIntake({
+      ...{ streams, catalog, announcer, clock, metrics, log },
+      takesPurges: () => takesPurges || signingKey() === undefined,
+    });
     log.info({}, 'connected to the broker');
   }
 

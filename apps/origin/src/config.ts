@@ -31,6 +31,10 @@ export const originConfigSchema = z
     ORIGIN_BUCKETS_FILE: z.string().optional(),
     /** Lets an origin without keys listen on other interfaces. */
     ORIGIN_ANYONE_MAY_WRITE: z.enum(['no', 'yes'], 'must be no or yes').default('no'),
+    /** Ed25519, PKCS #8 in PEM: what this origin says is signed with it, see docs/security.md. Absent: nothing is. */
+    ORIGIN_SIGNING_KEY_FILE: z.string().optional(),
+    /** Whether purges are taken from the broker although this origin signs. */
+    ORIGIN_BROKER_PURGE: z.enum(['no', 'yes'], 'must be no or yes').default('no'),
     /** 0 = any free port; the log's `listening` line says which. */
     ORIGIN_PORT: portVariable.default(9000),
     /** Where edges reach this origin's HTTP side; made of host and port when absent. They use it for large blobs, when they can. */

@@ -2,7 +2,7 @@ import { CONTENT_UPLOADED, CONTROLLER_REGISTER, ORIGIN_FETCH, SluiceError, STREA
 import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { askAgain } from './ask-again.ts';
-import { Bus, type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
+import { Bus, type DurableMessage, type Exchange, NoListenerError, NoReplyError, Streams } from './mod.ts';
 
 const REPORT = edgeReport();
 
@@ -38,6 +38,43 @@ describe('bus', () => {
       code: 'DISK_FULL',
       retryable: true,
     });
+  });
+
+  test('who verifies gets each reply with its signature before anything is made of it, bound to a nonce of this request; who does not is sent none', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    const signed: Exchange[] = [];
+    const sign = (exchange: Exchange): string => `signature-${signed.push(exchange)}`;
+    const handler = (request: { op: string; key?: string }) => {
+      if (request.op !== 'resolve') return Buffer.from('raw');
+      if (request.key === 'site/bad') throw new SluiceError('DISK_FULL', 'no room');
+      return { ok: true, found: false, asOf: 7 } as const;
+    };
+    server.serve(ORIGIN_FETCH, handler, { sign });
+    await server.flush();
+    const seen: { exchange: Exchange; signature: string | undefined }[] = [];
+    const verify = (exchange: Exchange, signature: string | undefined): void => void seen.push({ exchange, signature });
+    const timeoutMs = 2_000;
+    await client.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/a' }, { timeoutMs });
+    expect(signed).toEqual([]);
+    await client.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/a' }, { timeoutMs, verify });
+    await client.requestBytes(ORIGIN_FETCH, { op: 'blocks', sha256: 'a'.repeat(64) }, { timeoutMs, verify });
+    await expect(client.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/bad' }, { timeoutMs, verify })).rejects.toThrow('no room');
+    expect(seen.map(({ signature }) => signature)).toEqual(['signature-1', 'signature-2', 'signature-3']);
+    const plain = ({ request, reply, ...rest }: Exchange) => ({
+      ...rest,
+      request: Buffer.from(request).toString(),
+      reply: Buffer.from(reply).toString(),
+    });
+    expect(seen.map(({ exchange }) => plain(exchange))).toEqual(signed.map(plain));
+    expect(signed.map(({ kind }) => kind)).toEqual(['json', 'bytes', 'json']);
+    expect(new Set(signed.map(({ nonce }) => nonce)).size).toBe(3);
+    const refuse = (): void => {
+      throw new SluiceError('SIGNATURE_REFUSED', 'no');
+    };
+    // Not even a failure is believed.
+    const refused = client.request(ORIGIN_FETCH, { op: 'resolve', key: 'site/bad' }, { timeoutMs, verify: refuse });
+    await expect(refused).rejects.toMatchObject({ code: 'SIGNATURE_REFUSED' });
   });
 
   test('nobody there, nobody answering and a caller that gives up are three different errors', async () => {

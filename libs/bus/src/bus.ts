@@ -1,13 +1,16 @@
 /** A typed connection to NATS: every message is checked against its contract on the way out and on the way in. */
-import { connect, headers as createHeaders, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { randomBytes } from 'node:crypto';
+import { connect, headers as createHeaders, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import {
   decode,
   type EventSubject,
   encode,
   errorFromWire,
   errorToWire,
+  NONCE_HEADER,
   REPLY_KIND_HEADER,
   type RequestSubject,
+  SIGNATURE_HEADER,
   SluiceError,
   type WireError,
 } from '@sluice/contracts';
@@ -33,12 +36,35 @@ export interface BusOptions {
   readonly log: BusLogger;
 }
 
+/** Random bytes of a nonce: no two are the same. */
+const NONCE_BYTES = 16;
+/** What somebody else takes for a nonce is not signed when it is longer. */
+const NONCE_MAX_CHARACTERS = 64;
+
+/** A request and its reply as they went over the wire. `nonce`: named by the request, and by no other one. */
+export interface Exchange {
+  readonly subject: string;
+  readonly nonce: string;
+  readonly request: Uint8Array;
+  readonly reply: Uint8Array;
+  readonly kind: 'json' | 'bytes';
+}
+
 export interface RequestOptions {
   readonly timeoutMs: number;
   /** Without an answer for so long, the same is asked again meanwhile: see {@link askAgain}. Default: it is not. */
   readonly againAfterMs?: number;
   /** Gives up waiting when aborted; the rejection is the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Asks for a signed reply, and sees each one before anything is made of it, also a failure. `signature` is what came with it. @throws {SluiceError} when it is not to be believed */
+  readonly verify?: ((exchange: Exchange, signature: string | undefined) => void) | undefined;
+}
+
+export interface ServeOptions {
+  /** One member of the group gets each request. */
+  readonly queue?: string;
+  /** Makes the signature of a reply to somebody who wants one; undefined: there is none. */
+  readonly sign?: ((exchange: Exchange) => string | undefined) | undefined;
 }
 
 type ReplyOk<Subject extends RequestSubject> = Exclude<z.output<Subject['reply']>, { ok: false }>;
@@ -53,7 +79,6 @@ export class Bus {
   readonly connection: NatsConnection;
   readonly #log: BusLogger;
   readonly #reconnectListeners = new Set<() => void>();
-  readonly #rawReply = createHeaders();
   /** What was last sent to several, encoded: a command goes to every edge in the same words. */
   readonly #encoded = new WeakMap<object, Uint8Array>();
   #connected = true;
@@ -61,7 +86,6 @@ export class Bus {
   private constructor(connection: NatsConnection, log: BusLogger) {
     this.connection = connection;
     this.#log = log;
-    this.#rawReply.set(REPLY_KIND_HEADER, 'bytes');
     void this.#followStatus();
   }
 
@@ -152,7 +176,7 @@ export class Bus {
     options: RequestOptions,
   ): Promise<Uint8Array> {
     const reply = await this.#exchange(to, message, options);
-    if (reply.headers?.get(REPLY_KIND_HEADER) === 'bytes') return reply.data;
+    if (kindOf(reply) === 'bytes') return reply.data;
     const decoded = decode(to.subject, to.reply, reply.data) as { ok: true } | { ok: false; error: WireError };
     throw isFailure(decoded) ? errorFromWire(decoded.error) : new SluiceError('INVALID_MESSAGE', `${to.subject}: expected raw bytes`);
   }
@@ -162,15 +186,22 @@ export class Bus {
     message: z.input<Subject['request']>,
     options: RequestOptions,
   ): Promise<Msg> {
-    const { timeoutMs, againAfterMs = timeoutMs, signal } = options;
+    const { timeoutMs, againAfterMs = timeoutMs, signal, verify } = options;
     signal?.throwIfAborted();
     const payload = this.#encodeOnce(to, message);
     if (!this.#connected) throw new BrokerAwayError(to.subject, undefined);
-    const ask = (timeout: number): Promise<Msg> => this.connection.request(to.subject, payload, { timeout });
-    const reply = askAgain(ask, { timeoutMs, againAfterMs }).catch((error: unknown) => {
+    const nonce = verify === undefined ? undefined : randomBytes(NONCE_BYTES).toString('base64url');
+    const headers = nonce === undefined ? {} : { headers: headersOf({ [NONCE_HEADER]: nonce }) };
+    const ask = (timeout: number): Promise<Msg> => this.connection.request(to.subject, payload, { timeout, ...headers });
+    const asked = askAgain(ask, { timeoutMs, againAfterMs }).catch((error: unknown) => {
       throw fromNatsError(error, to.subject, timeoutMs);
     });
-    return signal === undefined ? reply : abortable(reply, signal);
+    const reply = await (signal === undefined ? asked : abortable(asked, signal));
+    if (nonce !== undefined) {
+      const exchange = { subject: to.subject, nonce, request: payload, reply: reply.data, kind: kindOf(reply) } as const;
+      verify?.(exchange, reply.headers?.get(SIGNATURE_HEADER) || undefined);
+    }
+    return reply;
   }
 
   /** The same message object is checked and encoded once, however many it is sent to. Do not change it afterwards. */
@@ -184,18 +215,27 @@ export class Bus {
 
   /**
    * Answers requests on a subject. What does not fit the contract, and what the handler throws, is answered with a failure.
-   * With a `queue`, one member of the group gets each request.
    */
-  serve<Subject extends RequestSubject>(on: Subject, handler: RequestHandler<Subject>, options: { queue?: string } = {}): Unsubscribe {
+  serve<Subject extends RequestSubject>(on: Subject, handler: RequestHandler<Subject>, options: ServeOptions = {}): Unsubscribe {
+    const respond = (message: Msg, reply: Uint8Array, kind: Exchange['kind']): void => {
+      const nonce = message.headers?.get(NONCE_HEADER) || undefined;
+      const isWanted = options.sign !== undefined && nonce !== undefined && nonce.length <= NONCE_MAX_CHARACTERS;
+      const signed = isWanted ? options.sign?.({ subject: on.subject, nonce, request: message.data, reply, kind }) : undefined;
+      const fields = {
+        ...(kind === 'bytes' ? { [REPLY_KIND_HEADER]: kind } : {}),
+        ...(signed === undefined ? {} : { [SIGNATURE_HEADER]: signed }),
+      };
+      message.respond(reply, Object.keys(fields).length === 0 ? {} : { headers: headersOf(fields) });
+    };
     const answer = async (message: Msg): Promise<void> => {
       try {
         const reply = await handler(decode(on.subject, on.request, message.data) as z.output<Subject['request']>);
-        if (reply instanceof Uint8Array) message.respond(reply, { headers: this.#rawReply });
-        else message.respond(encode(on.subject, on.reply, reply));
+        if (reply instanceof Uint8Array) respond(message, reply, 'bytes');
+        else respond(message, encode(on.subject, on.reply, reply), 'json');
       } catch (error) {
         if (!(error instanceof SluiceError)) this.#log.error({ err: error, subject: on.subject }, 'request handler failed');
         try {
-          message.respond(encode(on.subject, on.reply, { ok: false, error: errorToWire(error) } as z.input<Subject['reply']>));
+          respond(message, encode(on.subject, on.reply, { ok: false, error: errorToWire(error) } as z.input<Subject['reply']>), 'json');
         } catch (err) {
           this.#log.warn({ err, subject: on.subject }, 'reply could not be sent');
         }
@@ -263,6 +303,16 @@ export class Bus {
     if (this.#connected) await this.connection.drain();
     else await this.connection.close();
   }
+}
+
+function headersOf(fields: Readonly<Record<string, string>>): MsgHdrs {
+  const made = createHeaders();
+  for (const [name, value] of Object.entries(fields)) made.set(name, value);
+  return made;
+}
+
+function kindOf(reply: Msg): Exchange['kind'] {
+  return reply.headers?.get(REPLY_KIND_HEADER) === 'bytes' ? 'bytes' : 'json';
 }
 
 /** A server's URL as it may be shown. */

@@ -1,5 +1,5 @@
 /** NATS as Sluice uses it. The only library that knows the NATS client. */
-export type { BusLogger, BusOptions, RequestHandler, RequestOptions, Unsubscribe } from './bus.ts';
+export type { BusLogger, BusOptions, Exchange, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
 export { BrokerAwayError, NoListenerError, NoReplyError } from './errors.ts';
 export type { FollowOptions, Link, LogEntry } from './shared-log.ts';

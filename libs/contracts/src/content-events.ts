@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { manifest } from './manifest.ts';
 import { invalidationMode, withSelector } from './selector.ts';
+import { signature } from './signature.ts';
 import { byteCount, contentKey, edgeId, eventId, instant, region, version } from './values.ts';
 
 /**
@@ -34,6 +35,8 @@ export const contentInvalidated = withSelector({
   mode: invalidationMode.default('stale'),
   cause: eventId.optional(),
   at: instant.optional(),
+  /** Of selector, version and mode; from an origin that signs. The edges want to see it. */
+  signature: signature.optional(),
 });
 export type ContentInvalidated = z.output<typeof contentInvalidated>;
 

@@ -13,6 +13,14 @@ import {
   version,
 } from './values.ts';
 
+/**
+ * The same, but what it does not know is passed on: the origin's signature covers all that the origin said, and who brings a manifest on to an edge may be older than the two. The type stays that
+ * of what is known.
+ */
+function passingOn<Schema extends z.ZodObject>(schema: Schema): Schema {
+  return schema.loose() as z.ZodObject as Schema;
+}
+
 /** A record drops the name `__proto__` without a word; metadata that would get lost is refused instead. */
 const metadata = z
   .custom<Record<string, string>>((meta) => !Object.hasOwn(Object(meta), '__proto__'), 'must not have an entry named __proto__')
@@ -23,14 +31,11 @@ const metadata = z
 export const VARIANTS_MAX_ITEMS = 8;
 
 /** The content with a content coding applied (RFC 9110 §8.4.1): a blob of its own, which decoded gives the manifest's bytes. */
-const variant = z.object({ coding: contentCoding, sha256, size: byteCount });
+const knownVariant = z.object({ coding: contentCoding, sha256, size: byteCount });
+const variant = passingOn(knownVariant);
 export type Variant = z.output<typeof variant>;
 
-/**
- * One version of one key: everything an edge needs to verify, store and serve it but the bytes.
- * `regions` empty means everywhere. Bytes are named by `sha256`; two manifests with the same checksum share one blob.
- */
-export const manifest = z.object({
+const knownManifest = z.object({
   key: contentKey,
   version,
   sha256,
@@ -56,6 +61,11 @@ export const manifest = z.object({
   /** The version that the content came with, where the origin has announced it again since with more to say about it. */
   contentVersion: version.optional(),
 });
+/**
+ * One version of one key: everything an edge needs to verify, store and serve it but the bytes.
+ * `regions` empty means everywhere. Bytes are named by `sha256`; two manifests with the same checksum share one blob.
+ */
+export const manifest = passingOn(knownManifest);
 export type Manifest = z.output<typeof manifest>;
 
 /** The version with which a manifest's content was uploaded. */

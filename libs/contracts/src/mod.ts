@@ -46,6 +46,8 @@ export type { Change, ChangesReply, ChangesRequest, FetchRequest, PatchOffer, Re
 export { change, changesReply, changesRequest, fetchRequest, HAVE_MAX_ITEMS, patchOffer, resolveReply } from './origin-requests.ts';
 export type { InvalidationMode, Selector } from './selector.ts';
 export { describeSelector, invalidationMode, keyPrefix, selectorOf, selects, withSelector } from './selector.ts';
+export type { Signature } from './signature.ts';
+export { signature } from './signature.ts';
 export type { EventSubject, RequestSubject } from './subjects.ts';
 export {
   CATALOG_LOG,
@@ -57,11 +59,13 @@ export {
   CONTROLLER_REGISTER,
   edgeHeartbeat,
   edgePush,
+  NONCE_HEADER,
   ORIGIN_CHANGES,
   ORIGIN_FETCH,
   originFetch,
   originHeartbeat,
   REPLY_KIND_HEADER,
+  SIGNATURE_HEADER,
   STREAMS,
 } from './subjects.ts';
 export {

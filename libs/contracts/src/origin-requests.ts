@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { failure } from './errors.ts';
 import { manifest, previousVersion } from './manifest.ts';
 import { invalidationMode, withSelector } from './selector.ts';
+import { signature } from './signature.ts';
 import { byteCount, contentKey, INLINE_CONTENT_MAX_BYTES, inlineContent, region, sha256, version, versionOrZero } from './values.ts';
 
 /** Most checksums in one `have`. */
@@ -12,7 +13,7 @@ export const HAVE_MAX_ITEMS = 16;
  * What is the current version of `key`? `have` names bytes the asker holds: the origin may then offer a patch against one of them.
  * `inlineMaxBytes`: content up to this size may come along, unless another key has the same (then the asker's edges likely hold it).
  * `atLeast`: the newest version that the asker has heard of. One of several origins that has not come so far catches up before it answers, and fails with `CATALOG_BEHIND`,
- * retryable, where it cannot.
+ * retryable, where it cannot. `signed`: what is found out is going to be passed on, so the origin signs it for those who will not take the asker's word for it.
  */
 const resolve = z.object({
   op: z.literal('resolve'),
@@ -20,6 +21,7 @@ const resolve = z.object({
   have: z.array(sha256).max(HAVE_MAX_ITEMS).default([]),
   inlineMaxBytes: z.int().nonnegative().max(INLINE_CONTENT_MAX_BYTES).default(0),
   atLeast: versionOrZero.optional(),
+  signed: z.boolean().optional(),
 });
 /**
  * Bytes `offset … offset+length-1` of a blob. The reply is the raw bytes, not JSON (failures are JSON, told apart by the
@@ -42,7 +44,7 @@ export type PatchOffer = z.output<typeof patchOffer>;
 /**
  * The answer to `resolve`. `asOf` is the newest version the catalog had when it answered: everything up to it is reflected, so
  * an object confirmed by this reply is fresh with regard to every invalidation up to `asOf`.
- * `removed` says since when a key that once was is gone.
+ * `removed` says since when a key that once was is gone. `signature`: of the manifest, or of the removal.
  */
 export const resolveReply = z.discriminatedUnion('ok', [
   z.discriminatedUnion('found', [
@@ -54,8 +56,14 @@ export const resolveReply = z.discriminatedUnion('ok', [
       patch: patchOffer.optional(),
       content: inlineContent.optional(),
       asOf: versionOrZero,
+      signature: signature.optional(),
     }),
-    z.object({ ok: z.literal(true), found: z.literal(false), removed: z.object({ version }).optional(), asOf: versionOrZero }),
+    z.object({
+      ok: z.literal(true),
+      found: z.literal(false),
+      removed: z.object({ version, signature: signature.optional() }).optional(),
+      asOf: versionOrZero,
+    }),
   ]),
   failure,
 ]);

@@ -80,3 +80,8 @@ export const CATALOG_LOG = {
 
 /** Header of a reply on `origin.fetch` that carries raw bytes; its value is `bytes`. */
 export const REPLY_KIND_HEADER = 'sluice-reply';
+
+/** Header of a request whose asker wants to know that the reply is the origin's, and an answer to this very request: a value that was never used before. */
+export const NONCE_HEADER = 'sluice-nonce';
+/** Header of the reply to such a request: `<key id> <signature in base64>`, see `libs/signing`. */
+export const SIGNATURE_HEADER = 'sluice-signature';

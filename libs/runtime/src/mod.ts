@@ -14,6 +14,7 @@ export {
   readConfigOrExit,
 } from './config.ts';
 export { type FileWatch, watchFiles } from './file-watch.ts';
+export { type FollowedFile, type FollowOptions, followFile } from './followed-file.ts';
 export type { OperationsReply } from './health.ts';
 export { answerOperations, isOperationsPath, Readiness } from './health.ts';
 export { drainHttpServer, httpUrl, openSockets } from './http.ts';

@@ -21,7 +21,7 @@ export class OriginClient implements OriginReader {
 
   async stateOf(key: string, withContent: boolean, atLeast: number): Promise<KeyState | undefined> {
     const inlineMaxBytes = withContent ? INLINE_CONTENT_MAX_BYTES : 0;
-    const request = { op: 'resolve', key, inlineMaxBytes, atLeast } as const;
+    const request = { op: 'resolve', key, inlineMaxBytes, atLeast, signed: true } as const;
     return keyState(key, await this.#bus.request(ORIGIN_FETCH, request, { timeoutMs: RESOLVE_TIMEOUT_MS, againAfterMs: AGAIN_MS }));
   }
 

@@ -9,6 +9,7 @@ import {
   decode,
   type InvalidationMode,
   type Selector,
+  type Signature,
   selectorOf,
 } from '@sluice/contracts';
 
@@ -31,6 +32,8 @@ export interface InvalidationEvent {
   readonly mode: InvalidationMode;
   readonly version: number;
   readonly at: string | undefined;
+  /** The origin's, from one that signs: what an edge believes. */
+  readonly signature?: Signature | undefined;
 }
 
 export type ContentEvent = KeyEvent | InvalidationEvent;
@@ -79,8 +82,8 @@ function readRemoved({ id, key, version, at }: ContentRemoved): Reading {
 }
 
 function readInvalidated(message: ContentInvalidated): Reading {
-  const { id, version, mode, at } = message;
+  const { id, version, mode, at, signature } = message;
   if (version === undefined) return IGNORED;
   if (id === undefined) return NO_ID;
-  return { kind: 'event', event: { kind: 'invalidated', id, selector: selectorOf(message), mode, version, at } };
+  return { kind: 'event', event: { kind: 'invalidated', id, selector: selectorOf(message), mode, version, at, signature } };
 }

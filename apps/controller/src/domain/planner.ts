@@ -6,6 +6,7 @@ import {
   type PreviousVersion,
   type PushCommand,
   type ResolveReply,
+  type Signature,
   type TransferPlan,
 } from '@sluice/contracts';
 
@@ -18,8 +19,10 @@ export type KeyState =
       readonly previous: PreviousVersion | undefined;
       /** The bytes in base64, when they are small and likely held by nobody. */
       readonly content?: string | undefined;
+      /** The origin's, of the manifest, from one that signs: what an edge believes. */
+      readonly signature?: Signature | undefined;
     }
-  | { readonly kind: 'removed'; readonly version: number; readonly key: string };
+  | { readonly kind: 'removed'; readonly version: number; readonly key: string; readonly signature?: Signature | undefined };
 
 /** What an edge has confirmed of a key: the version, and whether it holds it or has forgotten everything up to it. */
 export interface Holding {
@@ -53,10 +56,10 @@ export interface PlanOptions {
 /** The origin's answer as a state; undefined for a key that it has never known. */
 export function keyState(key: string, reply: Exclude<ResolveReply, { ok: false }>): KeyState | undefined {
   if (reply.found) {
-    const { manifest, previous, content } = reply;
-    return { kind: 'stored', version: manifest.version, manifest, previous, content };
+    const { manifest, previous, content, signature } = reply;
+    return { kind: 'stored', version: manifest.version, manifest, previous, content, signature };
   }
-  return reply.removed === undefined ? undefined : { kind: 'removed', version: reply.removed.version, key };
+  return reply.removed === undefined ? undefined : { kind: 'removed', ...reply.removed, key };
 }
 
 /**
@@ -83,13 +86,21 @@ function shared(distinct: Map<string, PlannedCommand>, command: PlannedCommand):
 function commandFor(state: KeyState, edge: PlanEdge, options: PlanOptions): PlannedCommand | undefined {
   if (state.kind === 'removed') {
     // Any edge may hold a copy that it pulled, or the manifest of an earlier placement.
-    return { op: 'remove', key: state.key, version: state.version, reason: 'deleted' };
+    return { op: 'remove', key: state.key, version: state.version, reason: 'deleted', ...signedWith(state) };
   }
   const { manifest, previous } = state;
-  if (isPlacedIn(manifest.regions, edge.region)) return { op: 'store', manifest, transfer: transferFor(state, edge, options) };
+  if (isPlacedIn(manifest.regions, edge.region)) {
+    return { op: 'store', manifest, transfer: transferFor(state, edge, options), ...signedWith(state) };
+  }
   const wasPlaced = previous !== undefined && isPlacedIn(previous.regions, edge.region);
   if (!wasPlaced && edge.holds?.present !== true) return undefined;
-  return { op: 'remove', key: manifest.key, version: manifest.version, reason: 'region' };
+  // That the manifest is of other regions is what the origin has signed.
+  const proof = state.signature === undefined ? {} : { manifest, signature: state.signature };
+  return { op: 'remove', key: manifest.key, version: manifest.version, reason: 'region', ...proof };
+}
+
+function signedWith({ signature }: KeyState): { signature?: Signature } {
+  return signature === undefined ? {} : { signature };
 }
 
 function transferFor(state: KeyState & { kind: 'stored' }, edge: PlanEdge, options: PlanOptions): TransferPlan {

@@ -135,7 +135,9 @@ export class Distributor {
 
   #pushInvalidation(event: InvalidationEvent, distribution: Distribution): Promise<void> {
     const edges = this.#liveEdges(() => undefined);
-    const command = { op: 'invalidate', ...event.selector, version: event.version, mode: event.mode } as const;
+    const { selector, version, mode, signature } = event;
+    const signed = signature === undefined ? {} : { signature };
+    const command = { op: 'invalidate', ...selector, version, mode, ...signed } as const;
     const pushes = planInvalidation(command, edges);
     const ids = pushes.map(({ edge }) => edge);
     distribution.plan({ version: event.version, targets: targetsOf(edges, ids), emptyRegions: [] });

@@ -56,6 +56,11 @@ export class CatchUp {
     return succeeded;
   }
 
+  /** What has just been heard of may be missing in what is being asked for. */
+  askAgain(): void {
+    if (this.#running !== undefined) this.#again = true;
+  }
+
   async #repeat(): Promise<boolean> {
     let succeeded = false;
     do {

@@ -15,17 +15,19 @@ export const BLOCKWISE_MAX = 256;
 export class DetachedSources {
   readonly #link: Pick<ReplicaLink, 'ask' | 'tell'>;
   readonly #clock: Clock;
+  readonly #verifiedOnly: boolean;
   #blockwise = 0;
 
-  constructor(link: Pick<ReplicaLink, 'ask' | 'tell'>, clock: Clock) {
+  constructor(link: Pick<ReplicaLink, 'ask' | 'tell'>, clock: Clock, verifiedOnly = false) {
     this.#link = link;
     this.#clock = clock;
+    this.#verifiedOnly = verifiedOnly;
   }
 
   /** For an answer of these ranges. Lets go of the bytes when it is closed. `withdrawn`: the visitor has left. @throws {SluiceError} */
   async bring(manifest: Manifest, ranges: readonly ByteRange[], withdrawn: AbortSignal): Promise<ByteSource> {
     const { sha256, size } = manifest;
-    const parts = { link: this.#link, clock: this.#clock };
+    const parts = { link: this.#link, clock: this.#clock, verifiedOnly: this.#verifiedOnly };
     const blocks = new BlobBlocks({ sha256, size }, parts);
     if (!isWhole(ranges, size) && this.#blockwise < BLOCKWISE_MAX && (await blocks.areKnown())) {
       const reader = new RangeReader({ ...parts, blocks, ranges, file: undefined });

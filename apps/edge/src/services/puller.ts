@@ -38,7 +38,7 @@ export class OriginAwayError extends SluiceError {
   }
 }
 
-const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY', 'ORIGIN_AWAY']);
+const AWAY_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY', 'ORIGIN_AWAY', 'SIGNATURE_REFUSED']);
 
 /** What is worth asking again for: the bytes went, or something newer was heard of while they came. */
 const OUTPACED_CODES: ReadonlySet<string> = new Set(['BLOB_MISSING', 'ORIGIN_BEHIND']);

@@ -33,7 +33,12 @@ const turns = async (count = 20): Promise<void> => {
 
 /** A reader of a file of which the test says how far it has come, and a replica that gives blocks as it is told. */
 async function stage(
-  options: { answer?: (question: BlockQuestion) => Promise<Uint8Array>; known?: KnownBlocks; ranges?: ByteRange[] } = {},
+  options: {
+    answer?: (question: BlockQuestion) => Promise<Uint8Array>;
+    known?: KnownBlocks;
+    ranges?: ByteRange[];
+    verifiedOnly?: boolean;
+  } = {},
 ) {
   const dir = await temporaryDirectory();
   const path = join(dir.path, 'incoming');
@@ -55,7 +60,14 @@ async function stage(
   } as Pick<ReplicaLink, 'ask'>;
   const file = (await GrowingReader.open(path, ref, growth)) as GrowingReader;
   const known = new BlobBlocks(ref, { link, clock });
-  const reader = new RangeReader({ blocks: known, ranges: options.ranges ?? [whole], file, link, clock });
+  const reader = new RangeReader({
+    blocks: known,
+    ranges: options.ranges ?? [whole],
+    file,
+    link,
+    clock,
+    verifiedOnly: options.verifiedOnly,
+  });
   return {
     ...{ path, growth, clock, asked, known, reader },
     get questions() {
@@ -200,4 +212,22 @@ test('of what is not kept, more visitors than may have blocks brought have the w
   for (const reader of readers) await reader.close();
   await bring();
   expect(asked.filter((name) => name === 'bringDetached')).toHaveLength(1);
+});
+
+test('where nothing is to be given before it is verified and there are no digests, the whole is waited for', async () => {
+  for (const verifiedOnly of [false, true]) {
+    await using it = await stage({ known: { kind: 'none' }, verifiedOnly });
+    it.growth.advanceTo(1_000_000);
+    let given = false;
+    const reading = it.reader.read(0, 1_000).then((bytes) => {
+      given = true;
+      return bytes;
+    });
+    // As a visitor without this wish is given it.
+    if (!verifiedOnly) await reading;
+    await turns();
+    expect(given).toBe(!verifiedOnly);
+    it.growth.complete();
+    expect(Buffer.from(await reading).equals(content.subarray(0, 1_000))).toBe(true);
+  }
 });

@@ -21,6 +21,8 @@ export interface RangeReaderParts {
   readonly ranges: readonly ByteRange[];
   /** Undefined: nothing is being brought but the blocks that are asked for, and they are not kept; then the digests have to be there. */
   readonly file: GrowingReader | undefined;
+  /** Whether nothing at all is given before it is verified, even where the origin makes no digests. */
+  readonly verifiedOnly?: boolean | undefined;
   readonly link: Pick<ReplicaLink, 'ask'>;
   readonly clock: Clock;
 }
@@ -71,7 +73,8 @@ export class RangeReader implements ByteSource {
     // There are no digests of so few bytes, and it is not long until all of them are there.
     if (this.ref.size < BLOCK_DIGESTS_MIN_BYTES) return this.#whole;
     // In this order: digests that are known serve also when the fill has failed.
-    return Promise.race([blocks.digests(() => growth.isComplete || growth.hasFailed), this.#whole]);
+    const found = await Promise.race([blocks.digests(() => growth.isComplete || growth.hasFailed), this.#whole]);
+    return found === undefined && this.#parts.verifiedOnly === true ? this.#whole : found;
   }
 
   async #readInBlock(target: Uint8Array, offset: number, index: number, blocks: BlockDigests): Promise<void> {

@@ -15,11 +15,16 @@ interface Readable {
   readonly end: () => void;
 }
 
+export interface ReadableFillsParts extends BlobBlocksParts {
+  /** Whether visitors are sent nothing before it is verified. Else the whole is sent as it comes, and cut off where it turns out to be wrong. */
+  readonly verifiedOnly?: boolean | undefined;
+}
+
 export class ReadableFills {
-  readonly #parts: BlobBlocksParts;
+  readonly #parts: ReadableFillsParts;
   readonly #fills = new Map<string, Readable>();
 
-  constructor(parts: BlobBlocksParts) {
+  constructor(parts: ReadableFillsParts) {
     this.#parts = parts;
   }
 
@@ -49,13 +54,14 @@ export class ReadableFills {
   }
 }
 
-/** The whole is given as it comes and ends when it is verified; a part is given as its blocks are. Undefined when the fill has ended. */
+/** The whole is given as it comes and ends when it is verified; a part is given as its blocks are, and so is the whole with `verifiedOnly`. Undefined when the fill has ended. */
 export async function openFill(
   { path, sha256, sizeBytes, growth }: Fill,
   ranges: readonly ByteRange[],
   blocks: BlobBlocks,
-  parts: BlobBlocksParts,
+  parts: ReadableFillsParts,
 ): Promise<ByteSource | undefined> {
   const file = await GrowingReader.open(path, { sha256, size: sizeBytes }, new Growth(growth));
-  return file === undefined || isWhole(ranges, sizeBytes) ? file : new RangeReader({ ...parts, file, ranges, blocks });
+  if (file === undefined || (isWhole(ranges, sizeBytes) && parts.verifiedOnly !== true)) return file;
+  return new RangeReader({ ...parts, file, ranges, blocks });
 }

@@ -97,6 +97,8 @@ export type ToServing =
 
 /** What a serving thread begins with. */
 export interface ServingSetup {
+  /** Whether visitors are sent nothing of a blob that is coming before it is verified. */
+  readonly verifiedOnly: boolean;
   readonly edgeId: string;
   readonly host: string;
   readonly port: number;

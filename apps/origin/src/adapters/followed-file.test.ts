@@ -1,10 +1,9 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createLogger, type Logger } from '@sluice/runtime';
+import { createLogger, followFile, type Logger } from '@sluice/runtime';
 import { eventually, FakeClock, temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { parseKeys } from '../keys-config.ts';
-import { followFile } from './followed-file.ts';
 
 const KEYS_FILE = { variable: 'ORIGIN_KEYS_FILE', title: 'keys file', parse: parseKeys } as const;
 const SECRET = 'x'.repeat(40);

@@ -16,17 +16,20 @@ async function intakeFixture(announcer?: Announcer) {
   await fixture.catalog.put('site/a', fields(), body('a'));
   void fixture.catalog.settle(fixture.catalog.outbox.oldest(10));
   const rejected: string[] = [];
-  const state = { failing: false };
+  const reasons: string[] = [];
+  const state = { failing: false, takesPurges: true };
   const ended: string[] = [];
   const intake = new ContentIntake({
     streams: {
       consume: () => ({ consuming: true, stop: async () => {} }),
-      publish: async (_event, _message, id) => {
+      publish: async (_event, message, id) => {
         if (state.failing) throw new SluiceError('BROKER_AWAY', 'away', { retryable: true });
         rejected.push(id);
+        reasons.push(String((message as { reason?: unknown }).reason));
       },
     },
     catalog: fixture.catalog,
+    takesPurges: () => state.takesPurges,
     announcer: announcer ?? new StoreAnnouncer(new StoreSource({ catalog: fixture.catalog, blobs: {} as never }), fixture.catalog),
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
@@ -38,7 +41,7 @@ async function intakeFixture(announcer?: Announcer) {
     retryIn: () => ended.push('retry'),
   });
   return {
-    ...{ intake, message, rejected, ended, state, catalog: fixture.catalog },
+    ...{ intake, message, rejected, reasons, ended, state, catalog: fixture.catalog },
     announced: () => fixture.catalog.outbox.oldest(100).map(({ eventId }) => eventId),
     [Symbol.asyncDispose]: () => fixture[Symbol.asyncDispose](),
   };
@@ -125,6 +128,7 @@ test('of more requests than may be in work at once the rest wait in the stream, 
   const intake = new ContentIntake({
     streams,
     catalog,
+    takesPurges: () => true,
     announcer: { announce: () => new Promise((resolve) => begun.push(() => resolve('repeated'))), has: async () => true },
     clock: new FakeClock(),
     metrics: createOriginMetrics(new Registry()),
@@ -139,4 +143,14 @@ test('of more requests than may be in work at once the rest wait in the stream, 
   for (const end of begun) end();
   await eventually(async () => expect(await consumer()).toMatchObject({ num_ack_pending: 0, num_pending: 0 }));
   await intake.stop();
+});
+
+test('an origin that does not trust the broker takes no purge from it and says where to ask, and an invalidation as ever', async () => {
+  await using fixture = await intakeFixture();
+  fixture.state.takesPurges = false;
+  await fixture.intake.take(fixture.message('content.invalidated', '{"all":true,"mode":"purge"}', 1));
+  await fixture.intake.take(fixture.message('content.invalidated', '{"all":true}', 2));
+  expect(fixture.reasons).toEqual([expect.stringMatching(/^mode: .*POST \/-\/invalidations/)]);
+  expect(fixture.announced()).toHaveLength(1);
+  expect(fixture.ended).toEqual(['ack', 'ack']);
 });

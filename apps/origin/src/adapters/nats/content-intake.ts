@@ -16,6 +16,8 @@ const ACKNOWLEDGE_LATER_MS = 100;
 const RETRY_DELAY_MS = 2_000;
 /** What an object at a source is refused with: asking again is of no use before somebody has changed it there. */
 const UNUSABLE: ReadonlySet<string> = new Set(['OBJECT_UNUSABLE', 'INVALID_MESSAGE']);
+const PURGE_REFUSED =
+  'mode: this origin signs what it says and takes no purge from the broker; ask it over HTTP, with "sluice invalidate --purge" or POST /-/invalidations, or send "stale", which keeps the bytes. ORIGIN_BROKER_PURGE=yes lets purges in';
 const PAYLOAD_SHOWN_CHARACTERS = 1024;
 const REASON_MAX_CHARACTERS = 4096;
 
@@ -23,6 +25,8 @@ export interface ContentIntakeOptions {
   readonly streams: Pick<Streams, 'consume' | 'publish'>;
   readonly catalog: Pick<Catalog, 'id' | 'invalidate'>;
   readonly announcer: Announcer;
+  /** Whether whoever reaches the broker may have bytes dropped everywhere. */
+  readonly takesPurges: () => boolean;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
@@ -115,6 +119,7 @@ export class ContentIntake {
       }
       case 'invalidate': {
         const { selector, mode, id } = request;
+        if (mode === 'purge' && !this.#options.takesPurges()) return this.#reject(message, id, PURGE_REFUSED);
         if ('key' in selector && !(await announcer.has(selector.key))) return this.#rejectUnknown(message, id, selector.key);
         return this.#count(await catalog.invalidate(selector, mode, this.#originOf(message, id)));
       }

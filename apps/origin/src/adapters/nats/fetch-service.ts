@@ -1,6 +1,7 @@
 import type { Bus } from '@sluice/bus';
-import { encodeBlockDigests, type FetchRequest, type ORIGIN_FETCH, SluiceError } from '@sluice/contracts';
+import { encodeBlockDigests, type FetchRequest, type ORIGIN_FETCH, type Signature, SluiceError } from '@sluice/contracts';
 import type { Clock } from '@sluice/runtime';
+import type { Statement } from '@sluice/signing';
 import PQueue from 'p-queue';
 import type { z } from 'zod';
 import type { StoredObject } from '../../domain/catalog-change.ts';
@@ -43,6 +44,8 @@ export interface FetchServiceOptions {
   readonly reach?: ((version: number) => Promise<void>) | undefined;
   /** A range of a blob that is unknown here, from another origin that holds it; undefined when none does. */
   readonly elsewhere?: ((sha256: string, offset: number, length: number) => Promise<Uint8Array | undefined>) | undefined;
+  /** Signs what the asker is going to pass on; absent, or undefined: this origin does not sign. */
+  readonly sign?: ((statement: Statement) => Signature | undefined) | undefined;
   readonly clock: Clock;
   readonly metrics: OriginMetrics;
 }
@@ -87,7 +90,7 @@ export class FetchService {
     });
   }
 
-  async #resolve({ key, have, inlineMaxBytes, atLeast = 0 }: Of<'resolve'>): Promise<ResolveAnswer> {
+  async #resolve({ key, have, inlineMaxBytes, atLeast = 0, signed = false }: Of<'resolve'>): Promise<ResolveAnswer> {
     const { catalog, metrics, patches, lookUp, reach } = this.#options;
     await reach?.(atLeast);
     if (lookUp !== undefined && catalog.find(key) === undefined) await lookUp(key);
@@ -97,7 +100,8 @@ export class FetchService {
     if (found === undefined) {
       metrics.fetches.inc({ outcome: 'resolve_missing' });
       const version = catalog.removedAt(key);
-      return { ok: true, found: false, ...(version === undefined ? {} : { removed: { version } }), asOf };
+      if (version === undefined) return { ok: true, found: false, asOf };
+      return { ok: true, found: false, removed: { version, ...this.#signed(signed, { kind: 'removal', key, version }) }, asOf };
     }
     metrics.fetches.inc({ outcome: 'resolve_found' });
     const { manifest, previous } = found;
@@ -110,7 +114,13 @@ export class FetchService {
       ...(patch === undefined ? {} : { patch }),
       ...(content === undefined ? {} : { content }),
       asOf,
+      ...this.#signed(signed, { kind: 'manifest', manifest }),
     };
+  }
+
+  #signed(isWanted: boolean, statement: Statement): { signature?: Signature } {
+    const signature = isWanted ? this.#options.sign?.(statement) : undefined;
+    return signature === undefined ? {} : { signature };
   }
 
   /** Small content that nobody is likely to hold yet, in base64. */

@@ -14,6 +14,8 @@ export interface OutboxPublisherOptions {
   readonly bus: Pick<Bus, 'connected' | 'onReconnect'>;
   readonly streams: Pick<Streams, 'ensure' | 'publishEncoded'>;
   readonly catalog: Pick<Catalog, 'outbox' | 'settle'>;
+  /** What goes out of an event: signed at that moment, so that another key applies at once. */
+  readonly seal?: (entry: Pick<OutboxEntry, 'subject' | 'payload'>) => Uint8Array;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly metrics: OriginMetrics;
@@ -84,14 +86,12 @@ export class OutboxPublisher {
 
   /** @throws the first failure, after what was acknowledged has left the outbox */
   async #publish(batch: readonly OutboxEntry[]): Promise<void> {
-    const { streams, catalog, metrics } = this.#options;
+    const { streams, catalog, metrics, seal = ({ payload }) => payload } = this.#options;
     if (!this.#streamsReady) {
       await streams.ensure();
       this.#streamsReady = true;
     }
-    const results = await Promise.allSettled(
-      batch.map(({ subject, payload, eventId }) => streams.publishEncoded(subject, payload, eventId)),
-    );
+    const results = await Promise.allSettled(batch.map((entry) => streams.publishEncoded(entry.subject, seal(entry), entry.eventId)));
     const published = batch.filter((_, index) => results[index]?.status === 'fulfilled');
     if (published.length > 0) {
       metrics.published.inc(published.length);

@@ -1,7 +1,10 @@
 /** A configuration file as it is now: read at the start, and again when it changes and on SIGHUP. One that cannot be used leaves in force what was there before. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Clock, ConfigError, type Logger, watchFiles } from '@sluice/runtime';
+import type { Clock } from './clock.ts';
+import { ConfigError } from './config.ts';
+import { watchFiles } from './file-watch.ts';
+import type { Logger } from './logger.ts';
 
 export interface FollowedFile<Value> {
   readonly current: Value;
