@@ -1,5 +1,5 @@
 /** A typed connection to NATS: every message is checked against its contract on the way out and on the way in. */
-import { connect, headers as createHeaders, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { connect, headers as createHeaders, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import {
   decode,
   type EventSubject,
@@ -14,6 +14,7 @@ import {
 import type { z } from 'zod';
 import { askAgain } from './ask-again.ts';
 import { BrokerAwayError, fromNatsError } from './errors.ts';
+import { type Operate, operate as operatePlainly, subjectInLabel } from './operate.ts';
 
 /** Bytes of a message that headers and protocol may take: a raw reply is at most `maxPayloadBytes` long. */
 const HEADER_ROOM_BYTES = 4096;
@@ -31,6 +32,8 @@ export interface BusOptions {
   /** Shown in the broker's connection list. */
   readonly name: string;
   readonly log: BusLogger;
+  /** For tests: sees every labelled exchange. */
+  readonly operate?: Operate | undefined;
 }
 
 export interface RequestOptions {
@@ -51,6 +54,7 @@ export type Unsubscribe = () => void;
 
 export class Bus {
   readonly connection: NatsConnection;
+  readonly operate: Operate;
   readonly #log: BusLogger;
   readonly #reconnectListeners = new Set<() => void>();
   readonly #rawReply = createHeaders();
@@ -58,15 +62,16 @@ export class Bus {
   readonly #encoded = new WeakMap<object, Uint8Array>();
   #connected = true;
 
-  private constructor(connection: NatsConnection, log: BusLogger) {
+  private constructor(connection: NatsConnection, log: BusLogger, operate: Operate) {
     this.connection = connection;
+    this.operate = operate;
     this.#log = log;
     this.#rawReply.set(REPLY_KIND_HEADER, 'bytes');
     void this.#followStatus();
   }
 
   /** Connects, waiting for the broker as long as it takes; afterwards reconnects without limit. */
-  static async connect({ servers, name, log }: BusOptions): Promise<Bus> {
+  static async connect({ servers, name, log, operate = operatePlainly }: BusOptions): Promise<Bus> {
     log.info({ servers: servers.map(withoutCredentials) }, 'connecting to the broker');
     const connection = await connect({
       servers: [...servers],
@@ -79,7 +84,7 @@ export class Bus {
       maxPingOut: 2,
       noAsyncTraces: true,
     });
-    return new Bus(connection, log);
+    return new Bus(connection, log, operate);
   }
 
   get connected(): boolean {
@@ -127,7 +132,8 @@ export class Bus {
   /** Publishes at most once; while the broker is away the message is lost (and that is fine for what uses this). */
   publish<Schema extends z.ZodType>(event: EventSubject<Schema>, message: z.input<Schema>): void {
     if (!this.#connected) return;
-    this.connection.publish(event.subject, encode(event.subject, event.message, message));
+    const payload = encode(event.subject, event.message, message);
+    this.operate(`NATS_PUBLISH:${subjectInLabel(event.subject)}`, () => this.connection.publish(event.subject, payload));
   }
 
   /**
@@ -166,7 +172,9 @@ export class Bus {
     signal?.throwIfAborted();
     const payload = this.#encodeOnce(to, message);
     if (!this.#connected) throw new BrokerAwayError(to.subject, undefined);
-    const ask = (timeout: number): Promise<Msg> => this.connection.request(to.subject, payload, { timeout });
+    const label = `NATS_REQUEST:${subjectInLabel(to.subject)}`;
+    const ask = async (timeout: number): Promise<Msg> =>
+      this.operate(label, () => this.connection.request(to.subject, payload, { timeout }));
     const reply = askAgain(ask, { timeoutMs, againAfterMs }).catch((error: unknown) => {
       throw fromNatsError(error, to.subject, timeoutMs);
     });
@@ -187,15 +195,18 @@ export class Bus {
    * With a `queue`, one member of the group gets each request.
    */
   serve<Subject extends RequestSubject>(on: Subject, handler: RequestHandler<Subject>, options: { queue?: string } = {}): Unsubscribe {
+    const label = `NATS_REPLY:${subjectInLabel(on.subject)}`;
+    const respond = (message: Msg, payload: Uint8Array, headers?: MsgHdrs): void =>
+      void this.operate(label, () => message.respond(payload, headers && { headers }));
     const answer = async (message: Msg): Promise<void> => {
       try {
         const reply = await handler(decode(on.subject, on.request, message.data) as z.output<Subject['request']>);
-        if (reply instanceof Uint8Array) message.respond(reply, { headers: this.#rawReply });
-        else message.respond(encode(on.subject, on.reply, reply));
+        if (reply instanceof Uint8Array) respond(message, reply, this.#rawReply);
+        else respond(message, encode(on.subject, on.reply, reply));
       } catch (error) {
         if (!(error instanceof SluiceError)) this.#log.error({ err: error, subject: on.subject }, 'request handler failed');
         try {
-          message.respond(encode(on.subject, on.reply, { ok: false, error: errorToWire(error) } as z.input<Subject['reply']>));
+          respond(message, encode(on.subject, on.reply, { ok: false, error: errorToWire(error) } as z.input<Subject['reply']>));
         } catch (err) {
           this.#log.warn({ err, subject: on.subject }, 'reply could not be sent');
         }

@@ -43,7 +43,7 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload): Or
       const reply = await pRetry(() => bus.requestBytes(ORIGIN_FETCH, { op: 'blocks', sha256 }, { timeoutMs: BLOCKS_TIMEOUT_MS }), RETRY);
       return decodeBlockDigests(reply, sizeBytes);
     },
-    download: (sha256, sizeBytes, file) => direct.download(sha256, sizeBytes, file),
+    download: (sha256, sizeBytes, file) => bus.operate('HTTP_DOWNLOAD:blob', () => direct.download(sha256, sizeBytes, file)),
     async changes(since, catalogId, listing) {
       const request = { region, since, catalogId, listing };
       const page = await pRetry(
