@@ -47,6 +47,10 @@ export default defineConfig({
         },
       },
       { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'] } },
+      {
+        // Each app dies some hundred times: docs/crash-points.md.
+        test: { name: 'crash-points', root: 'test/crash-points', include: ['*.test.ts'], testTimeout: 180_000, hookTimeout: 60_000 },
+      },
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
       {
         // A stack and a browser for each file: they take turns on this machine's cores.

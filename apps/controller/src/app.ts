@@ -1,5 +1,5 @@
 /** The controller put together: configuration in, a running controller out. */
-import { Bus, Streams } from '@sluice/bus';
+import { Bus, type Operate, Streams } from '@sluice/bus';
 import { isDeltaCandidate } from '@sluice/delta';
 import {
   type Clock,
@@ -38,6 +38,12 @@ export interface Controller {
   readonly working: Promise<void>;
 }
 
+/** What a test replaces. */
+export interface ControllerSeams {
+  /** Sees every labelled exchange with the broker. */
+  readonly operate?: Operate;
+}
+
 /** What exists before the broker is there. */
 interface Core {
   readonly config: ControllerConfig;
@@ -61,7 +67,7 @@ interface Parts {
  * Starts a controller. It answers HTTP when this resolves, and says in `/readyz` what it waits for.
  * @throws when the status API cannot listen
  */
-export async function startController(config: ControllerConfig, log: Logger): Promise<Controller> {
+export async function startController(config: ControllerConfig, log: Logger, seams: ControllerSeams = {}): Promise<Controller> {
   const registry = createMetrics('controller');
   const core: Core = {
     config,
@@ -75,7 +81,7 @@ export async function startController(config: ControllerConfig, log: Logger): Pr
   };
   let parts: Parts | undefined;
   const port = await startHttp(core, registry, () => parts);
-  const working = startParts(core, (started) => {
+  const working = startParts(core, seams, (started) => {
     parts = started;
   });
   return { url: httpUrl(config.CONTROLLER_HOST, port), port, lifecycle: core.lifecycle, working };
@@ -99,9 +105,9 @@ async function startHttp(core: Core, registry: Registry, parts: () => Parts | un
   return server.port;
 }
 
-async function startParts(core: Core, publish: (parts: Parts) => void): Promise<void> {
+async function startParts(core: Core, { operate }: ControllerSeams, publish: (parts: Parts) => void): Promise<void> {
   const { config, log, clock, rng, lifecycle, metrics, table, journal } = core;
-  const bus = await Bus.connect({ servers: config.NATS_URL, name: 'sluice controller', log });
+  const bus = await Bus.connect({ servers: config.NATS_URL, name: 'sluice controller', log, operate });
   if (lifecycle.state !== 'running') return bus.close();
   lifecycle.onStop('broker connection', () => bus.close());
   const streams = new Streams(bus, log);

@@ -63,7 +63,7 @@ const FLUSH_RANKS_MS = 2_000;
 export interface EdgeOptions {
   readonly clock?: Clock;
   readonly rng?: Rng;
-  /** For tests: sees every labelled operation on disk. */
+  /** For tests: sees every labelled operation on the disk and with the broker. */
   readonly operate?: Operate;
 }
 
@@ -253,7 +253,7 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
 
   /** Everything that needs the broker; runs when it is there for the first time. */
   const joinNetwork = async (): Promise<void> => {
-    const connected = await Bus.connect({ servers: config.NATS_URL, name: `edge ${config.EDGE_ID}`, log });
+    const connected = await Bus.connect({ servers: config.NATS_URL, name: `edge ${config.EDGE_ID}`, log, operate });
     if (lifecycle.state !== 'running') return connected.close();
     bus = connected;
     const direct = new DirectDownload(clock, log);

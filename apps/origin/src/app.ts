@@ -133,7 +133,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   watchStorage(registry, storage, clock);
   const { store, blobs, catalog, garbage, blocks } = storage;
   const broker = new BrokerSide({
-    ...{ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log },
+    ...{ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log, operate },
     signingKey: () => signing?.current,
     takesPurges: config.ORIGIN_BROKER_PURGE === 'yes',
   });

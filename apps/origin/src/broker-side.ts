@@ -1,5 +1,5 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
-import { Bus, type Exchange, Streams } from '@sluice/bus';
+import { Bus, type Exchange, type Operate, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import { type SigningKey, type Statement, signReply, signStatement } from '@sluice/signing';
@@ -29,6 +29,7 @@ export interface BrokerSideOptions {
   readonly rng: Rng;
   readonly metrics: OriginMetrics;
   readonly log: Logger;
+  readonly operate?: Operate;
 }
 
 export class BrokerSide {
@@ -59,9 +60,9 @@ export class BrokerSide {
 
   /** `blobsUrl`: where edges may read blobs over HTTP. */
   async start(blobsUrl: string): Promise<void> {
-    const { servers, storage, sourceSide, signingKey, takesPurges, clock, rng, metrics, log } = this.#options;
+    const { servers, storage, sourceSide, signingKey, takesPurges, clock, rng, metrics, log, operate } = this.#options;
     const { blobs, catalog, patches, blocks, ranges } = storage;
-    const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
+    const bus = await Bus.connect({ servers, name: 'sluice-origin', log, operate });
     if (this.#stopped) return bus.close();
     this.#bus = bus;
     sourceSide?.connect(bus, originIdOf(clock.nowMs()));

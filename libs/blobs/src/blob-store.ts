@@ -97,7 +97,8 @@ export class BlobStore {
   static async open(options: BlobStoreOptions): Promise<BlobStore> {
     const filesDir = join(options.dir, 'files');
     await mkdir(filesDir, { recursive: true });
-    await rm(join(options.dir, 'incoming'), { recursive: true, force: true });
+    const { operate = operatePlainly } = options;
+    await operate('BLOB_OPEN:CLEAR_INCOMING', () => rm(join(options.dir, 'incoming'), { recursive: true, force: true }));
     await mkdir(join(options.dir, 'incoming'), { recursive: true });
     const store = new BlobStore(options);
     await store.#syncPath('BLOB_OPEN:SYNC_DIRECTORY', filesDir);
@@ -126,15 +127,19 @@ export class BlobStore {
 
   /** Brings rows and files together: forgets rows whose bytes a power cut may have taken, removes files that no row names. */
   async #recover(): Promise<void> {
-    this.#table.forgetUnsyncedBefore(this.#bootId);
+    this.#operate('BLOB_OPEN:FORGET_UNSYNCED', () => this.#table.forgetUnsyncedBefore(this.#bootId));
     const existing = new Set(await readdir(join(this.#dir, 'files')));
     for (const shard of SHARDS) {
       const directory = join(this.#dir, 'files', shard);
       const found = new Set(existing.has(shard) ? await readdir(directory) : []);
       if (existing.has(shard)) this.#shards.set(shard, Promise.resolve());
       // "g" comes after every hexadecimal digit.
-      for (const sha256 of this.#table.namesOfFiles(shard, `${shard}g`)) if (!found.delete(sha256)) this.#table.delete(sha256);
-      for (const garbage of found) await rm(join(directory, garbage), { recursive: true, force: true });
+      for (const sha256 of this.#table.namesOfFiles(shard, `${shard}g`)) {
+        if (!found.delete(sha256)) this.#operate('BLOB_OPEN:FORGET_ROW', () => this.#table.delete(sha256));
+      }
+      for (const garbage of found) {
+        await this.#operate('BLOB_OPEN:REMOVE_FILE', () => rm(join(directory, garbage), { recursive: true, force: true }));
+      }
     }
     for (const sha256 of this.#table.damaged(DAMAGED_MAX)) this.#damaged.add(sha256);
     const { count, bytes } = this.#table.totals();
@@ -305,7 +310,7 @@ export class BlobStore {
 
   async #commitFile(ref: BlobRef, temporaryPath: string, rank: number, checks: Uint8Array): Promise<void> {
     // Never in the place of a file whose row is there: that one may be safe on disk already, while this one may not.
-    if (await this.#holdsFile(ref)) return rm(temporaryPath, { force: true });
+    if (await this.#holdsFile(ref)) return this.#operate('BLOB_COMMIT:DROP_TEMPORARY', () => rm(temporaryPath, { force: true }));
     const path = this.#pathOf(ref.sha256);
     try {
       await this.#ensureShard(ref.sha256.slice(0, 2));
@@ -314,10 +319,14 @@ export class BlobStore {
       await this.#commitRow(ref, null, rank, checks);
     } catch (error) {
       // What stays here all the same is garbage without a row; the next start removes it.
-      if (this.#table.isOpen && !this.#lists(ref.sha256)) await rm(path, { force: true }).catch(() => {});
+      if (this.#table.isOpen && !this.#lists(ref.sha256)) await this.#undoFile(path).catch(() => {});
       throw error;
     }
     this.#syncInBackground();
+  }
+
+  async #undoFile(path: string): Promise<void> {
+    await this.#operate('BLOB_COMMIT:UNDO', () => rm(path, { force: true }));
   }
 
   /** Whether row and file are there. Forgets a row whose file is not, or is damaged. */
@@ -340,7 +349,7 @@ export class BlobStore {
   }
 
   async #makeShard(shard: string): Promise<void> {
-    await mkdir(join(this.#dir, 'files', shard), { recursive: true });
+    await this.#operate('BLOB_COMMIT:CREATE_DIRECTORY', () => mkdir(join(this.#dir, 'files', shard), { recursive: true }));
     if (this.#durable) await this.#syncPath('BLOB_COMMIT:SYNC_DIRECTORY', join(this.#dir, 'files'));
   }
 
@@ -453,6 +462,10 @@ export class BlobStore {
 
   /** Sets the ranks of blobs: higher is kept longer. All or, when one is no number, none. */
   setRanks(ranks: Iterable<readonly [sha256: string, rank: number]>): void {
+    this.#operate('BLOB_RANK:TRANSACTION', () => this.#setRanks(ranks));
+  }
+
+  #setRanks(ranks: Iterable<readonly [sha256: string, rank: number]>): void {
     this.#table.transact(() => {
       for (const [sha256, rank] of ranks) this.#table.setRank(sha256, rank);
     });

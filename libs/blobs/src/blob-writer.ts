@@ -151,9 +151,10 @@ export class BlobWriter {
     this.#buffered = [];
     this.#bufferedBytes = 0;
     this.#given = [];
+    const { operate, temporaryPath } = this.#options;
     await this.#file?.close();
     this.#file = undefined;
-    await rm(this.#options.temporaryPath, { force: true });
+    await operate('BLOB_WRITE:DISCARD', () => rm(temporaryPath, { force: true }));
   }
 }
 

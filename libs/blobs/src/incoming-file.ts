@@ -115,6 +115,6 @@ export class IncomingFile {
     this.growth.fail();
     await this.#file?.close();
     this.#file = undefined;
-    await rm(this.path, { force: true });
+    await this.#operate('BLOB_WRITE:DISCARD', () => rm(this.path, { force: true }));
   }
 }

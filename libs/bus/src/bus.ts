@@ -17,6 +17,7 @@ import {
 import type { z } from 'zod';
 import { askAgain } from './ask-again.ts';
 import { BrokerAwayError, fromNatsError } from './errors.ts';
+import { type Operate, operate as operatePlainly, subjectInLabel } from './operate.ts';
 
 /** Bytes of a message that headers and protocol may take: a raw reply is at most `maxPayloadBytes` long. */
 const HEADER_ROOM_BYTES = 4096;
@@ -34,6 +35,8 @@ export interface BusOptions {
   /** Shown in the broker's connection list. */
   readonly name: string;
   readonly log: BusLogger;
+  /** For tests: sees every labelled exchange. */
+  readonly operate?: Operate | undefined;
 }
 
 /** Random bytes of a nonce: no two are the same. */
@@ -77,20 +80,22 @@ export type Unsubscribe = () => void;
 
 export class Bus {
   readonly connection: NatsConnection;
+  readonly operate: Operate;
   readonly #log: BusLogger;
   readonly #reconnectListeners = new Set<() => void>();
   /** What was last sent to several, encoded: a command goes to every edge in the same words. */
   readonly #encoded = new WeakMap<object, Uint8Array>();
   #connected = true;
 
-  private constructor(connection: NatsConnection, log: BusLogger) {
+  private constructor(connection: NatsConnection, log: BusLogger, operate: Operate) {
     this.connection = connection;
+    this.operate = operate;
     this.#log = log;
     void this.#followStatus();
   }
 
   /** Connects, waiting for the broker as long as it takes; afterwards reconnects without limit. */
-  static async connect({ servers, name, log }: BusOptions): Promise<Bus> {
+  static async connect({ servers, name, log, operate = operatePlainly }: BusOptions): Promise<Bus> {
     log.info({ servers: servers.map(withoutCredentials) }, 'connecting to the broker');
     const connection = await connect({
       servers: [...servers],
@@ -103,7 +108,7 @@ export class Bus {
       maxPingOut: 2,
       noAsyncTraces: true,
     });
-    return new Bus(connection, log);
+    return new Bus(connection, log, operate);
   }
 
   get connected(): boolean {
@@ -151,7 +156,8 @@ export class Bus {
   /** Publishes at most once; while the broker is away the message is lost (and that is fine for what uses this). */
   publish<Schema extends z.ZodType>(event: EventSubject<Schema>, message: z.input<Schema>): void {
     if (!this.#connected) return;
-    this.connection.publish(event.subject, encode(event.subject, event.message, message));
+    const payload = encode(event.subject, event.message, message);
+    this.operate(`NATS_PUBLISH:${subjectInLabel(event.subject)}`, () => this.connection.publish(event.subject, payload));
   }
 
   /**
@@ -192,7 +198,9 @@ export class Bus {
     if (!this.#connected) throw new BrokerAwayError(to.subject, undefined);
     const nonce = verify === undefined ? undefined : randomBytes(NONCE_BYTES).toString('base64url');
     const headers = nonce === undefined ? {} : { headers: headersOf({ [NONCE_HEADER]: nonce }) };
-    const ask = (timeout: number): Promise<Msg> => this.connection.request(to.subject, payload, { timeout, ...headers });
+    const label = `NATS_REQUEST:${subjectInLabel(to.subject)}`;
+    const ask = (timeout: number): Promise<Msg> =>
+      this.operate(label, () => this.connection.request(to.subject, payload, { timeout, ...headers }));
     const asked = askAgain(ask, { timeoutMs, againAfterMs }).catch((error: unknown) => {
       throw fromNatsError(error, to.subject, timeoutMs);
     });
@@ -217,6 +225,7 @@ export class Bus {
    * Answers requests on a subject. What does not fit the contract, and what the handler throws, is answered with a failure.
    */
   serve<Subject extends RequestSubject>(on: Subject, handler: RequestHandler<Subject>, options: ServeOptions = {}): Unsubscribe {
+    const label = `NATS_REPLY:${subjectInLabel(on.subject)}`;
     const respond = (message: Msg, reply: Uint8Array, kind: Exchange['kind']): void => {
       const nonce = message.headers?.get(NONCE_HEADER) || undefined;
       const isWanted = options.sign !== undefined && nonce !== undefined && nonce.length <= NONCE_MAX_CHARACTERS;
@@ -225,7 +234,7 @@ export class Bus {
         ...(kind === 'bytes' ? { [REPLY_KIND_HEADER]: kind } : {}),
         ...(signed === undefined ? {} : { [SIGNATURE_HEADER]: signed }),
       };
-      message.respond(reply, Object.keys(fields).length === 0 ? {} : { headers: headersOf(fields) });
+      void this.operate(label, () => message.respond(reply, Object.keys(fields).length === 0 ? {} : { headers: headersOf(fields) }));
     };
     const answer = async (message: Msg): Promise<void> => {
       try {

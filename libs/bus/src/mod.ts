@@ -2,6 +2,7 @@
 export type { BusLogger, BusOptions, Exchange, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
 export { BrokerAwayError, NoListenerError, NoReplyError } from './errors.ts';
+export type { Operate } from './operate.ts';
 export type { FollowOptions, Link, LogEntry } from './shared-log.ts';
 export { SharedLog } from './shared-log.ts';
 export type { ConsumeOptions, Consuming, DurableMessage } from './streams.ts';

@@ -95,7 +95,9 @@ export class Streams {
   /** {@link publish} for a message that was encoded before, for example when it was put into an outbox. */
   async publishEncoded(subject: string, payload: Uint8Array, id: string): Promise<void> {
     try {
-      await this.#jetstream.publish(subject, payload, { msgID: id, timeout: PUBLISH_TIMEOUT_MS });
+      await this.#bus.operate(`STREAM_PUBLISH:${subject}`, () =>
+        this.#jetstream.publish(subject, payload, { msgID: id, timeout: PUBLISH_TIMEOUT_MS }),
+      );
     } catch (error) {
       throw fromNatsError(error, subject, PUBLISH_TIMEOUT_MS);
     }
@@ -106,6 +108,7 @@ export class Streams {
    * broker has lost them. `handler` must end each message itself.
    */
   consume(options: ConsumeOptions, handler: (message: DurableMessage) => void): Consuming {
+    const { operate } = this.#bus;
     let stopped = false;
     let consuming = false;
     let halt: () => void = () => {};
@@ -124,7 +127,8 @@ export class Streams {
           halt = () => messages.stop();
           consuming = true;
           if (stopped) halt();
-          for await (const message of messages) handler(durableMessage(message));
+          for await (const message of messages)
+            operate(`STREAM_DELIVER:${options.durable}`, () => handler(this.#durableMessage(message, options.durable)));
         } catch (err) {
           if (!stopped) this.#log.warn({ err, stream: options.stream.name, durable: options.durable }, 'consumer interrupted');
         }
@@ -187,18 +191,26 @@ export class Streams {
     }
     return found;
   }
-}
 
-function durableMessage(message: JsMsg): DurableMessage {
-  return {
-    subject: message.subject,
-    data: message.data,
-    sequence: message.seq,
-    storedAtMs: message.time.getTime(),
-    delivery: message.info.deliveryCount,
-    id: message.headers?.get('Nats-Msg-Id') || undefined,
-    ack: () => message.ack(),
-    retryIn: (delayMs) => message.nak(delayMs),
-    working: () => message.working(),
-  };
+  /** What cannot be said about it is logged: without a word the broker delivers it again. */
+  #durableMessage(message: JsMsg, durable: string): DurableMessage {
+    const say = (word: string, send: () => void): void => {
+      try {
+        this.#bus.operate(`STREAM_${word}:${durable}`, send);
+      } catch (err) {
+        this.#log.warn({ err, durable, sequence: message.seq }, 'message could not be ended, it will be delivered again');
+      }
+    };
+    return {
+      subject: message.subject,
+      data: message.data,
+      sequence: message.seq,
+      storedAtMs: message.time.getTime(),
+      delivery: message.info.deliveryCount,
+      id: message.headers?.get('Nats-Msg-Id') || undefined,
+      ack: () => say('ACK', () => message.ack()),
+      retryIn: (delayMs) => say('RETRY', () => message.nak(delayMs)),
+      working: () => say('WORKING', () => message.working()),
+    };
+  }
 }

@@ -220,17 +220,23 @@ export class CatalogIndex {
   #startedAnew(): boolean {
     const { value = this.#bootId } =
       (this.#db.prepare("SELECT value FROM meta WHERE name = 'boot'").get() as { value: string } | undefined) ?? {};
-    this.#setMeta.run('boot', value);
+    this.#operate('INDEX_OPEN:BOOT', () => this.#setMeta.run('boot', value));
     return value !== this.#bootId;
   }
 
   /** An edge that was moved to another region knows nothing of that region's catalog; the bytes may still be of use. */
   #forgetOtherRegion(): void {
     const last = this.#db.prepare("SELECT value FROM meta WHERE name = 'region'").get() as { value: string } | undefined;
-    if (last !== undefined && last.value !== this.#options.region) {
-      this.#db.exec('DELETE FROM entries; DELETE FROM entry_tags; DELETE FROM entry_variants; DELETE FROM invalidations; DELETE FROM meta');
-    }
-    this.#setMeta.run('region', this.#options.region);
+    if (last?.value === this.#options.region) return;
+    // As a whole: entries that are gone below a watermark that is not would never come back.
+    this.#operate('INDEX_OPEN:REGION', () =>
+      this.#transactions.run(() => {
+        if (last !== undefined) {
+          for (const table of ['entries', 'entry_tags', 'entry_variants', 'invalidations', 'meta']) this.#db.exec(`DELETE FROM ${table}`);
+        }
+        this.#setMeta.run('region', this.#options.region);
+      }),
+    );
   }
 
   #load(): void {

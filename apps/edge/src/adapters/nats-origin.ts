@@ -61,7 +61,7 @@ export function natsOrigin(bus: Bus, region: string, direct: DirectDownload, ver
       );
       return decodeBlockDigests(reply, sizeBytes);
     },
-    download: (sha256, sizeBytes, file) => direct.download(sha256, sizeBytes, file),
+    download: (sha256, sizeBytes, file) => bus.operate('HTTP_DOWNLOAD:blob', () => direct.download(sha256, sizeBytes, file)),
     async changes(since, catalogId, listing) {
       const request = { region, since, catalogId, listing };
       const page = await pRetry(

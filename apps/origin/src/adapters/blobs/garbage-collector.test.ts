@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { BlobStore, INLINE_MAX_BYTES } from '@sluice/blobs';
+import { BlobStore, INLINE_MAX_BYTES, type Operate } from '@sluice/blobs';
 import { Registry } from '@sluice/runtime';
 import { temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
@@ -7,9 +7,9 @@ import { sha256, silent } from '../../testing/origin.fixture.ts';
 import { createOriginMetrics } from '../metrics.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 
-async function collectorFixture(options: { maxCandidates?: number } = {}) {
+async function collectorFixture({ operate, ...options }: { maxCandidates?: number; operate?: Operate } = {}) {
   const dir = await temporaryDirectory();
-  const blobs = await BlobStore.open({ dir: join(dir.path, 'blobs'), durability: 'full' });
+  const blobs = await BlobStore.open({ dir: join(dir.path, 'blobs'), durability: 'full', ...(operate && { operate }) });
   const referenced = new Set<string>();
   const metrics = createOriginMetrics(new Registry());
   const garbage = new GarbageCollector({ blobs, isReferenced: (name) => referenced.has(name), metrics, log: silent, ...options });
@@ -51,6 +51,25 @@ test('bytes that two uploads pin stay until both are done', async () => {
   fixture.garbage.offer([name]);
   await fixture.garbage.idle();
   expect(fixture.blobs.has(name)).toBe(false);
+});
+
+test('what could not be removed is tried again with the next offer, and holds up nothing else', async () => {
+  let failures = 2;
+  const operate: Operate = (label, operation) => {
+    if (label === 'BLOB_DELETE:ROW' && failures-- > 0) throw new Error('EIO');
+    return operation();
+  };
+  await using fixture = await collectorFixture({ operate });
+  const { blobs, garbage } = fixture;
+  const [first, second, third] = [await fixture.put('first'), await fixture.put('second'), await fixture.put('third')];
+  garbage.offer([first]);
+  await garbage.idle();
+  expect(blobs.has(first)).toBe(true);
+  garbage.offer([second]);
+  await garbage.idle();
+  garbage.offer([third]);
+  await garbage.idle();
+  expect([first, second, third].map((name) => blobs.has(name))).toEqual([false, false, false]);
 });
 
 test('a sweep finds everything that is unused, over many pages', async () => {

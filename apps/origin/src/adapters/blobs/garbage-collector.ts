@@ -88,7 +88,7 @@ export class GarbageCollector {
       try {
         this.#turn();
       } catch (err) {
-        // A failing disk must not end collecting for ever: the next offer, or the sweep at the next start, tries again.
+        // A failing disk must not end collecting for ever: the next offer goes on, and the sweep at the next start.
         this.#options.log.error({ err }, 'garbage could not be removed');
         return;
       }
@@ -100,7 +100,13 @@ export class GarbageCollector {
     for (const sha256 of this.#candidates) {
       if (deletes >= TURN_MAX_DELETES) return;
       this.#candidates.delete(sha256);
-      if (this.#collect(sha256)) deletes += 1;
+      try {
+        if (this.#collect(sha256)) deletes += 1;
+      } catch (error) {
+        // Behind the others, so that one that cannot be removed holds up none of them.
+        this.#candidates.add(sha256);
+        throw error;
+      }
     }
     if (this.#sweepAfter === undefined) return;
     const page = this.#options.blobs.list(this.#sweepAfter, TURN_MAX_LISTED);
