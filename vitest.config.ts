@@ -53,6 +53,10 @@ export default defineConfig({
       },
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
       {
+        // Hostile input: a share of what `npm run fuzz` does, see docs/fuzzing.md.
+        test: { name: 'fuzz', root: 'test/fuzz', include: ['**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000 },
+      },
+      {
         // A stack and a browser for each file: they take turns on this machine's cores.
         test: {
           name: 'clients',

@@ -96,7 +96,7 @@ sites:
     'sites[1].cors.origins',
     'sites[1].cors.maxAgeSeconds',
     'sites[1].signedUrls.keys.k1: must be at least 32 bytes in base64',
-    'Unrecognized key: "pathstyle"',
+    'has settings that do not exist: pathstyle',
   ]) {
     expect(problems.some((problem) => problem.startsWith(place))).toBe(true);
   }
@@ -129,6 +129,19 @@ test.each([
 
 test('what is no YAML is refused with the line', () => {
   expect(problemsOf('sites:\n  - name: [')[0]).toMatch(/line 2/);
+});
+
+test.each([
+  ['behind a bracket too many', '}signedUrls: { keys: { k1: SECRET } }'],
+  ['without the colon before it', 'signedUrls: { keys: { k1 SECRET } }'],
+  ['as the name of a key', 'signedUrls: { keys: { SECRET: k1 } }'],
+  ['as a setting', 'SECRET: k1'],
+  ['as an alias', 'signedUrls: { keys: { k1: *SECRET } }'],
+])('a secret that stands wrongly, %s, is not quoted', (_where, settings) => {
+  const secret = Buffer.alloc(32, 'secret').toString('base64');
+  const problems = problemsOf(`sites:\n  - name: www\n    bucket: site\n    ${settings.replace('SECRET', secret)}\n`);
+  expect(problems).not.toEqual([]);
+  expect(problems.join('\n')).not.toContain(secret.slice(0, 12));
 });
 
 test('whatever is in the file, it is taken or refused', () => {

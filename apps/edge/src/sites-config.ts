@@ -1,4 +1,4 @@
-/** The sites file: YAML → {@link Sites}, or every problem in it. */
+/** The sites file: YAML → {@link Sites}, or every problem in it. No problem quotes what could be a secret. */
 import { fieldValue, isBucketName, keyProblem } from '@sluice/contracts';
 import { ConfigError, placeOf } from '@sluice/runtime';
 import { KEYS_MAX, SECRET_MIN_BYTES, type SigningKey } from '@sluice/signed-url';
@@ -255,22 +255,41 @@ export function parseSites(text: string, offer: TlsOffer = NO_TLS): Sites {
 }
 
 function readYaml(text: string): unknown {
-  const document = parseDocument(text, { prettyErrors: true });
-  if (document.errors.length > 0) throw new SitesConfigError(document.errors.map(({ message }) => message.split('\n')[0] ?? message));
+  // Its warnings go to stderr, and quote as well.
+  const document = parseDocument(text, { logLevel: 'error' });
+  // The library's own words quote what stands there, which can be a secret of signedUrls.
+  if (document.errors.length > 0) {
+    throw new SitesConfigError(document.errors.map(({ code, linePos }) => `line ${linePos?.[0].line ?? '?'}: is no YAML (${code})`));
+  }
   try {
     return document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (error) {
+  } catch {
     // An alias that leads nowhere, or aliases of aliases that would fill the memory.
-    throw new SitesConfigError([(error as Error).message]);
+    throw new SitesConfigError(['has an alias that leads nowhere, or too many of them; put a text that begins with "*" in quotes']);
   }
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  return withPlace(issue.path, issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message);
+  switch (issue.code) {
+    case 'invalid_key':
+      return withPlace(issue.path, issue.issues[0]?.message ?? issue.message);
+    case 'unrecognized_keys':
+      return withPlace(issue.path, `has settings that do not exist: ${issue.keys.map(shownName).join(', ')}`);
+    default:
+      return withPlace(issue.path, issue.message);
+  }
+}
+
+/** Longer than any setting, shorter than a secret in base64. */
+const NAME_SHOWN_MAX_CHARACTERS = 30;
+
+/** A name as it may be shown: a secret comes to stand where names do when the colon before it is forgotten. */
+function shownName<Name extends PropertyKey>(name: Name): Name | string {
+  return typeof name === 'string' && name.length > NAME_SHOWN_MAX_CHARACTERS ? `${name.slice(0, 4)}…` : name;
 }
 
 /** A problem with its place. */
 function withPlace(path: readonly PropertyKey[], message: string): string {
-  const where = placeOf(path);
+  const where = placeOf(path.map(shownName));
   return where === '' ? message : `${where}: ${message}`;
 }

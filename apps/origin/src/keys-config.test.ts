@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { KEYS_MAX, KeysConfigError, parseKeys } from './keys-config.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
@@ -70,4 +70,15 @@ describe('what is refused', () => {
     expect(parseKeys(many(KEYS_MAX)).size).toBe(KEYS_MAX);
     expect(problemsOf(many(KEYS_MAX + 1))).toEqual([`keys: must have at most ${KEYS_MAX} keys`]);
   });
+});
+
+test('a list that stands where a name must is refused without a warning that quotes it on stderr', async () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  try {
+    const secret = 'a-secret-that-nobody-may-read-0123456789';
+    expect(problemsOf(`keys:\n  ? - { accessKeyId: abc, secretAccessKey: ${secret} }\n`).join()).not.toContain(secret);
+    expect(warned).not.toHaveBeenCalled();
+  } finally {
+    warned.mockRestore();
+  }
 });

@@ -54,7 +54,8 @@ export function parseKeys(text: string): AccessKeys {
 }
 
 function readYaml(text: string): unknown {
-  const document = parseDocument(text);
+  // Its warnings go to stderr, and quote what stands there.
+  const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors.length > 0) {
     throw new KeysConfigError(document.errors.map(({ code, linePos }) => `line ${linePos?.[0].line ?? '?'}: is no YAML (${code})`));
   }

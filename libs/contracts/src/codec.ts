@@ -46,7 +46,8 @@ export function decode<Schema extends z.ZodType>(subject: string, schema: Schema
   try {
     value = JSON.parse(decoder.decode(bytes));
   } catch (error) {
-    throw new InvalidMessageError(subject, `not JSON in UTF-8: ${(error as Error).message}`);
+    // It quotes what came, cut anywhere: also inside of a pair of surrogates.
+    throw new InvalidMessageError(subject, `not JSON in UTF-8: ${(error as Error).message.toWellFormed()}`);
   }
   return check(subject, schema, value);
 }

@@ -277,6 +277,14 @@ describe('a hostile message', () => {
     );
   });
 
+  test('what is no JSON is refused in well-formed words, wherever they cut what they quote', () => {
+    for (let shift = 0; shift < 4; shift += 1) {
+      const reason = refusal(contentUploaded, `${'x'.repeat(shift)}${'\u{1f600}'.repeat(1_000)}`);
+      expect(reason).toMatch(/^s: not JSON in UTF-8: /);
+      expect(reason.isWellFormed()).toBe(true);
+    }
+  });
+
   test('thousands of wrong fields and the longest of names make a short refusal that can travel', () => {
     const many = withMeta(JSON.stringify(Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`N${index}`, index]))));
     expect(refusal(manifest, many)).toMatch(/^s: meta\.N0: .*; and \d+ more$/);

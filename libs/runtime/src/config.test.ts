@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { PROBLEM_MAX_CHARACTERS, PROBLEMS_TOLD_MAX } from './config.ts';
 import { bytesVariable, ConfigError, commonVariables, integerVariable, portVariable, readConfig } from './mod.ts';
 
 const SCHEMA = z.strictObject({
@@ -22,6 +23,16 @@ function problemsOf(environment: Record<string, string | undefined>): readonly s
 }
 
 describe('config', () => {
+  test(`of many problems ${PROBLEMS_TOLD_MAX} are told and the rest counted, each of at most ${PROBLEM_MAX_CHARACTERS} characters`, () => {
+    const error = new ConfigError(Array(PROBLEMS_TOLD_MAX + 7).fill('\u{1f600}'.repeat(PROBLEM_MAX_CHARACTERS)));
+    expect(error.problems).toHaveLength(PROBLEMS_TOLD_MAX + 1);
+    expect(error.problems.at(-1)).toBe('and 7 more');
+    expect(error.problems[0]).toHaveLength(PROBLEM_MAX_CHARACTERS);
+    expect(error.message).toMatch(/^the configuration has 57 problems:\n/);
+    expect(new ConfigError(['\u{1f600}'.repeat(1 + PROBLEM_MAX_CHARACTERS / 2).slice(1)]).message.isWellFormed()).toBe(true);
+    expect(new ConfigError(Array(PROBLEMS_TOLD_MAX).fill('a: b')).problems).toHaveLength(PROBLEMS_TOLD_MAX);
+  });
+
   test('an empty environment gives the defaults, frozen; an empty variable is one that is not set', () => {
     const config = read({ EDGE_PORT: '', LOG_LEVEL: '', PATH: '/bin', ORIGIN_PORT: 'of another app' });
     expect(config).toEqual({

@@ -1,14 +1,21 @@
 import { z } from 'zod';
 
+/** Problems that are told at once: whoever has mended these looks again. A file that is of another kind has one in each word. */
+export const PROBLEMS_TOLD_MAX = 50;
+/** Of one problem, which may quote what stands there. */
+export const PROBLEM_MAX_CHARACTERS = 500;
+
 /** The environment, or what `subject` names, does not describe a working app. `problems` has one line for each thing to mend. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
   constructor(problems: readonly string[], subject = 'the configuration') {
+    const told = problems.slice(0, PROBLEMS_TOLD_MAX).map((problem) => problem.slice(0, PROBLEM_MAX_CHARACTERS).toWellFormed());
+    if (told.length < problems.length) told.push(`and ${problems.length - told.length} more`);
     super(
-      `${subject} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      `${subject} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${told.map((p) => `  ${p}`).join('\n')}`,
     );
     this.name = 'ConfigError';
-    this.problems = problems;
+    this.problems = told;
   }
 }
 

@@ -1,6 +1,6 @@
 import { SluiceError } from '@sluice/contracts';
 import { expect, test } from 'vitest';
-import { S3Error, toS3Error } from './s3-error.ts';
+import { MESSAGE_MAX_CHARACTERS, S3Error, toS3Error } from './s3-error.ts';
 
 test('an unexpected failure is told to the client without its text', () => {
   const error = toS3Error(new Error('/var/lib/secret'));
@@ -18,3 +18,9 @@ test.each(['BLOB_MISSING', 'SOURCE_AWAY', 'BUSY'])(
     expect(toS3Error(new SluiceError(code, 'for good'))).toMatchObject({ status: 500 });
   },
 );
+
+test(`a refusal has at most ${MESSAGE_MAX_CHARACTERS} characters, whatever it quotes`, () => {
+  const { message } = new S3Error('InvalidTag', `the tag "${'\u{1f600}'.repeat(MESSAGE_MAX_CHARACTERS)}" is too long`);
+  expect(message).toHaveLength(MESSAGE_MAX_CHARACTERS);
+  expect(message.isWellFormed()).toBe(true);
+});

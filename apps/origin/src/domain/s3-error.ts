@@ -50,13 +50,16 @@ const STATUS_BY_CODE = {
 export type S3ErrorCode = keyof typeof STATUS_BY_CODE;
 export const S3_ERROR_CODES = Object.keys(STATUS_BY_CODE) as readonly S3ErrorCode[];
 
+/** A refusal may quote what came, and goes into an answer and into the log. */
+export const MESSAGE_MAX_CHARACTERS = 2_048;
+
 /** A refusal with its HTTP status. `message` tells the client what to do; `details` are further elements of the answer's document, by name. */
 export class S3Error extends SluiceError {
   readonly status: number;
   readonly details: Readonly<Record<string, string>>;
   constructor(code: S3ErrorCode, message: string, cause?: unknown, details: Readonly<Record<string, string>> = {}) {
     const status = STATUS_BY_CODE[code];
-    super(code, message, { retryable: status >= 500 && status !== 501, cause });
+    super(code, message.slice(0, MESSAGE_MAX_CHARACTERS).toWellFormed(), { retryable: status >= 500 && status !== 501, cause });
     this.name = 'S3Error';
     this.status = status;
     this.details = details;
