@@ -12,6 +12,7 @@ test('with nothing set, the documented defaults hold', () => {
     ORIGIN_PORT: 9000,
     ORIGIN_S3_DOMAIN: [],
     ORIGIN_DATA_DIR: './data/origin',
+    ORIGIN_SCRUB_BYTES_PER_SECOND: 1024 ** 2,
     ORIGIN_UPLOADS_MAX: 512,
     ORIGIN_FEED_RETENTION_DAYS: 30,
     ORIGIN_FEED_MAX_ROWS: 200_000,
