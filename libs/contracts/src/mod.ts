@@ -49,14 +49,17 @@ export { describeSelector, invalidationMode, keyPrefix, selectorOf, selects, wit
 export type { EventSubject, RequestSubject } from './subjects.ts';
 export {
   CATALOG_LOG,
+  CONSUMERS,
   CONTENT_DISTRIBUTED,
   CONTENT_INVALIDATED,
   CONTENT_REJECTED,
   CONTENT_REMOVED,
   CONTENT_UPLOADED,
-  CONTROLLER_REGISTER,
+  controllerRegister,
   edgeHeartbeat,
   edgePush,
+  INBOX_PREFIX,
+  inboxOf,
   ORIGIN_CHANGES,
   ORIGIN_FETCH,
   originFetch,
