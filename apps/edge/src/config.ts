@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { edgeId, region } from '@sluice/contracts';
-import { bytesVariable, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { ACCESS_LOG_FORMATS } from './domain/access-log.ts';
 import { parseTrustedRanges } from './domain/trusted-ranges.ts';
@@ -62,5 +62,6 @@ export const edgeVariables = z
   .refine((config) => config.EDGE_ACCESS_LOG_FILE === undefined || config.EDGE_ACCESS_LOG !== 'off', {
     message: 'is without effect while EDGE_ACCESS_LOG is off: set that to combined or json',
     path: ['EDGE_ACCESS_LOG_FILE'],
-  });
+  })
+  .superRefine(checkBrokerAccess);
 export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;

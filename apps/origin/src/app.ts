@@ -1,6 +1,7 @@
 /** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import {
+  brokerAccess,
   type Clock,
   ConfigError,
   createMetrics,
@@ -120,7 +121,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   });
   watchStorage(registry, storage, clock);
   const { store, blobs, catalog, garbage, blocks } = storage;
-  const broker = new BrokerSide({ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log });
+  const broker = new BrokerSide({ servers: config.NATS_URL, access: brokerAccess(config), storage, sourceSide, clock, rng, metrics, log });
   lifecycle.onStop('broker', () => broker.stop());
   lifecycle.onStop('source', async () => sourceSide?.stop());
   // Before the source is closed: what still came then could not be answered any more, and another origin can.

@@ -1,5 +1,5 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
-import { Bus, Streams } from '@sluice/bus';
+import { type BrokerAccess, Bus, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import type { OriginMetrics } from './adapters/metrics.ts';
@@ -17,6 +17,7 @@ const QUEUE = { queue: 'origin' };
 
 export interface BrokerSideOptions {
   readonly servers: readonly string[];
+  readonly access: BrokerAccess;
   readonly storage: Storage;
   readonly sourceSide?: SourceSide | undefined;
   readonly clock: Clock;
@@ -53,9 +54,9 @@ export class BrokerSide {
 
   /** `blobsUrl`: where edges may read blobs over HTTP. */
   async start(blobsUrl: string): Promise<void> {
-    const { servers, storage, sourceSide, clock, rng, metrics, log } = this.#options;
+    const { servers, access, storage, sourceSide, clock, rng, metrics, log } = this.#options;
     const { blobs, catalog, patches, blocks, ranges } = storage;
-    const bus = await Bus.connect({ servers, name: 'sluice-origin', log });
+    const bus = await Bus.connect({ servers, access, name: 'sluice-origin', inbox: 'origin', log });
     if (this.#stopped) return bus.close();
     this.#bus = bus;
     sourceSide?.connect(bus, originIdOf(clock.nowMs()));
