@@ -1,5 +1,7 @@
 /** How a client shows the broker who it is, and knows that it is the broker. */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import {
   AuthorizationError,
   type ConnectionOptions,
@@ -36,11 +38,29 @@ export function credentialOptions(servers: readonly string[], access: BrokerAcce
   const { nkeyFile, user, passwordFile, caFile } = access;
   const isTls = caFile !== undefined || servers.some((server) => server.startsWith('tls://'));
   return {
-    ...(isTls ? { tls: caFile === undefined ? {} : { caFile } } : {}),
+    ...(isTls ? { tls: { ...(caFile === undefined ? {} : { caFile }), ...identityCheck(servers) } } : {}),
     ...(nkeyFile === undefined ? {} : { authenticator: nkeyAuthenticator(() => readNkeySeed(nkeyFile)) }),
     ...(user === undefined || passwordFile === undefined
       ? {}
       : { authenticator: usernamePasswordAuthenticator(user, () => readFileSync(passwordFile, 'utf8').trim()) }),
+  };
+}
+
+/**
+ * The client asks for the certificate of "localhost" when it connects to an IP address, whatever address that is (nats.js: `tlsName` is empty then). Of such servers the
+ * certificate has to be for one of the addresses that were given.
+ */
+function identityCheck(servers: readonly string[]): { checkServerIdentity: typeof checkServerIdentity } {
+  const hosts = servers.map((server) => new URL(server.includes('://') ? server : `nats://${server}`).hostname.replace(/^\[|\]$/g, ''));
+  const addresses = hosts.filter((host) => isIP(host) !== 0);
+  return {
+    checkServerIdentity(hostname, certificate) {
+      if (hostname !== 'localhost' || addresses.length === 0) return checkServerIdentity(hostname, certificate);
+      const problems = [...addresses, ...hosts.filter((host) => host === 'localhost')].map((host) =>
+        checkServerIdentity(host, certificate),
+      );
+      return problems.includes(undefined) ? undefined : problems[0];
+    },
   };
 }
 

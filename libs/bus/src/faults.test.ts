@@ -23,6 +23,28 @@ describe('a faulty other side', () => {
     await expect(client.requestBytes(ORIGIN_FETCH, READ, { timeoutMs })).rejects.toMatchObject({ code: 'INTERNAL' });
   });
 
+  test('a request whose reply would go to a place that is no inbox is not answered: an event or a push must not come from who only answers', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    const elsewhere: string[] = [];
+    let asked = 0;
+    for (const subject of ['content.invalidated', 'edge.us-1.push', 'private.inbox']) {
+      client.connection.subscribe(subject, { callback: (_error, message) => void elsewhere.push(message.subject) });
+    }
+    server.serve(ORIGIN_FETCH, () => {
+      asked += 1;
+      return new TextEncoder().encode('{"all":true}');
+    });
+    await server.flush();
+    const request = JSON.stringify(READ);
+    for (const reply of ['content.invalidated', 'edge.us-1.push', 'private.inbox', '_INBOX'])
+      client.connection.publish('origin.fetch', request, { reply });
+    // Requests are answered in order.
+    await client.requestBytes(ORIGIN_FETCH, READ, { timeoutMs });
+    await client.flush();
+    expect([asked, elsewhere]).toEqual([1, []]);
+  });
+
   test('a reply that fits no message is answered with a failure, and the next request is served', async () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
