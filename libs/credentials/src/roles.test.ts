@@ -1,6 +1,6 @@
 /** What each role may not do, tried at a real broker. That it may do all that it must is tried by the secured stack. */
-import { Streams } from '@sluice/bus';
-import { CONTENT_REMOVED, CONTENT_UPLOADED, ORIGIN_FETCH } from '@sluice/contracts';
+import { SharedLog, Streams } from '@sluice/bus';
+import { CATALOG_LOG, CONTENT_REMOVED, CONTENT_UPLOADED, ORIGIN_FETCH } from '@sluice/contracts';
 import { eventually, silentLog } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Client, SecuredBroker } from './secured-broker.fixture.ts';
@@ -178,6 +178,30 @@ describe('at a broker that knows its users', () => {
     ).rejects.toThrow();
     await expect(streams.ensure()).rejects.toThrow();
     expect(refused.length).toBeGreaterThan(0);
+  });
+
+  test('an origin may do all that a shared catalog takes', async () => {
+    const { bus, refused } = await broker.connect('origin');
+    const log = new SharedLog(bus, silentLog, CATALOG_LOG);
+    await log.ensure();
+    await log.ensure();
+    expect(await log.append('a', new Uint8Array([1]), 0, { id: 'one' })).toBe(1);
+    expect(await log.append('b', new Uint8Array([2]), 0)).toBeUndefined();
+    expect(await log.append('b', new Uint8Array([2]), 1)).toBe(2);
+    const read: number[] = [];
+    const following = log.follow({
+      position: () => 0,
+      onEntry: async ({ position }) => void read.push(position),
+      caughtUp: async () => {},
+      check: async () => {},
+    });
+    await eventually(() => expect(read).toEqual([1, 2]));
+    await following.stop();
+    expect(await log.newest('a')).toMatchObject({ position: 1 });
+    await log.drop('a', 1);
+    await log.dropAll(2);
+    expect(await log.last()).toBe(2);
+    expect(refused).toEqual([]);
   });
 
   test('who answers a request may reply once to who asked, and to nobody else', async () => {
