@@ -9,6 +9,7 @@ COPY apps/cli/package.json apps/cli/
 COPY libs/contracts/package.json libs/contracts/
 COPY libs/bus/package.json libs/bus/
 COPY libs/blobs/package.json libs/blobs/
+COPY libs/credentials/package.json libs/credentials/
 COPY libs/delta/package.json libs/delta/
 COPY libs/http-semantics/package.json libs/http-semantics/
 COPY libs/runtime/package.json libs/runtime/

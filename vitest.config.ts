@@ -4,6 +4,7 @@ const PROJECTS = [
   'libs/contracts',
   'libs/bus',
   'libs/blobs',
+  'libs/credentials',
   'libs/delta',
   'libs/http-semantics',
   'libs/runtime',

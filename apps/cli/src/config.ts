@@ -1,6 +1,8 @@
 /** Where the services are: options of every command, with environment variables behind them. */
+import type { BrokerAccess } from '@sluice/bus';
 import { InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
+import { usageError } from './domain/failure.ts';
 
 const serviceUrl = z
   .string()
@@ -27,6 +29,11 @@ export const settings = z.object({
   origin: z.string().default(DEFAULT_ORIGIN),
   controller: z.string().default(DEFAULT_CONTROLLER),
   nats: z.array(z.string()).default([DEFAULT_NATS]),
+  /** How the broker knows who this is, and this who the broker is. */
+  natsNkey: z.string().optional(),
+  natsUser: z.string().optional(),
+  natsPasswordFile: z.string().optional(),
+  natsCa: z.string().optional(),
   /** Of a key of the origin; requests to it are signed when there is one. */
   accessKeyId: z.string().optional(),
   secretAccessKey: z.string().optional(),
@@ -54,8 +61,21 @@ export function globalOptions(): Option[] {
       .env('NATS_URL')
       .default([DEFAULT_NATS], DEFAULT_NATS)
       .argParser(parsedBy(natsUrls)),
+    new Option('--nats-nkey <file>', 'the seed of a key that the broker knows').env('NATS_NKEY_FILE'),
+    new Option('--nats-ca <file>', 'the authority of its certificate').env('NATS_CA_FILE'),
+    new Option('--nats-user <name>', 'instead of a key').env('NATS_USER').hideHelp(),
+    new Option('--nats-password-file <file>', 'with the password of that user').env('NATS_PASSWORD_FILE').hideHelp(),
     // Not in the help: whoever lists the processes of the machine sees what is given as an option.
     new Option('--access-key-id <id>', 'key of the origin').env('SLUICE_ACCESS_KEY_ID').hideHelp(),
     new Option('--secret-access-key <secret>', 'its secret').env('SLUICE_SECRET_ACCESS_KEY').hideHelp(),
   ];
+}
+
+/** @throws {CommandError} usage, when a user comes without a password or the other way round, or beside a key */
+export function natsAccess({ natsNkey, natsUser, natsPasswordFile, natsCa }: Settings): BrokerAccess {
+  if ((natsUser === undefined) !== (natsPasswordFile === undefined)) {
+    throw usageError('a user of the broker has a password: set both NATS_USER and NATS_PASSWORD_FILE, or neither');
+  }
+  if (natsUser !== undefined && natsNkey !== undefined) throw usageError('NATS_NKEY_FILE and NATS_USER exclude each other');
+  return { nkeyFile: natsNkey, user: natsUser, passwordFile: natsPasswordFile, caFile: natsCa };
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import type { Io } from './adapters/io.ts';
 import type { AddCommand, Run } from './commands/context.ts';
 import { createContext } from './commands/context.ts';
+import { addCredentials } from './commands/credentials.ts';
 import { addEdges } from './commands/edges.ts';
 import { addGet } from './commands/get.ts';
 import { addInvalidate } from './commands/invalidate.ts';
@@ -17,7 +18,19 @@ import { globalOptions } from './config.ts';
 import { asCommandError, EXIT, type ExitCode } from './domain/failure.ts';
 import { Terminal } from './render/terminal.ts';
 
-const COMMANDS: readonly AddCommand[] = [addUp, addPut, addGet, addRm, addRollback, addInvalidate, addEdges, addStatus, addWatch, addSign];
+const COMMANDS: readonly AddCommand[] = [
+  addUp,
+  addPut,
+  addGet,
+  addRm,
+  addRollback,
+  addInvalidate,
+  addEdges,
+  addStatus,
+  addWatch,
+  addSign,
+  addCredentials,
+];
 
 const EXIT_CODES = `
 Exit codes:

@@ -2,6 +2,7 @@
 import { Bus, type Operate, Streams } from '@sluice/bus';
 import { isDeltaCandidate } from '@sluice/delta';
 import {
+  brokerAccess,
   type Clock,
   createMetrics,
   httpUrl,
@@ -107,7 +108,10 @@ async function startHttp(core: Core, registry: Registry, parts: () => Parts | un
 
 async function startParts(core: Core, { operate }: ControllerSeams, publish: (parts: Parts) => void): Promise<void> {
   const { config, log, clock, rng, lifecycle, metrics, table, journal } = core;
-  const bus = await Bus.connect({ servers: config.NATS_URL, name: 'sluice controller', log, operate });
+  const bus = await Bus.connect({
+    ...{ servers: config.NATS_URL, access: brokerAccess(config) },
+    ...{ name: 'sluice controller', inbox: 'controller', log, operate },
+  });
   if (lifecycle.state !== 'running') return bus.close();
   lifecycle.onStop('broker connection', () => bus.close());
   const streams = new Streams(bus, log);

@@ -1,5 +1,5 @@
 /** The controller's configuration: environment variables, read once. */
-import { commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 
 export const controllerVariables = z
@@ -35,6 +35,7 @@ export const controllerVariables = z
   .refine((config) => config.CONTROLLER_LEASE_MS >= 2 * config.CONTROLLER_HEARTBEAT_MS, {
     message: 'must be at least twice CONTROLLER_HEARTBEAT_MS, so that one lost heartbeat costs no edge its lease',
     path: ['CONTROLLER_LEASE_MS'],
-  });
+  })
+  .superRefine(checkBrokerAccess);
 
 export type ControllerConfig = Readonly<z.output<typeof controllerVariables>>;

@@ -8,9 +8,9 @@ import {
   CONTENT_REJECTED,
   CONTENT_REMOVED,
   CONTENT_UPLOADED,
-  CONTROLLER_REGISTER,
   type ContentDistributed,
   type ContentRejected,
+  controllerRegister,
   type EdgeReport,
   edgeHeartbeat,
   edgePush,
@@ -161,7 +161,7 @@ export class FakeEdge {
       for (const wake of this.#waiting) wake();
       return this.answer(command);
     });
-    await pRetry(() => this.bus.request(CONTROLLER_REGISTER, this.report, { timeoutMs: 5_000 }), {
+    await pRetry(() => this.bus.request(controllerRegister(this.report.id), this.report, { timeoutMs: 5_000 }), {
       minTimeout: 20,
       factor: 1,
       retries: 250,

@@ -6,6 +6,7 @@ import { Bus } from '@sluice/bus';
 import { type EdgeReport, edgePush, type PushCommand, type PushReply, SluiceError } from '@sluice/contracts';
 import {
   answerOperations,
+  brokerAccess,
   type Clock,
   ConfigError,
   every,
@@ -253,7 +254,10 @@ export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOp
 
   /** Everything that needs the broker; runs when it is there for the first time. */
   const joinNetwork = async (): Promise<void> => {
-    const connected = await Bus.connect({ servers: config.NATS_URL, name: `edge ${config.EDGE_ID}`, log, operate });
+    const connected = await Bus.connect({
+      ...{ servers: config.NATS_URL, access: brokerAccess(config) },
+      ...{ name: `edge ${config.EDGE_ID}`, inbox: `edge.${config.EDGE_ID}`, log, operate },
+    });
     if (lifecycle.state !== 'running') return connected.close();
     bus = connected;
     const direct = new DirectDownload(clock, log);

@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { edgeId, region } from '@sluice/contracts';
-import { bytesVariable, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { ACCESS_LOG_FORMATS } from './domain/access-log.ts';
 import { parseTrustedRanges } from './domain/trusted-ranges.ts';
@@ -23,6 +23,8 @@ export const edgeVariables = z
   .strictObject({
     ...commonVariables,
     EDGE_ID: edgeId.default(idFromHostname),
+    /** Holds one directory of credentials for each of several edges: one that is free is taken, and its name is the id. Instead of EDGE_ID and files. */
+    EDGE_CREDENTIALS_DIR: z.string().optional(),
     EDGE_REGION: region.default('US'),
     EDGE_HOST: z.string().default('127.0.0.1'),
     /** 0: any free port. */
@@ -66,5 +68,15 @@ export const edgeVariables = z
   .refine((config) => config.EDGE_ACCESS_LOG_FILE === undefined || config.EDGE_ACCESS_LOG !== 'off', {
     message: 'is without effect while EDGE_ACCESS_LOG is off: set that to combined or json',
     path: ['EDGE_ACCESS_LOG_FILE'],
-  });
+  })
+  .refine(
+    (config) =>
+      config.EDGE_CREDENTIALS_DIR === undefined ||
+      (config.NATS_NKEY_FILE === undefined && config.NATS_CA_FILE === undefined && config.NATS_USER === undefined),
+    {
+      message: 'has a key and an authority for each edge: leave out NATS_NKEY_FILE, NATS_CA_FILE and NATS_USER',
+      path: ['EDGE_CREDENTIALS_DIR'],
+    },
+  )
+  .superRefine(checkBrokerAccess);
 export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;

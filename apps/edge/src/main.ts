@@ -1,20 +1,27 @@
 /** An edge: holds a region's catalog, caches its bytes, serves them over HTTP. */
 import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
+import { claimCredentials } from './adapters/credentials-slot.ts';
 import { comeAfterOtherThreads } from './adapters/thread-priority.ts';
 import { startEdge } from './app.ts';
 import { edgeVariables } from './config.ts';
 
-const config = readConfigOrExit(edgeVariables, ['EDGE_']);
-const log = createLogger('edge', config.LOG_LEVEL, { edge: config.EDGE_ID });
+const given = readConfigOrExit(edgeVariables, ['EDGE_']);
 try {
-  const { lifecycle } = await startEdge(config, log);
-  lifecycle.handleSignals();
-  if (config.EDGE_SERVING_THREADS > 0) comeAfterOtherThreads();
+  const config = claimCredentials(given);
+  const log = createLogger('edge', config.LOG_LEVEL, { edge: config.EDGE_ID });
+  await startEdge(config, log).then(
+    ({ lifecycle }) => {
+      lifecycle.handleSignals();
+      if (config.EDGE_SERVING_THREADS > 0) comeAfterOtherThreads();
+    },
+    (err) => {
+      if (err instanceof ConfigError) throw err;
+      log.fatal({ err }, 'could not start');
+      process.exit(1);
+    },
+  );
 } catch (err) {
-  if (err instanceof ConfigError) {
-    process.stderr.write(`${err.message}\n`);
-    process.exit(2);
-  }
-  log.fatal({ err }, 'could not start');
-  process.exit(1);
+  if (!(err instanceof ConfigError)) throw err;
+  process.stderr.write(`${err.message}\n`);
+  process.exit(2);
 }

@@ -1,6 +1,7 @@
 /** Puts the origin's parts together, in the order in which they need each other, and takes them apart in the reverse. */
 import { type Operate, operate as operatePlainly } from '@sluice/blobs';
 import {
+  brokerAccess,
   type Clock,
   ConfigError,
   createMetrics,
@@ -133,7 +134,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   watchStorage(registry, storage, clock);
   const { store, blobs, catalog, garbage, blocks } = storage;
   const broker = new BrokerSide({
-    ...{ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log, operate },
+    ...{ servers: config.NATS_URL, access: brokerAccess(config), storage, sourceSide, clock, rng, metrics, log, operate },
     signingKey: () => signing?.current,
     takesPurges: config.ORIGIN_BROKER_PURGE === 'yes',
   });

@@ -1,5 +1,5 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
-import { Bus, type Exchange, type Operate, Streams } from '@sluice/bus';
+import { type BrokerAccess, Bus, type Exchange, type Operate, Streams } from '@sluice/bus';
 import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import { type SigningKey, type Statement, signReply, signStatement } from '@sluice/signing';
@@ -19,6 +19,7 @@ const QUEUE = { queue: 'origin' };
 
 export interface BrokerSideOptions {
   readonly servers: readonly string[];
+  readonly access: BrokerAccess;
   readonly storage: Storage;
   readonly sourceSide?: SourceSide | undefined;
   /** Undefined: this origin does not sign. */
@@ -60,9 +61,9 @@ export class BrokerSide {
 
   /** `blobsUrl`: where edges may read blobs over HTTP. */
   async start(blobsUrl: string): Promise<void> {
-    const { servers, storage, sourceSide, signingKey, takesPurges, clock, rng, metrics, log, operate } = this.#options;
+    const { servers, access, storage, sourceSide, signingKey, takesPurges, clock, rng, metrics, log, operate } = this.#options;
     const { blobs, catalog, patches, blocks, ranges } = storage;
-    const bus = await Bus.connect({ servers, name: 'sluice-origin', log, operate });
+    const bus = await Bus.connect({ servers, access, name: 'sluice-origin', inbox: 'origin', log, operate });
     if (this.#stopped) return bus.close();
     this.#bus = bus;
     sourceSide?.connect(bus, originIdOf(clock.nowMs()));

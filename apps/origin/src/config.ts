@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve, sep } from 'node:path';
-import { bytesVariable, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
 import { checkSource, sourceVariables } from './source-config.ts';
@@ -71,6 +71,7 @@ export const originConfigSchema = z
     message: 'contradicts ORIGIN_KEYS_FILE: with keys nobody writes without one',
     path: ['ORIGIN_ANYONE_MAY_WRITE'],
   })
+  .superRefine(checkBrokerAccess)
   .superRefine(checkSource)
   .refine(({ ORIGIN_SOURCE_DIRECTORY: root, ORIGIN_DATA_DIR: dir }) => root === undefined || !isWithin(resolve(root), resolve(dir)), {
     message: 'is in ORIGIN_SOURCE_DIRECTORY: what the origin writes would be content; name a directory outside of it',

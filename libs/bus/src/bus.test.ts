@@ -1,10 +1,11 @@
-import { CONTENT_UPLOADED, CONTROLLER_REGISTER, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
+import { CONTENT_UPLOADED, controllerRegister, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
 import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { askAgain } from './ask-again.ts';
 import { Bus, type DurableMessage, type Exchange, NoListenerError, NoReplyError, Streams } from './mod.ts';
 
 const REPORT = edgeReport();
+const REGISTER = controllerRegister(REPORT.id);
 
 describe('bus', () => {
   test('who connects tells the log where to, and not with which password', async () => {
@@ -80,12 +81,12 @@ describe('bus', () => {
   test('nobody there, nobody answering and a caller that gives up are three different errors', async () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
-    await expect(client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 2_000 })).rejects.toThrow(NoListenerError);
-    server.serve(CONTROLLER_REGISTER, () => new Promise(() => {}));
+    await expect(client.request(REGISTER, REPORT, { timeoutMs: 2_000 })).rejects.toThrow(NoListenerError);
+    server.serve(REGISTER, () => new Promise(() => {}));
     await server.flush();
-    await expect(client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 50 })).rejects.toThrow(NoReplyError);
+    await expect(client.request(REGISTER, REPORT, { timeoutMs: 50 })).rejects.toThrow(NoReplyError);
     const abort = new AbortController();
-    const given = client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 60_000, signal: abort.signal });
+    const given = client.request(REGISTER, REPORT, { timeoutMs: 60_000, signal: abort.signal });
     abort.abort(new Error('left'));
     await expect(given).rejects.toThrow('left');
   });
@@ -143,10 +144,10 @@ describe('bus', () => {
   test('a message off the contract is refused before it leaves and when it arrives, naming the field', async () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
-    server.serve(CONTROLLER_REGISTER, () => ({ ok: true, heartbeatMs: 1, leaseMs: 1 }) as const);
+    server.serve(REGISTER, () => ({ ok: true, heartbeatMs: 1, leaseMs: 1 }) as const);
     await server.flush();
-    await expect(client.request(CONTROLLER_REGISTER, { ...REPORT, id: 'a.b' }, { timeoutMs: 1_000 })).rejects.toThrow(/id: must be/);
-    const reply = await client.connection.request('controller.register', JSON.stringify({ ...REPORT, id: 'a.b' }), { timeout: 1_000 });
+    await expect(client.request(REGISTER, { ...REPORT, id: 'a.b' }, { timeoutMs: 1_000 })).rejects.toThrow(/id: must be/);
+    const reply = await client.connection.request(REGISTER.subject, JSON.stringify({ ...REPORT, id: 'a.b' }), { timeout: 1_000 });
     expect(reply.json()).toMatchObject({ ok: false, error: { code: 'INVALID_MESSAGE', message: expect.stringContaining('id: must be') } });
   });
 

@@ -1,12 +1,22 @@
 /** A typed connection to NATS: every message is checked against its contract on the way out and on the way in. */
 import { randomBytes } from 'node:crypto';
-import { connect, headers as createHeaders, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
+import {
+  type ConnectionOptions,
+  connect,
+  headers as createHeaders,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  PermissionViolationError,
+} from '@nats-io/transport-node';
 import {
   decode,
   type EventSubject,
   encode,
   errorFromWire,
   errorToWire,
+  INBOX_PREFIX,
+  inboxOf,
   NONCE_HEADER,
   REPLY_KIND_HEADER,
   type RequestSubject,
@@ -15,14 +25,23 @@ import {
   type WireError,
 } from '@sluice/contracts';
 import type { z } from 'zod';
+import { type BrokerAccess, credentialOptions, problemOf } from './access.ts';
 import { askAgain } from './ask-again.ts';
-import { BrokerAwayError, fromNatsError } from './errors.ts';
+import { BrokerAwayError, BrokerRefusedError, fromNatsError } from './errors.ts';
 import { type Operate, operate as operatePlainly, subjectInLabel } from './operate.ts';
 
 /** Bytes of a message that headers and protocol may take: a raw reply is at most `maxPayloadBytes` long. */
 const HEADER_ROOM_BYTES = 4096;
 /** Upper bound of a raw reply, whatever the broker allows: above it copies cost more than messages save (DESIGN §8). */
 const CHUNK_MAX_BYTES = 1024 * 1024 - HEADER_ROOM_BYTES;
+
+/** Between two attempts to connect. */
+const RECONNECT_WAIT_MS = 250;
+const RECONNECT_JITTER_MS = 250;
+/** Different problems that are told while one connection lasts; each of them once. */
+const TOLD_PROBLEMS_MAX = 64;
+/** The last two are inboxes on their way through gateways and between accounts; no client can name them (nats-server: `isReservedReply`). */
+const REPLY_PREFIXES = [`${INBOX_PREFIX}.`, '_GR_.', '_R_.'];
 
 export interface BusLogger {
   info(fields: object, message: string): void;
@@ -37,6 +56,12 @@ export interface BusOptions {
   readonly log: BusLogger;
   /** For tests: sees every labelled exchange. */
   readonly operate?: Operate | undefined;
+  /** Absent: the broker knows no users and no TLS. */
+  readonly access?: BrokerAccess;
+  /** Whose inbox replies come to, see `inboxOf`. Absent: any, which a broker that knows users permits nobody. */
+  readonly inbox?: string;
+  /** Whether the broker is waited for as long as it takes. Default true. */
+  readonly wait?: boolean;
 }
 
 /** Random bytes of a nonce: no two are the same. */
@@ -73,6 +98,8 @@ export interface ServeOptions {
 type ReplyOk<Subject extends RequestSubject> = Exclude<z.output<Subject['reply']>, { ok: false }>;
 export type RequestHandler<Subject extends RequestSubject> = (
   request: z.output<Subject['request']>,
+  /** Where it came. */
+  subject: string,
 ) => Promise<z.input<Subject['reply']> | Uint8Array> | z.input<Subject['reply']> | Uint8Array;
 
 /** Undoes a subscription. */
@@ -82,33 +109,53 @@ export class Bus {
   readonly connection: NatsConnection;
   readonly operate: Operate;
   readonly #log: BusLogger;
+  readonly #access: BrokerAccess;
+  readonly #told = new ToldProblems();
   readonly #reconnectListeners = new Set<() => void>();
   /** What was last sent to several, encoded: a command goes to every edge in the same words. */
   readonly #encoded = new WeakMap<object, Uint8Array>();
   #connected = true;
 
-  private constructor(connection: NatsConnection, log: BusLogger, operate: Operate) {
+  private constructor(connection: NatsConnection, log: BusLogger, access: BrokerAccess, operate: Operate) {
     this.connection = connection;
     this.operate = operate;
     this.#log = log;
+    this.#access = access;
     void this.#followStatus();
   }
 
-  /** Connects, waiting for the broker as long as it takes; afterwards reconnects without limit. */
-  static async connect({ servers, name, log, operate = operatePlainly }: BusOptions): Promise<Bus> {
+  /**
+   * Connects, waiting for the broker as long as it takes unless told otherwise; afterwards reconnects without limit. What is in the way is logged once, with what to do.
+   * @throws {BrokerRefusedError} only with `wait: false`
+   */
+  static async connect({ servers, name, log, access = {}, inbox, wait = true, operate = operatePlainly }: BusOptions): Promise<Bus> {
     log.info({ servers: servers.map(withoutCredentials) }, 'connecting to the broker');
-    const connection = await connect({
-      servers: [...servers],
-      name,
-      maxReconnectAttempts: -1,
-      waitOnFirstConnect: true,
-      reconnectTimeWait: 250,
-      reconnectJitter: 250,
-      pingInterval: 5_000,
-      maxPingOut: 2,
-      noAsyncTraces: true,
-    });
-    return new Bus(connection, log, operate);
+    const told = new ToldProblems();
+    for (;;) {
+      try {
+        const connection = await connect({
+          servers: [...servers],
+          name,
+          ...(inbox === undefined ? {} : { inboxPrefix: inboxOf(inbox) }),
+          ...credentialOptions(servers, access),
+          maxReconnectAttempts: -1,
+          // A key may be known to the broker a moment later than to us, or be replaced while we run.
+          ignoreAuthErrorAbort: true,
+          reconnectTimeWait: RECONNECT_WAIT_MS,
+          reconnectJitter: RECONNECT_JITTER_MS,
+          reconnectJitterTLS: RECONNECT_JITTER_MS,
+          pingInterval: 5_000,
+          maxPingOut: 2,
+          noAsyncTraces: true,
+        } satisfies ConnectionOptions);
+        return new Bus(connection, log, access, operate);
+      } catch (err) {
+        const problem = problemOf(err, access);
+        if (!wait) throw new BrokerRefusedError(problem, err);
+        if (told.isNew(problem)) log.warn({ problem }, 'the broker cannot be reached, trying again');
+        await new Promise((resolve) => setTimeout(resolve, RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS));
+      }
+    }
   }
 
   get connected(): boolean {
@@ -136,12 +183,21 @@ export class Bus {
         this.#log.info({ server: status.server }, 'broker connection restored');
         for (const listener of this.#reconnectListeners) this.#guard('reconnect', listener);
       } else if (status.type === 'error') {
-        this.#log.error({ err: status.error }, 'broker reported an error');
+        this.#tell(status.error);
       } else if (status.type === 'slowConsumer') {
         this.#log.warn({ pending: status.pending }, 'subscription is slow');
       }
     }
     this.#connected = false;
+  }
+
+  /** What is not permitted, or refused while reconnecting, comes again with every attempt. */
+  #tell(error: Error): void {
+    const problem = problemOf(error, this.#access);
+    if (!this.#told.isNew(problem)) return;
+    if (error instanceof PermissionViolationError)
+      this.#log.error({ operation: error.operation, subject: error.subject, problem }, 'not permitted by the broker');
+    else this.#log.error({ err: error, problem }, 'broker reported an error');
   }
 
   /** Runs a listener. One that throws into the client's read loop would end it: connected to the eye, and deaf. */
@@ -237,8 +293,16 @@ export class Bus {
       void this.operate(label, () => message.respond(reply, Object.keys(fields).length === 0 ? {} : { headers: headersOf(fields) }));
     };
     const answer = async (message: Msg): Promise<void> => {
+      // Whoever asks names the place of the reply, and the broker lets us send it there.
+      if (message.reply && !REPLY_PREFIXES.some((prefix) => message.reply?.startsWith(prefix))) {
+        this.#log.warn(
+          { subject: message.subject, reply: message.reply },
+          'request ignored: its reply would go to a place that is no inbox',
+        );
+        return;
+      }
       try {
-        const reply = await handler(decode(on.subject, on.request, message.data) as z.output<Subject['request']>);
+        const reply = await handler(decode(on.subject, on.request, message.data) as z.output<Subject['request']>, message.subject);
         if (reply instanceof Uint8Array) respond(message, reply, 'bytes');
         else respond(message, encode(on.subject, on.reply, reply), 'json');
       } catch (error) {
@@ -322,6 +386,17 @@ function headersOf(fields: Readonly<Record<string, string>>): MsgHdrs {
 
 function kindOf(reply: Msg): Exchange['kind'] {
   return reply.headers?.get(REPLY_KIND_HEADER) === 'bytes' ? 'bytes' : 'json';
+}
+
+/** Tells each problem once, and no more than a bounded number of them. */
+class ToldProblems {
+  readonly #told = new Set<string>();
+
+  isNew(problem: string): boolean {
+    if (this.#told.has(problem) || this.#told.size >= TOLD_PROBLEMS_MAX) return false;
+    this.#told.add(problem);
+    return true;
+  }
 }
 
 /** A server's URL as it may be shown. */

@@ -1,5 +1,5 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
-import { NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node';
+import { NoRespondersError, PermissionViolationError, RequestError, TimeoutError } from '@nats-io/transport-node';
 import { SluiceError } from '@sluice/contracts';
 
 /** Nobody listens on the subject now. Asking again at once is pointless; the listener has to come first. */
@@ -20,9 +20,17 @@ export class NoReplyError extends SluiceError {
 
 /** The connection to the broker is down or was lost before the reply. */
 export class BrokerAwayError extends SluiceError {
-  constructor(subject: string, cause: unknown) {
-    super('BROKER_AWAY', `the broker could not take a message for ${subject}`, { retryable: true, cause });
+  constructor(subject: string, cause: unknown, how = 'could not take a message for') {
+    super('BROKER_AWAY', `the broker ${how} ${subject}`, { retryable: true, cause });
     this.name = 'BrokerAwayError';
+  }
+}
+
+/** The broker cannot be used as it was asked to. The message says why and what to do. */
+export class BrokerRefusedError extends SluiceError {
+  constructor(problem: string, cause: unknown) {
+    super('BROKER_REFUSED', problem, { cause });
+    this.name = 'BrokerRefusedError';
   }
 }
 
@@ -32,10 +40,17 @@ export function fromNatsError(error: unknown, subject: string, timeoutMs: number
   if (error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders())) return new NoListenerError(subject);
   if (error instanceof TimeoutError || (error instanceof Error && error.name === 'TimeoutError'))
     return new NoReplyError(subject, timeoutMs);
+  // To who asks it is as if the broker were away: also this ends when the operator mends it.
+  if (isNotPermitted(error)) return new BrokerAwayError(subject, error, 'does not permit this user to send on');
   return new BrokerAwayError(subject, error);
 }
 
 /** JetStream's number for what went wrong (https://github.com/nats-io/nats-server/blob/main/server/errors.json), undefined when it did not say one. */
 export function errorCodeOf(error: unknown): number | undefined {
   return error instanceof JetStreamApiError ? error.code : undefined;
+}
+
+function isNotPermitted(error: unknown): boolean {
+  if (error instanceof PermissionViolationError) return true;
+  return error instanceof Error && error.cause !== undefined && isNotPermitted(error.cause);
 }

@@ -1,10 +1,11 @@
 /** What a connection does when the other side, the broker or a message is not as it should be. */
-import { CONTENT_REJECTED, CONTENT_UPLOADED, CONTROLLER_REGISTER, edgeHeartbeat, ORIGIN_FETCH, STREAMS } from '@sluice/contracts';
+import { CONTENT_REJECTED, CONTENT_UPLOADED, controllerRegister, edgeHeartbeat, ORIGIN_FETCH, STREAMS } from '@sluice/contracts';
 import { edgeReport, eventually, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { BrokerAwayError, type DurableMessage, Streams } from './mod.ts';
 
 const REPORT = edgeReport();
+const REGISTER = controllerRegister(REPORT.id);
 const READ = { op: 'read', sha256: 'a'.repeat(64), offset: 0, length: 1 } as const;
 const timeoutMs = 5_000;
 
@@ -20,6 +21,28 @@ describe('a faulty other side', () => {
     expect(failure).toMatchObject({ code: 'INTERNAL', retryable: true });
     expect(JSON.stringify((failure as Error).message)).not.toContain('secret');
     await expect(client.requestBytes(ORIGIN_FETCH, READ, { timeoutMs })).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  test('a request whose reply would go to a place that is no inbox is not answered: an event or a push must not come from who only answers', async () => {
+    await using environment = await testBroker();
+    const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
+    const elsewhere: string[] = [];
+    let asked = 0;
+    for (const subject of ['content.invalidated', 'edge.us-1.push', 'private.inbox']) {
+      client.connection.subscribe(subject, { callback: (_error, message) => void elsewhere.push(message.subject) });
+    }
+    server.serve(ORIGIN_FETCH, () => {
+      asked += 1;
+      return new TextEncoder().encode('{"all":true}');
+    });
+    await server.flush();
+    const request = JSON.stringify(READ);
+    for (const reply of ['content.invalidated', 'edge.us-1.push', 'private.inbox', '_INBOX'])
+      client.connection.publish('origin.fetch', request, { reply });
+    // Requests are answered in order.
+    await client.requestBytes(ORIGIN_FETCH, READ, { timeoutMs });
+    await client.flush();
+    expect([asked, elsewhere]).toEqual([1, []]);
   });
 
   test('a reply that fits no message is answered with a failure, and the next request is served', async () => {
@@ -38,11 +61,11 @@ describe('a faulty other side', () => {
   test('a reply off the contract is an error of the caller that names the field', async () => {
     await using environment = await testBroker();
     const [server, client] = await Promise.all([environment.connect(), environment.connect()]);
-    server.connection.subscribe(CONTROLLER_REGISTER.subject, {
+    server.connection.subscribe(REGISTER.subject, {
       callback: (_error, message) => void message.respond('{"ok":true,"heartbeatMs":0}'),
     });
     await server.flush();
-    await expect(client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs })).rejects.toThrow(/heartbeatMs: .*; leaseMs: /);
+    await expect(client.request(REGISTER, REPORT, { timeoutMs })).rejects.toThrow(/heartbeatMs: .*; leaseMs: /);
     await expect(client.requestBytes(ORIGIN_FETCH, READ, { timeoutMs })).rejects.toMatchObject({ code: 'NO_LISTENER' });
   });
 
@@ -53,7 +76,7 @@ describe('a faulty other side', () => {
     const served = members.map(() => 0);
     for (const [index, member] of members.entries()) {
       member.serve(
-        CONTROLLER_REGISTER,
+        REGISTER,
         () => {
           served[index] = (served[index] ?? 0) + 1;
           return { ok: true, heartbeatMs: 1, leaseMs: 1 } as const;
@@ -62,7 +85,7 @@ describe('a faulty other side', () => {
       );
       await member.flush();
     }
-    await Promise.all(Array.from({ length: 60 }, () => client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs })));
+    await Promise.all(Array.from({ length: 60 }, () => client.request(REGISTER, REPORT, { timeoutMs })));
     expect(served.reduce((sum, count) => sum + count)).toBe(60);
     for (const count of served) expect(count).toBeGreaterThan(0);
   });
@@ -108,13 +131,13 @@ describe('without a broker', () => {
   test('requests fail at once, events are dropped, closing does not wait; when it is back everything works again', async () => {
     await using environment = await testBroker();
     const [server, client, leaving] = await Promise.all([environment.connect(), environment.connect(), environment.connect()]);
-    server.serve(CONTROLLER_REGISTER, () => ({ ok: true, heartbeatMs: 1, leaseMs: 1 }) as const);
+    server.serve(REGISTER, () => ({ ok: true, heartbeatMs: 1, leaseMs: 1 }) as const);
     await server.flush();
     await environment.broker.kill();
     await eventually(() => expect([client.connected, leaving.connected, server.connected]).toEqual([false, false, false]));
 
     const asked = performance.now();
-    await expect(client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs: 60_000 })).rejects.toThrow(BrokerAwayError);
+    await expect(client.request(REGISTER, REPORT, { timeoutMs: 60_000 })).rejects.toThrow(BrokerAwayError);
     client.publish(edgeHeartbeat('us-1'), REPORT);
     await leaving.close();
     expect(performance.now() - asked).toBeLessThan(2_000);
@@ -127,7 +150,7 @@ describe('without a broker', () => {
     await back;
     // Its subscriptions are on their way to the broker; that they have arrived nobody is told.
     await server.flush();
-    expect(await client.request(CONTROLLER_REGISTER, REPORT, { timeoutMs })).toMatchObject({ ok: true });
+    expect(await client.request(REGISTER, REPORT, { timeoutMs })).toMatchObject({ ok: true });
   }, 30_000);
 
   test('a durable event that was not taken says so, and published again with the same id it is stored once', async () => {

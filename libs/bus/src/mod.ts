@@ -1,7 +1,8 @@
 /** NATS as Sluice uses it. The only library that knows the NATS client. */
+export { type BrokerAccess, readNkeySeed } from './access.ts';
 export type { BusLogger, BusOptions, Exchange, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
-export { BrokerAwayError, NoListenerError, NoReplyError } from './errors.ts';
+export { BrokerAwayError, BrokerRefusedError, NoListenerError, NoReplyError } from './errors.ts';
 export type { Operate } from './operate.ts';
 export type { FollowOptions, Link, LogEntry } from './shared-log.ts';
 export { SharedLog } from './shared-log.ts';

@@ -1,10 +1,10 @@
-/** How edges make themselves known: `controller.register` and `edge.<id>.heartbeat`. */
+/** How edges make themselves known: `controller.register.<id>` and `edge.<id>.heartbeat`. */
 import { z } from 'zod';
 import { failure } from './errors.ts';
 import { byteCount, edgeId, region, versionOrZero } from './values.ts';
 
 /**
- * `edge.<id>.heartbeat`, also the body of `controller.register`. From an edge to every controller, every `heartbeatMs` of the
+ * `edge.<id>.heartbeat`, also the body of `controller.register.<id>`. From an edge to every controller, every `heartbeatMs` of the
  * register reply. A controller that hears from an unknown edge takes it into its plans; one that hears `draining` drops it at once.
  */
 export const edgeReport = z.object({

@@ -51,14 +51,17 @@ export { signature } from './signature.ts';
 export type { EventSubject, RequestSubject } from './subjects.ts';
 export {
   CATALOG_LOG,
+  CONSUMERS,
   CONTENT_DISTRIBUTED,
   CONTENT_INVALIDATED,
   CONTENT_REJECTED,
   CONTENT_REMOVED,
   CONTENT_UPLOADED,
-  CONTROLLER_REGISTER,
+  controllerRegister,
   edgeHeartbeat,
   edgePush,
+  INBOX_PREFIX,
+  inboxOf,
   NONCE_HEADER,
   ORIGIN_CHANGES,
   ORIGIN_FETCH,

@@ -25,7 +25,6 @@ export const CONTENT_REMOVED = { subject: 'content.removed', message: contentRem
 export const CONTENT_DISTRIBUTED = { subject: 'content.distributed', message: contentDistributed } as const;
 export const CONTENT_REJECTED = { subject: 'content.rejected', message: contentRejected } as const;
 
-export const CONTROLLER_REGISTER = { subject: 'controller.register', request: edgeReport, reply: registerReply } as const;
 export const ORIGIN_FETCH = { subject: 'origin.fetch', request: fetchRequest, reply: resolveReply } as const;
 export const ORIGIN_CHANGES = { subject: 'origin.changes', request: changesRequest, reply: changesReply } as const;
 
@@ -38,6 +37,10 @@ export function originHeartbeat(id: string) {
   return { subject: `origin.${id}.heartbeat`, message: originReport } as const;
 }
 
+/** The subject on which one edge registers; `*` for all of them. It names the edge, so that the broker can keep edges from speaking for each other. */
+export function controllerRegister(id: string) {
+  return { subject: `controller.register.${id}`, request: edgeReport, reply: registerReply } as const;
+}
 /** The push subject of one edge. */
 export function edgePush(id: string) {
   return { subject: `edge.${id}.push`, request: pushCommand, reply: pushReply } as const;
@@ -67,6 +70,19 @@ export const STREAMS = {
     duplicateWindowMs: 2 * 60 * 1000,
   },
 } as const;
+
+/** Names of the durable consumers on `CONTENT`: the controllers share one, and so do the origins. */
+export const CONSUMERS = { controllers: 'controller', origins: 'origin-intake' } as const;
+
+/**
+ * Where replies go, by who asks: only that one may listen there. Whoever answers sends nothing to any other place, since the asker names it: a reply that came out as an
+ * event or as a push would be believed for who sent it.
+ */
+export const INBOX_PREFIX = '_INBOX';
+/** The inboxes of everyone with this role, `origin`; an edge has its own, `edge.us-1`. */
+export function inboxOf(owner: string): string {
+  return `${INBOX_PREFIX}.${owner}`;
+}
 
 /**
  * The log of a catalog that several origins share: a stream of the newest entry of each subject, in the order in which they were taken. The subjects name what an entry is about by a

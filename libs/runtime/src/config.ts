@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { z } from 'zod';
 
 /** Problems that are told at once: whoever has mended these looks again. A file that is of another kind has one in each word. */
@@ -115,8 +116,51 @@ export const logLevelVariable = z.enum(
   'must be trace, debug, info, warn, error, fatal or silent',
 );
 
+/** The path of a file that is there and can be read. */
+export const fileVariable = z.string().superRefine((path, context) => {
+  try {
+    closeSync(openSync(path, 'r'));
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: `${path} cannot be read: ${(error as Error).message}` });
+  }
+});
+
+/** How a client shows the broker who it is, and knows that it is the broker; see docs/security.md. */
+const brokerAccessVariables = {
+  /** The seed of an nkey. */
+  NATS_NKEY_FILE: fileVariable.optional(),
+  /** With a password, instead of an nkey. */
+  NATS_USER: z.string().optional(),
+  NATS_PASSWORD_FILE: fileVariable.optional(),
+  /** PEM: the authority of the broker's certificate. With it nothing goes without TLS. */
+  NATS_CA_FILE: fileVariable.optional(),
+};
+const brokerAccessSchema = z.object(brokerAccessVariables);
+type BrokerAccessConfig = Readonly<z.output<typeof brokerAccessSchema>>;
+
 /** What every app reads beside its own variables. */
 export const commonVariables = {
   NATS_URL: natsUrlVariable.default(['nats://127.0.0.1:4222']),
+  ...brokerAccessVariables,
   LOG_LEVEL: logLevelVariable.default('info'),
 };
+
+/** What the variables of one schema cannot see. */
+export function checkBrokerAccess(config: BrokerAccessConfig, context: z.core.$RefinementCtx): void {
+  const { NATS_NKEY_FILE: nkeyFile, NATS_USER: user, NATS_PASSWORD_FILE: passwordFile } = config;
+  const refuse = (name: string, message: string): void => context.addIssue({ code: 'custom', path: [name], message });
+  if (user !== undefined && passwordFile === undefined) refuse('NATS_PASSWORD_FILE', 'must name the file with the password of NATS_USER');
+  if (user === undefined && passwordFile !== undefined) refuse('NATS_USER', 'must be the user whose password is in NATS_PASSWORD_FILE');
+  if (nkeyFile !== undefined && user !== undefined)
+    refuse('NATS_USER', 'contradicts NATS_NKEY_FILE: a part is one user, with a key or with a password');
+}
+
+/** The access to the broker that the variables describe, as `Bus.connect` takes it. */
+export function brokerAccess(config: BrokerAccessConfig) {
+  return {
+    nkeyFile: config.NATS_NKEY_FILE,
+    user: config.NATS_USER,
+    passwordFile: config.NATS_PASSWORD_FILE,
+    caFile: config.NATS_CA_FILE,
+  };
+}

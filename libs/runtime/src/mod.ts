@@ -2,9 +2,12 @@
 export type { Clock, Rng } from './clock.ts';
 export { every, systemClock, systemRng } from './clock.ts';
 export {
+  brokerAccess,
   bytesVariable,
   ConfigError,
+  checkBrokerAccess,
   commonVariables,
+  fileVariable,
   integerVariable,
   logLevelVariable,
   natsUrlVariable,

@@ -17,6 +17,8 @@ export interface ProcessOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it runs; absent: where this process does. */
+  readonly cwd?: string | undefined;
   /** Where its output is appended to. */
   readonly logFile?: string;
 }
@@ -47,6 +49,7 @@ export class ManagedProcess {
     this.#log = options.logFile === undefined ? undefined : createWriteStream(options.logFile, { flags: 'a' });
     this.#child = spawn(options.command, [...options.args], {
       env: { ...process.env, ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { edgeId, region } from '@sluice/contracts';
+import { CredentialsDirectory } from '@sluice/credentials';
 import { lockDataDir } from '@sluice/sqlite';
 import { Broker } from './broker.ts';
 import { Member, type StartOptions } from './member.ts';
@@ -57,6 +58,8 @@ export interface StackOptions {
   readonly directory?: DirectorySpec;
   /** The URL of a broker that runs already. Absent: the stack starts one of its own. */
   readonly broker?: string;
+  /** The broker of its own knows each part by its key, permits it no more than it needs, and speaks TLS alone. What it takes is in `credentials` of the data directory. */
+  readonly secured?: boolean;
   /** Default 1; the second and further take any free port. */
   readonly controllers?: number;
   /** Default 1; the second and further take any free port. More than one only on a source that they share, which `env.origin` names. */
@@ -83,6 +86,7 @@ export class Stack {
   readonly #say: (message: string) => void;
   readonly #lock: { release(): void };
   readonly #edges = new Map<string, Member>();
+  readonly #credentials: CredentialsDirectory | undefined;
   #broker: Broker | undefined;
   #origins: Member[] = [];
   #controllers: Member[] = [];
@@ -93,6 +97,7 @@ export class Stack {
     this.dataDir = resolve(options.dataDir);
     this.#options = options;
     this.#say = options.say ?? (() => {});
+    this.#credentials = options.secured ? new CredentialsDirectory(join(this.dataDir, 'credentials')) : undefined;
     this.#lock = lockDataDir(this.dataDir, 'stack');
   }
 
@@ -104,6 +109,8 @@ export class Stack {
   static async start(options: StackOptions): Promise<Stack> {
     options.signal?.throwIfAborted();
     checkEdges(options.edges);
+    if (options.secured && options.broker !== undefined)
+      throw new Error('a broker that runs already has users of its own: start the stack without `secured`');
     const { ports = {} } = options;
     await requireFreePorts([
       ...(options.broker === undefined ? [{ name: 'the broker', port: ports.broker ?? 0 }] : []),
@@ -125,7 +132,14 @@ export class Stack {
     const { signal, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
     if (this.#options.broker === undefined) {
       this.#say('starting the broker');
-      this.#broker = await Broker.start({ dataDir: join(this.dataDir, 'broker'), port: ports.broker ?? 0, say: this.#say });
+      await this.#fillCredentials();
+      const configurationDir = this.#credentials?.brokerDir;
+      this.#broker = await Broker.start({
+        dataDir: join(this.dataDir, 'broker'),
+        port: ports.broker ?? 0,
+        configurationDir,
+        say: this.#say,
+      });
       this.#broker.onUnexpectedEnd((how) => this.#reportEnd('the broker', how));
     }
     signal?.throwIfAborted();
@@ -162,6 +176,16 @@ export class Stack {
     }
   }
 
+  async #fillCredentials(added: readonly EdgeSpec[] = []): Promise<void> {
+    const edges = [...this.#options.edges, ...added].map(({ id, region: name }) => ({ id, region: region.parse(name) }));
+    await this.#credentials?.fill({
+      edges,
+      serverNames: ['127.0.0.1', 'localhost'],
+      storeDir: resolve(this.dataDir, 'broker/jetstream'),
+      nowMs: Date.now(),
+    });
+  }
+
   #sourceVariables(): Variables {
     const { directory } = this.#options;
     if (directory === undefined) return {};
@@ -195,6 +219,7 @@ export class Stack {
         LOG_LEVEL: this.#options.logLevel ?? 'info',
         [`${prefix}_HOST`]: '127.0.0.1',
         ...(app === 'controller' ? {} : { [`${prefix}_DATA_DIR`]: dataDir }),
+        ...this.#accessVariables(app, own),
         ...this.#options.env?.[app],
         ...own,
       },
@@ -207,6 +232,13 @@ export class Stack {
     return this.#createMember('edge', `edge ${id}`, port, { EDGE_ID: id, EDGE_REGION: regionName, ...env });
   }
 
+  #accessVariables(app: 'origin' | 'controller' | 'edge', { EDGE_ID: id = '', EDGE_REGION: regionName = '' }: Variables): Variables {
+    if (this.#credentials === undefined) return {};
+    const dir = app === 'edge' ? this.#credentials.dirOfEdge({ id, region: region.parse(regionName) }) : this.#credentials.dirOf(app);
+    const { nkeyFile, caFile } = CredentialsDirectory.accessIn(dir);
+    return { NATS_NKEY_FILE: nkeyFile, NATS_CA_FILE: caFile };
+  }
+
   #reportEnd(name: string, how: string): void {
     if (this.#stopping === undefined) this.#onUnexpectedEnd(name, how);
   }
@@ -214,6 +246,10 @@ export class Stack {
   /** The broker's address, the stack's own or the given one. */
   get natsUrl(): string {
     return this.#broker?.url ?? (this.#options.broker as string);
+  }
+  /** The credentials of everyone who uses the broker; undefined when it takes anyone. */
+  get credentials(): CredentialsDirectory | undefined {
+    return this.#credentials;
   }
   /** Whose files are the content; undefined: what is uploaded is. */
   get directory(): DirectorySpec | undefined {
@@ -267,6 +303,10 @@ export class Stack {
     const edge = await this.#createEdge(spec);
     if (this.#stopping !== undefined) throw new Error('the stack is stopping');
     this.#edges.set(spec.id, edge);
+    if (this.#credentials !== undefined) {
+      await this.#fillCredentials([spec]);
+      await this.broker.reload();
+    }
     await edge.start(options);
     return edge;
   }

@@ -1,6 +1,6 @@
 /** Listens to everything that Sluice says on the broker. */
 import { connect } from 'node:net';
-import { Bus, type BusLogger } from '@sluice/bus';
+import { type BrokerAccess, BrokerRefusedError, Bus, type BusLogger } from '@sluice/bus';
 import {
   CONTENT_DISTRIBUTED,
   CONTENT_INVALIDATED,
@@ -31,6 +31,7 @@ export type WatchedEvent =
 
 export interface WatchOptions {
   readonly servers: readonly string[];
+  readonly access: BrokerAccess;
   readonly monotonicMs: () => number;
   readonly onEvent: (event: WatchedEvent) => void;
   /** Trouble that is no event: a lost connection, a message that cannot be read. */
@@ -39,11 +40,13 @@ export interface WatchOptions {
 
 /**
  * Listens until closed, over reconnections. What happens while the connection is away is missed.
- * @throws {CommandError} when no server of the broker can be reached
+ * @throws {CommandError} when no server of the broker can be reached, or none lets this user in
  */
-export async function watchEvents({ servers, monotonicMs, onEvent, onTrouble }: WatchOptions): Promise<{ close(): Promise<void> }> {
+export async function watchEvents({ servers, access, monotonicMs, onEvent, onTrouble }: WatchOptions): Promise<{ close(): Promise<void> }> {
   await requireReachable(servers);
-  const bus = await Bus.connect({ servers, name: 'sluice watch', log: troubleLog(onTrouble) });
+  const bus = await Bus.connect({ servers, access, name: 'sluice watch', inbox: 'console', log: troubleLog(onTrouble), wait: false }).catch(
+    refused,
+  );
   const presence = new Presence(monotonicMs());
   const report = (change: PresenceChange | undefined): void => {
     if (change !== undefined) onEvent(change);
@@ -68,10 +71,16 @@ export async function watchEvents({ servers, monotonicMs, onEvent, onTrouble }: 
   };
 }
 
+function refused(error: unknown): never {
+  if (error instanceof BrokerRefusedError) throw new CommandError(EXIT.UNREACHABLE, 'BROKER_REFUSED', error.message, error);
+  throw error;
+}
+
 function troubleLog(onTrouble: (text: string) => void): BusLogger {
   const say = (fields: object, message: string): void => {
-    const { err } = fields as { err?: unknown };
-    onTrouble(err instanceof Error ? `${message}: ${err.message}` : message);
+    const { err, problem } = fields as { err?: unknown; problem?: unknown };
+    if (typeof problem === 'string') onTrouble(problem);
+    else onTrouble(err instanceof Error ? `${message}: ${err.message}` : message);
   };
   // What the bus says at this level is that a lost connection is back.
   return { info: (_fields, message) => message.includes('restored') && onTrouble(message), warn: say, error: say };

@@ -17,6 +17,7 @@ interface UpOptions {
   readonly portBase?: number;
   readonly anyPort?: boolean;
   readonly broker?: string;
+  readonly secure?: boolean;
   readonly directory?: string;
   readonly bucket?: string;
 }
@@ -42,6 +43,7 @@ export const addUp: AddCommand = (program, run) => {
     .option('--port-base <port>', 'consecutive ports from here: broker, origin, controller, edges', parsedBy(portBase))
     .option('--any-port', 'whatever ports are free')
     .option('--broker <url>', 'use this broker instead of starting one')
+    .option('--secure', 'a broker with TLS that knows each part by its key; the keys are in <data-dir>/credentials')
     .option('--directory <dir>', 'publish the files that are in there, instead of what is uploaded')
     .option('--bucket <name>', `the bucket in which they are (default: "${DEFAULT_BUCKET}")`, parsedBy(bucketName));
   command.action((options: UpOptions) => run(command, (context) => up(context, options)));
@@ -49,6 +51,8 @@ export const addUp: AddCommand = (program, run) => {
 
 async function up({ io, terminal }: Context, options: UpOptions): Promise<ExitCode> {
   if (options.anyPort && options.portBase !== undefined) throw usageError('--any-port and --port-base exclude each other');
+  if (options.secure && options.broker !== undefined)
+    throw usageError('--secure is about the broker that is started here; --broker names another one');
   const directory = await published(options);
   const abort = new AbortController();
   let stack: Stack | undefined;
@@ -66,6 +70,7 @@ async function up({ io, terminal }: Context, options: UpOptions): Promise<ExitCo
       ...ports(options),
       ...(options.broker === undefined ? {} : { broker: options.broker }),
       ...(directory === undefined ? {} : { directory }),
+      secured: options.secure ?? false,
       say: (message) => terminal.note(message),
       signal: abort.signal,
     });

@@ -1,4 +1,5 @@
 import { watchEvents } from '../adapters/event-watch.ts';
+import { natsAccess } from '../config.ts';
 import { EXIT, type ExitCode } from '../domain/failure.ts';
 import { eventLine } from '../render/event-line.ts';
 import { countParser } from './arguments.ts';
@@ -28,6 +29,7 @@ async function watch({ io, terminal, settings }: Context, { count = Number.POSIT
   try {
     const watching = await watchEvents({
       servers: settings.nats,
+      access: natsAccess(settings),
       monotonicMs: io.monotonicMs,
       onTrouble: (text) => terminal.warn(text),
       onEvent(event) {

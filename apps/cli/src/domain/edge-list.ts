@@ -19,6 +19,24 @@ export function parseEdgeList(text: string): ListedEdge[] {
   return edges;
 }
 
+/** Most edges that a list with ranges may come to. */
+const EXPANDED_MAX = 10_000;
+
+/** `us-1..16:US` instead of sixteen edges. @throws {CommandError} usage, for a range that is none or too long */
+export function expandRanges(text: string): string {
+  const entries = text.split(',').flatMap((entry) => {
+    const match = /^(.*?)(\d+)\.\.(\d+)(:.*)?$/.exec(entry.trim());
+    if (match === null) return [entry];
+    const [, prefix = '', first, last, rest = ''] = match;
+    const length = Number(last) - Number(first) + 1;
+    if (length < 1 || length > EXPANDED_MAX)
+      throw usageError(`--edges: "${entry.trim()}" must go up, over at most ${EXPANDED_MAX} edges, as in us-1..16:US`);
+    return Array.from({ length }, (_, index) => `${prefix}${Number(first) + index}${rest}`);
+  });
+  if (entries.length > EXPANDED_MAX) throw usageError(`--edges names ${entries.length} edges; at most ${EXPANDED_MAX} can be`);
+  return entries.join(',');
+}
+
 function parseEdge(entry: string): ListedEdge {
   const [id, regionName, port, ...rest] = entry.split(':');
   if (regionName === undefined || rest.length > 0) {

@@ -1,4 +1,5 @@
 /** What runs after `sluice up`, and what to try first. */
+import { CredentialsDirectory } from '@sluice/credentials';
 import type { Stack } from '@sluice/stack';
 import { DEFAULT_CONTROLLER, DEFAULT_ORIGIN } from '../config.ts';
 import { renderTable } from './table.ts';
@@ -8,6 +9,8 @@ interface Located {
   readonly url: string;
 }
 type Running = Pick<Stack, 'natsUrl' | 'dataDir' | 'directory'> & {
+  /** Absent: the broker takes anyone. */
+  readonly credentials?: Pick<CredentialsDirectory, 'path' | 'dirOf'> | undefined;
   readonly edges: ReadonlyMap<string, Located>;
   readonly members: readonly (Located & { readonly name: string })[];
   readonly origin: Located;
@@ -21,6 +24,7 @@ export function stackDocument(stack: Stack) {
     pid: process.pid,
     dataDir: stack.dataDir,
     ...(stack.directory === undefined ? {} : { directory: stack.directory }),
+    ...(stack.credentials === undefined ? {} : { credentials: stack.credentials.path }),
     broker: { url: stack.natsUrl, ...(stack.ownsBroker ? { pid: stack.broker.pid } : {}) },
     origin: describe(stack.origin),
     controller: describe(stack.controller),
@@ -45,6 +49,7 @@ export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, 
     ...(directory === undefined ? [] : [['files', directory.path]]),
     ['broker', stack.natsUrl],
     ...stack.members.map(({ name, url }) => [name, url]),
+    ...(stack.credentials === undefined ? [] : [['credentials', stack.credentials.path]]),
     ['data, logs', stack.dataDir],
   ];
   const where = [
@@ -56,7 +61,7 @@ export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, 
   const commands = [
     ...(directory === undefined ? putCommands(where, keysFile) : [`cp package.json ${quoted(`${directory.path}/hello.json`)}`]),
     ...(edge === undefined ? [] : [`curl -i ${edge.url}/${path}`]),
-    `npx sluice watch --nats ${stack.natsUrl}`,
+    ['npx sluice watch --nats', stack.natsUrl, ...consoleAccess(stack.credentials)].join(' '),
   ];
   return [
     '',
@@ -68,6 +73,12 @@ export function stackSummary(stack: Running, terminal: Pick<Terminal, 'style'>, 
     '',
     'Ctrl-C stops everything.',
   ];
+}
+
+function consoleAccess(credentials: Running['credentials']): string[] {
+  if (credentials === undefined) return [];
+  const { nkeyFile, caFile } = CredentialsDirectory.accessIn(credentials.dirOf('console'));
+  return [`--nats-nkey ${quoted(nkeyFile)}`, `--nats-ca ${quoted(caFile)}`];
 }
 
 function putCommands(where: readonly string[], keysFile: string | undefined): string[] {

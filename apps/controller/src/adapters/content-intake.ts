@@ -3,7 +3,7 @@
  * after its answer is stored, so a controller may die at any moment: another one gets the event again and finishes it.
  */
 import type { DurableMessage, Streams } from '@sluice/bus';
-import { CONTENT_DISTRIBUTED, CONTENT_REJECTED, STREAMS } from '@sluice/contracts';
+import { CONSUMERS, CONTENT_DISTRIBUTED, CONTENT_REJECTED, STREAMS } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import { type ContentEvent, readContentEvent } from '../domain/content-event.ts';
 import { Distribution } from '../domain/distribution.ts';
@@ -12,8 +12,6 @@ import type { ControllerMetrics } from '../metrics.ts';
 import { type Disposition, type Distributor, subjectOf } from '../services/distributor.ts';
 import type { OutcomeJournal } from './outcome-journal.ts';
 
-/** The one durable consumer that all controllers share. */
-const DURABLE = 'controller';
 const PAYLOAD_MAX_CHARACTERS = 1024;
 const REASON_MAX_CHARACTERS = 4096;
 
@@ -72,8 +70,9 @@ export class ContentIntake {
 
   start(): void {
     const { maxPending, ackWaitMs } = this.#options;
-    this.#consumer = this.#deps.streams.consume({ stream: STREAMS.CONTENT, durable: DURABLE, maxPending, ackWaitMs }, (message) =>
-      this.#take(message),
+    this.#consumer = this.#deps.streams.consume(
+      { stream: STREAMS.CONTENT, durable: CONSUMERS.controllers, maxPending, ackWaitMs },
+      (message) => this.#take(message),
     );
     this.#keepAlive();
   }

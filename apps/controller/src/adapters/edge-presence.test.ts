@@ -24,7 +24,7 @@ class StallingClock extends FakeClock {
 function stage(maxEdges = 10) {
   const clock = new StallingClock(0);
   const calls: string[] = [];
-  let register: (report: EdgeReport) => Promise<unknown> = () => Promise.reject(new Error('not served'));
+  let register: (report: EdgeReport, subject: string) => Promise<unknown> = () => Promise.reject(new Error('not served'));
   let heartbeat: (report: EdgeReport, subject: string) => void = () => {};
   let reconnect: () => void = () => {};
   const bus = {
@@ -61,7 +61,7 @@ function stage(maxEdges = 10) {
     clock,
     calls,
     bus,
-    register: (edge: EdgeReport) => register(edge),
+    register: (edge: EdgeReport, subject = `controller.register.${edge.id}`) => register(edge, subject),
     beat: (edge: EdgeReport, subject = `edge.${edge.id}.heartbeat`) => heartbeat(edge, subject),
     reconnect: () => reconnect(),
     ids: () => presence.live().map((lease) => lease.report.id),
@@ -107,6 +107,12 @@ describe('edge presence', () => {
   test('a heartbeat on the subject of another edge counts for nobody', () => {
     const { beat, ids } = stage();
     beat(report('us-1'), 'edge.us-2.heartbeat');
+    expect(ids()).toEqual([]);
+  });
+
+  test('an edge that registers on the subject of another edge is refused', async () => {
+    const { register, ids } = stage();
+    await expect(register(report('us-1'), 'controller.register.us-2')).rejects.toMatchObject({ code: 'WRONG_EDGE', retryable: false });
     expect(ids()).toEqual([]);
   });
 

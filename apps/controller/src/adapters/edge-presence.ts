@@ -1,6 +1,6 @@
 /** Hears the edges: registrations, heartbeats, goodbyes and silence. Opens and closes their channels. */
 import type { Bus } from '@sluice/bus';
-import { CONTROLLER_REGISTER, type EdgeReport, edgeHeartbeat, type RegisterReply, SluiceError } from '@sluice/contracts';
+import { controllerRegister, type EdgeReport, edgeHeartbeat, type RegisterReply, SluiceError } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { Lease, LeaseTable } from '../domain/lease-table.ts';
 import type { ControllerMetrics } from '../metrics.ts';
@@ -44,7 +44,7 @@ export class EdgePresence implements LiveEdges {
   start(): void {
     const { bus } = this.#deps;
     this.#undo.push(
-      bus.serve(CONTROLLER_REGISTER, (report) => this.#register(report), { queue: 'controllers' }),
+      bus.serve(controllerRegister('*'), (report, subject) => this.#register(report, subject), { queue: 'controllers' }),
       bus.subscribe(edgeHeartbeat('*'), (report, subject) => this.#heartbeat(report, subject)),
       bus.onReconnect(() => this.#listenAnew()),
     );
@@ -81,8 +81,11 @@ export class EdgePresence implements LiveEdges {
     this.#deps.table.renewAll(nowMs);
   }
 
-  async #register(report: EdgeReport): Promise<RegisterReply> {
+  async #register(report: EdgeReport, subject: string): Promise<RegisterReply> {
     const { bus } = this.#deps;
+    if (subject !== controllerRegister(report.id).subject) {
+      throw new SluiceError('WRONG_EDGE', `${subject} is not where edge "${report.id}" registers`);
+    }
     if (this.#observe(report) === 'refused') {
       throw new SluiceError('TOO_MANY_EDGES', 'the controller has no room for another edge; raise CONTROLLER_EDGES_MAX', {
         retryable: true,

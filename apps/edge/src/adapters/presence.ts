@@ -1,6 +1,6 @@
 /** Makes the edge known: registers, sends heartbeats, says goodbye. */
 import type { Bus } from '@sluice/bus';
-import { CONTROLLER_REGISTER, type EdgeReport, edgeHeartbeat } from '@sluice/contracts';
+import { controllerRegister, type EdgeReport, edgeHeartbeat } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 
 const REGISTER_TIMEOUT_MS = 2_000;
@@ -41,7 +41,8 @@ export class Presence {
     const attempt = this.#attempt;
     this.#beat();
     try {
-      const reply = await this.#bus.request(CONTROLLER_REGISTER, this.#report(false), { timeoutMs: REGISTER_TIMEOUT_MS });
+      const report = this.#report(false);
+      const reply = await this.#bus.request(controllerRegister(report.id), report, { timeoutMs: REGISTER_TIMEOUT_MS });
       if (attempt !== this.#attempt) return;
       this.#registered = true;
       this.#heartbeatMs = reply.heartbeatMs;

@@ -1,5 +1,5 @@
 import type { Consuming, DurableMessage, Streams } from '@sluice/bus';
-import { CONTENT_REJECTED, SluiceError, STREAMS } from '@sluice/contracts';
+import { CONSUMERS, CONTENT_REJECTED, SluiceError, STREAMS } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { RequestOrigin } from '../../domain/catalog-change.ts';
 import { type ContentRequest, readContentRequest } from '../../domain/content-request.ts';
@@ -49,7 +49,7 @@ export class ContentIntake {
   constructor(options: ContentIntakeOptions) {
     this.#options = options;
     this.#consumer = options.streams.consume(
-      { stream: STREAMS.CONTENT, durable: 'origin-intake', maxPending: PENDING_MAX, ackWaitMs: ACK_WAIT_MS },
+      { stream: STREAMS.CONTENT, durable: CONSUMERS.origins, maxPending: PENDING_MAX, ackWaitMs: ACK_WAIT_MS },
       (message) => void this.take(message),
     );
   }
