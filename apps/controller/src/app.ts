@@ -104,7 +104,7 @@ async function startParts(core: Core, publish: (parts: Parts) => void): Promise<
   const bus = await Bus.connect({ servers: config.NATS_URL, name: 'sluice controller', log });
   if (lifecycle.state !== 'running') return bus.close();
   lifecycle.onStop('broker connection', () => bus.close());
-  const streams = new Streams(bus, log);
+  const streams = new Streams(bus, log, { replicas: config.NATS_STREAM_REPLICAS });
   const pusher = new Pusher(
     {
       concurrency: config.CONTROLLER_EDGE_CONCURRENCY,

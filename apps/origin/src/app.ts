@@ -120,7 +120,8 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   });
   watchStorage(registry, storage, clock);
   const { store, blobs, catalog, garbage, blocks } = storage;
-  const broker = new BrokerSide({ servers: config.NATS_URL, storage, sourceSide, clock, rng, metrics, log });
+  const streamReplicas = config.NATS_STREAM_REPLICAS;
+  const broker = new BrokerSide({ servers: config.NATS_URL, streamReplicas, storage, sourceSide, clock, rng, metrics, log });
   lifecycle.onStop('broker', () => broker.stop());
   lifecycle.onStop('source', async () => sourceSide?.stop());
   // Before the source is closed: what still came then could not be answered any more, and another origin can.

@@ -17,6 +17,7 @@ const QUEUE = { queue: 'origin' };
 
 export interface BrokerSideOptions {
   readonly servers: readonly string[];
+  readonly streamReplicas: number;
   readonly storage: Storage;
   readonly sourceSide?: SourceSide | undefined;
   readonly clock: Clock;
@@ -89,7 +90,7 @@ export class BrokerSide {
       QUEUE,
     );
     this.#ends = [fetching, telling];
-    const streams = new Streams(bus, log);
+    const streams = new Streams(bus, log, { replicas: this.#options.streamReplicas });
     this.#publisher = new OutboxPublisher({ bus, streams, catalog, clock, rng, metrics, log });
     const announcer = sourceSide ?? new StoreAnnouncer(new StoreSource({ catalog, blobs }), catalog);
     this.#intake = new ContentIntake({ streams, catalog, announcer, clock, metrics, log });

@@ -20,6 +20,10 @@ const HEADER_ROOM_BYTES = 4096;
 /** Upper bound of a raw reply, whatever the broker allows: above it copies cost more than messages save (DESIGN §8). */
 const CHUNK_MAX_BYTES = 1024 * 1024 - HEADER_ROOM_BYTES;
 
+/** A server that hangs is left for another one when it has not answered two of these, 6 s after it was last heard. */
+const PING_INTERVAL_MS = 2_000;
+const PINGS_OUT_MAX = 2;
+
 export interface BusLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -75,8 +79,8 @@ export class Bus {
       waitOnFirstConnect: true,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
-      pingInterval: 5_000,
-      maxPingOut: 2,
+      pingInterval: PING_INTERVAL_MS,
+      maxPingOut: PINGS_OUT_MAX,
       noAsyncTraces: true,
     });
     return new Bus(connection, log);

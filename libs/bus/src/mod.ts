@@ -1,8 +1,8 @@
 /** NATS as Sluice uses it. The only library that knows the NATS client. */
 export type { BusLogger, BusOptions, RequestHandler, RequestOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
-export { BrokerAwayError, NoListenerError, NoReplyError } from './errors.ts';
+export { BrokerAwayError, NoListenerError, NoReplyError, TooFewServersError } from './errors.ts';
 export type { FollowOptions, Link, LogEntry } from './shared-log.ts';
 export { SharedLog } from './shared-log.ts';
-export type { ConsumeOptions, Consuming, DurableMessage } from './streams.ts';
+export type { ConsumeOptions, Consuming, DurableMessage, StreamReading } from './streams.ts';
 export { Streams } from './streams.ts';

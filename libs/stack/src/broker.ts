@@ -1,6 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ManagedProcess } from './managed-process.ts';
+import { type ClusterPlace, clusterConfiguration } from './cluster-configuration.ts';
+import { ManagedProcess, ProcessError } from './managed-process.ts';
 import { findNatsServer } from './nats-server.ts';
 import { freePort } from './ports.ts';
 
@@ -11,6 +12,8 @@ export interface BrokerOptions {
   readonly dataDir: string;
   /** 0 or absent: any free port. */
   readonly port?: number;
+  /** Absent: it is the only one. */
+  readonly cluster?: ClusterPlace;
   readonly say?: (message: string) => void;
 }
 
@@ -20,21 +23,24 @@ export class Broker {
   readonly storeDir: string;
   readonly #command: string;
   readonly #logFile: string;
+  readonly #clusterFile: string | undefined;
   #process: ManagedProcess | undefined;
   #up = false;
   #onUnexpectedEnd: (how: string) => void = () => {};
 
-  private constructor(command: string, port: number, dataDir: string) {
+  private constructor(command: string, port: number, dataDir: string, isInCluster: boolean) {
+    this.#clusterFile = isInCluster ? join(dataDir, 'cluster.conf') : undefined;
     this.#command = command;
     this.port = port;
     this.storeDir = join(dataDir, 'jetstream');
     this.#logFile = join(dataDir, 'nats-server.log');
   }
 
-  static async start({ dataDir, port = 0, say }: BrokerOptions): Promise<Broker> {
+  static async start({ dataDir, port = 0, cluster, say }: BrokerOptions): Promise<Broker> {
     const command = await findNatsServer(say);
     await mkdir(dataDir, { recursive: true });
-    const broker = new Broker(command, port === 0 ? await freePort() : port, dataDir);
+    const broker = new Broker(command, port === 0 ? await freePort() : port, dataDir, cluster !== undefined);
+    if (cluster !== undefined) await writeFile(broker.#clusterFile as string, clusterConfiguration(cluster));
     await broker.start();
     return broker;
   }
@@ -59,7 +65,10 @@ export class Broker {
     const child = new ManagedProcess({
       name: 'nats-server',
       command: this.#command,
-      args: ['-a', '127.0.0.1', '-p', String(this.port), '-js', '-sd', this.storeDir],
+      args: [
+        ...['-a', '127.0.0.1', '-p', String(this.port), '-js', '-sd', this.storeDir],
+        ...(this.#clusterFile === undefined ? [] : ['-c', this.#clusterFile]),
+      ],
       logFile: this.#logFile,
     });
     this.#process = child;
@@ -77,12 +86,35 @@ export class Broker {
     }
   }
 
+  /** SIGTERM. A paused one is woken to hear it. */
   async stop(): Promise<void> {
     this.#up = false;
-    await this.#process?.stop();
+    const ended = this.#process?.stop();
+    this.#process?.signal('SIGCONT');
+    await ended;
   }
   async kill(): Promise<void> {
     this.#up = false;
     await this.#process?.kill();
+  }
+  /** A clean end and a new start. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  /** SIGSTOP: alive, connected, and silent. */
+  pause(): void {
+    this.#process?.signal('SIGSTOP');
+  }
+  /** Ends {@link pause}. */
+  resume(): void {
+    this.#process?.signal('SIGCONT');
+  }
+
+  /** Removes everything it has stored, as a lost disk. @throws {ProcessError} while it runs */
+  async wipe(): Promise<void> {
+    if (this.running) throw new ProcessError('stop or kill the broker before wiping its store');
+    await rm(this.storeDir, { recursive: true, force: true, maxRetries: 5 });
   }
 }
