@@ -143,6 +143,7 @@ async function startParts(core: Core, publish: (parts: Parts) => void): Promise<
   await Promise.all([presence.settled(), journal.recall(streams, log)]);
   if (lifecycle.state !== 'running') return;
   intake.start();
+  bus.onReconnect(() => intake.doubtAll());
   lifecycle.onStop('content intake', () => intake.stop(config.CONTROLLER_DRAIN_MS));
   log.info({ edges: table.size }, 'distributing');
 }
