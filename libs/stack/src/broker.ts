@@ -6,6 +6,11 @@ import { findNatsServer } from './nats-server.ts';
 import { freePort } from './ports.ts';
 
 const START_TIMEOUT_MS = 10_000;
+/** An election of its cluster, and what it has missed. */
+const HEALTHY_TIMEOUT_MS = 60_000;
+/** Between two questions; health announces itself nowhere. */
+const HEALTH_POLL_MS = 50;
+const HEALTH_REQUEST_TIMEOUT_MS = 2_000;
 
 export interface BrokerOptions {
   /** Holds the JetStream store and the log. */
@@ -24,12 +29,14 @@ export class Broker {
   readonly #command: string;
   readonly #logFile: string;
   readonly #clusterFile: string | undefined;
+  readonly #monitorPort: number | undefined;
   #process: ManagedProcess | undefined;
   #up = false;
   #onUnexpectedEnd: (how: string) => void = () => {};
 
-  private constructor(command: string, port: number, dataDir: string, isInCluster: boolean) {
-    this.#clusterFile = isInCluster ? join(dataDir, 'cluster.conf') : undefined;
+  private constructor(command: string, port: number, dataDir: string, cluster: ClusterPlace | undefined) {
+    this.#clusterFile = cluster && join(dataDir, 'cluster.conf');
+    this.#monitorPort = cluster?.monitorPort;
     this.#command = command;
     this.port = port;
     this.storeDir = join(dataDir, 'jetstream');
@@ -39,7 +46,7 @@ export class Broker {
   static async start({ dataDir, port = 0, cluster, say }: BrokerOptions): Promise<Broker> {
     const command = await findNatsServer(say);
     await mkdir(dataDir, { recursive: true });
-    const broker = new Broker(command, port === 0 ? await freePort() : port, dataDir, cluster !== undefined);
+    const broker = new Broker(command, port === 0 ? await freePort() : port, dataDir, cluster);
     if (cluster !== undefined) await writeFile(broker.#clusterFile as string, clusterConfiguration(cluster));
     await broker.start();
     return broker;
@@ -86,6 +93,32 @@ export class Broker {
     }
   }
 
+  /**
+   * Resolves when it works together with the others of its cluster and has what they have, so that another one may fail; at once when there are no others.
+   * @throws {ProcessError} with what is missing after `timeoutMs`, or when it ends
+   */
+  async waitUntilHealthy(timeoutMs = HEALTHY_TIMEOUT_MS): Promise<void> {
+    const child = this.#process as ManagedProcess;
+    const deadline = performance.now() + timeoutMs;
+    while (this.#monitorPort !== undefined) {
+      const problem = await this.#askHealth(this.#monitorPort);
+      if (problem === undefined) return;
+      if (!child.running || performance.now() > deadline)
+        throw new ProcessError(`nats-server was not healthy within ${timeoutMs} ms: ${problem}\n${child.tail}`);
+      await new Promise((resolve) => setTimeout(resolve, HEALTH_POLL_MS));
+    }
+  }
+
+  /** What keeps it from its job; undefined: nothing. */
+  async #askHealth(port: number): Promise<string | undefined> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(HEALTH_REQUEST_TIMEOUT_MS) });
+      return response.ok ? undefined : (await response.text()).trim();
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
   /** SIGTERM. A paused one is woken to hear it. */
   async stop(): Promise<void> {
     this.#up = false;
@@ -97,10 +130,11 @@ export class Broker {
     this.#up = false;
     await this.#process?.kill();
   }
-  /** A clean end and a new start. */
+  /** A clean end and a new start, until it is healthy again. */
   async restart(): Promise<void> {
     await this.stop();
     await this.start();
+    await this.waitUntilHealthy();
   }
 
   /** SIGSTOP: alive, connected, and silent. */

@@ -4,6 +4,8 @@ export interface ClusterPlace {
   readonly serverName: string;
   /** Where the others connect to it. */
   readonly port: number;
+  /** Where it says over HTTP how it is. */
+  readonly monitorPort: number;
   /** The ports of all of them. */
   readonly routes: readonly number[];
 }
@@ -12,8 +14,9 @@ export interface ClusterPlace {
  * Its configuration file. The pings are for a server that hangs: until the others give its routes up, requests are sent to subscribers whom they believe there, and the default is
  * more than four minutes.
  */
-export function clusterConfiguration({ serverName, port, routes }: ClusterPlace): string {
+export function clusterConfiguration({ serverName, port, monitorPort, routes }: ClusterPlace): string {
   return `server_name: ${serverName}
+http: "127.0.0.1:${monitorPort}"
 ping_interval: "2s"
 ping_max: 2
 cluster {

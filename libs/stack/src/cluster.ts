@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Broker } from './broker.ts';
-import { freePort } from './ports.ts';
+import { freePorts } from './ports.ts';
 
 export interface ClusterOptions {
   /** Each server has a directory in it: `broker`, `broker-2` … */
@@ -11,18 +11,33 @@ export interface ClusterOptions {
   readonly say?: (message: string) => void;
 }
 
-/** Starts the servers of one broker, which are a cluster when there are several. @throws when one of them cannot be started: none runs then */
+/** Starts the servers of one broker, which are a cluster when there are several, and waits until they work. @throws when one of them does not: none runs then */
 export async function startBrokers({ dataDir, servers, port: firstPort = 0, say }: ClusterOptions): Promise<Broker[]> {
-  const names = Array.from({ length: servers }, (_, index) => (index === 0 ? 'broker' : `broker-${index + 1}`));
-  const routes = servers === 1 ? [] : await Promise.all(names.map(() => freePort()));
-  const starts = names.map((name, index) => {
-    const place = servers === 1 ? {} : { cluster: { serverName: name, port: routes[index] as number, routes } };
-    return Broker.start({ dataDir: join(dataDir, name), port: index === 0 ? firstPort : 0, ...place, ...(say && { say }) });
+  const isCluster = servers > 1;
+  const [clients = [], routes = [], monitors = []] = isCluster ? threeOf(servers, await freePorts(3 * servers)) : [];
+  const starts = Array.from({ length: servers }, (_, index) => {
+    const serverName = index === 0 ? 'broker' : `broker-${index + 1}`;
+    const place = { serverName, port: routes[index] as number, monitorPort: monitors[index] as number, routes };
+    const port = index === 0 && firstPort !== 0 ? firstPort : clients[index];
+    return Broker.start({
+      dataDir: join(dataDir, serverName),
+      ...(port && { port }),
+      ...(isCluster && { cluster: place }),
+      ...(say && { say }),
+    });
   });
   const started = await Promise.allSettled(starts);
-  const failed = started.find((start) => start.status === 'rejected');
   const brokers = started.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
-  if (failed === undefined) return brokers;
-  await Promise.all(brokers.map((broker) => broker.stop()));
-  throw failed.reason;
+  try {
+    for (const start of started) if (start.status === 'rejected') throw start.reason;
+    await Promise.all(brokers.map((broker) => broker.waitUntilHealthy()));
+    return brokers;
+  } catch (error) {
+    await Promise.all(brokers.map((broker) => broker.stop()));
+    throw error;
+  }
+}
+
+function threeOf(length: number, ports: readonly number[]): number[][] {
+  return [0, 1, 2].map((part) => ports.slice(part * length, (part + 1) * length));
 }
