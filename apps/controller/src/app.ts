@@ -114,7 +114,7 @@ async function startParts(core: Core, { operate }: ControllerSeams, publish: (pa
   });
   if (lifecycle.state !== 'running') return bus.close();
   lifecycle.onStop('broker connection', () => bus.close());
-  const streams = new Streams(bus, log);
+  const streams = new Streams(bus, log, { replicas: config.NATS_STREAM_REPLICAS });
   const pusher = new Pusher(
     {
       concurrency: config.CONTROLLER_EDGE_CONCURRENCY,
@@ -153,6 +153,7 @@ async function startParts(core: Core, { operate }: ControllerSeams, publish: (pa
   await Promise.all([presence.settled(), journal.recall(streams, log)]);
   if (lifecycle.state !== 'running') return;
   intake.start();
+  bus.onReconnect(() => intake.doubtAll());
   lifecycle.onStop('content intake', () => intake.stop(config.CONTROLLER_DRAIN_MS));
   log.info({ edges: table.size }, 'distributing');
 }

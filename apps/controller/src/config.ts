@@ -27,8 +27,8 @@ export const controllerVariables = z
     CONTROLLER_ROUNDS_MAX: integerVariable(1, 10_000).default(64),
     /** Most events that all controllers together have read and not yet acknowledged. */
     CONTROLLER_EVENTS_MAX: integerVariable(1, 100_000).default(5_000),
-    /** Milliseconds after which an event that a dead controller had read goes to another one. */
-    CONTROLLER_ACK_WAIT_MS: integerVariable(500, 3_600_000).default(30_000),
+    /** Milliseconds after which an event that a dead controller had read goes to another one. A live one says three times in this time that it is at work. */
+    CONTROLLER_ACK_WAIT_MS: integerVariable(500, 3_600_000).default(10_000),
     /** Milliseconds that running distributions get to finish when the controller is told to stop. */
     CONTROLLER_DRAIN_MS: integerVariable(0, 60_000).default(5_000),
   })

@@ -134,7 +134,18 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   watchStorage(registry, storage, clock);
   const { store, blobs, catalog, garbage, blocks } = storage;
   const broker = new BrokerSide({
-    ...{ servers: config.NATS_URL, access: brokerAccess(config), storage, sourceSide, clock, rng, metrics, log, operate },
+    ...{
+      servers: config.NATS_URL,
+      access: brokerAccess(config),
+      streamReplicas: config.NATS_STREAM_REPLICAS,
+      storage,
+      sourceSide,
+      clock,
+      rng,
+      metrics,
+      log,
+      operate,
+    },
     signingKey: () => signing?.current,
     takesPurges: config.ORIGIN_BROKER_PURGE === 'yes',
   });

@@ -20,6 +20,7 @@ const QUEUE = { queue: 'origin' };
 export interface BrokerSideOptions {
   readonly servers: readonly string[];
   readonly access: BrokerAccess;
+  readonly streamReplicas: number;
   readonly storage: Storage;
   readonly sourceSide?: SourceSide | undefined;
   /** Undefined: this origin does not sign. */
@@ -109,7 +110,7 @@ export class BrokerSide {
       serving,
     );
     this.#ends = [fetching, telling];
-    const streams = new Streams(bus, log);
+    const streams = new Streams(bus, log, { replicas: this.#options.streamReplicas });
     this.#publisher = new OutboxPublisher({ bus, streams, catalog, seal: (entry) => sealedEvent(entry, sign), clock, rng, metrics, log });
     const announcer = sourceSide ?? new StoreAnnouncer(new StoreSource({ catalog, blobs }), catalog);
     this.#intake = new ContentIntake({

@@ -127,9 +127,11 @@ export class SourceSide implements Announcer {
 
   /** The broker is there: what needs other origins begins. `id`: this process among them. */
   connect(bus: Bus, id: string): void {
-    const { settings, clock, log } = this.#options;
+    const { config, settings, clock, log } = this.#options;
     if (settings.kind !== 's3' || this.order === undefined || this.#stopped) return;
-    this.order.start(new CatalogLog(new SharedLog(bus, log, CATALOG_LOG), contentOf(settings)));
+    this.order.start(
+      new CatalogLog(new SharedLog(bus, log, { ...CATALOG_LOG, replicas: config.NATS_STREAM_REPLICAS }), contentOf(settings)),
+    );
     this.#peers = new OriginPeers({ bus, id, clock });
     let wasFirst = this.isFirst;
     this.#stops.push(

@@ -42,6 +42,9 @@ const RECONNECT_JITTER_MS = 250;
 const TOLD_PROBLEMS_MAX = 64;
 /** The last two are inboxes on their way through gateways and between accounts; no client can name them (nats-server: `isReservedReply`). */
 const REPLY_PREFIXES = [`${INBOX_PREFIX}.`, '_GR_.', '_R_.'];
+/** A server that hangs is left for another one when it has not answered two of these, 6 s after it was last heard. */
+const PING_INTERVAL_MS = 2_000;
+const PINGS_OUT_MAX = 2;
 
 export interface BusLogger {
   info(fields: object, message: string): void;
@@ -144,8 +147,8 @@ export class Bus {
           reconnectTimeWait: RECONNECT_WAIT_MS,
           reconnectJitter: RECONNECT_JITTER_MS,
           reconnectJitterTLS: RECONNECT_JITTER_MS,
-          pingInterval: 5_000,
-          maxPingOut: 2,
+          pingInterval: PING_INTERVAL_MS,
+          maxPingOut: PINGS_OUT_MAX,
           noAsyncTraces: true,
         } satisfies ConnectionOptions);
         return new Bus(connection, log, access, operate);

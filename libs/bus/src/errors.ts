@@ -34,6 +34,18 @@ export class BrokerRefusedError extends SluiceError {
   }
 }
 
+/** A stream cannot have as many replicas as it is to have. */
+export class TooFewServersError extends SluiceError {
+  constructor(stream: string, replicas: number, cause: unknown) {
+    super(
+      'TOO_FEW_SERVERS',
+      `the stream ${stream} is to have ${replicas} replicas, and the broker has not as many servers with JetStream now: start the others of its cluster, or set NATS_STREAM_REPLICAS to 1 where there is one server`,
+      { retryable: true, cause },
+    );
+    this.name = 'TooFewServersError';
+  }
+}
+
 /** What the NATS client throws, in Sluice's terms. */
 export function fromNatsError(error: unknown, subject: string, timeoutMs: number): SluiceError {
   if (error instanceof SluiceError) return error;

@@ -2,9 +2,9 @@
 export { type BrokerAccess, readNkeySeed } from './access.ts';
 export type { BusLogger, BusOptions, Exchange, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
-export { BrokerAwayError, BrokerRefusedError, NoListenerError, NoReplyError } from './errors.ts';
+export { BrokerAwayError, BrokerRefusedError, NoListenerError, NoReplyError, TooFewServersError } from './errors.ts';
 export type { Operate } from './operate.ts';
 export type { FollowOptions, Link, LogEntry } from './shared-log.ts';
 export { SharedLog } from './shared-log.ts';
-export type { ConsumeOptions, Consuming, DurableMessage } from './streams.ts';
+export type { ConsumeOptions, Consuming, DurableMessage, StreamReading } from './streams.ts';
 export { Streams } from './streams.ts';

@@ -1,6 +1,7 @@
 /** A log on JetStream in which several processes agree on one order: an entry is taken only by who knows all entries before it, and of each subject the newest entry is kept. */
 import { DeliverPolicy, DiscardPolicy, type JetStreamClient, jetstream, jetstreamManager, RetentionPolicy } from '@nats-io/jetstream';
 import type { Bus, BusLogger } from './bus.ts';
+import { ensureStream } from './ensure-stream.ts';
 import { errorCodeOf, fromNatsError } from './errors.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -30,28 +31,29 @@ export class SharedLog {
   readonly #log: BusLogger;
   readonly #name: string;
   readonly #prefix: string;
+  readonly #replicas: number;
   readonly #jetstream: JetStreamClient;
 
-  /** `subjectPrefix`: the subjects are one token longer. */
-  constructor(bus: Bus, log: BusLogger, { name, subjectPrefix }: { readonly name: string; readonly subjectPrefix: string }) {
+  /** `subjectPrefix`: the subjects are one token longer. `replicas`: as those of the streams. */
+  constructor(
+    bus: Bus,
+    log: BusLogger,
+    { name, subjectPrefix, replicas = 1 }: { readonly name: string; readonly subjectPrefix: string; readonly replicas?: number },
+  ) {
     this.#bus = bus;
     this.#log = log;
     this.#name = name;
     this.#prefix = subjectPrefix;
+    this.#replicas = replicas;
     this.#jetstream = jetstream(bus.connection, { timeout: TIMEOUT_MS });
   }
 
-  /** Creates the stream where it is missing. Replicas and storage of one that is there are the operator's. @throws {SluiceError} */
+  /** Creates the stream where it is missing. Further replicas and the storage of one that is there are the operator's. @throws {SluiceError} */
   async ensure(): Promise<void> {
     await this.#asked(async () => {
       const manager = await jetstreamManager(this.#bus.connection, { timeout: TIMEOUT_MS });
       const limits = { subjects: [`${this.#prefix}.*`], max_msgs_per_subject: 1, discard: DiscardPolicy.Old, max_age: 0, max_bytes: -1 };
-      try {
-        await manager.streams.info(this.#name);
-        await manager.streams.update(this.#name, limits);
-      } catch {
-        await manager.streams.add({ name: this.#name, retention: RetentionPolicy.Limits, ...limits });
-      }
+      await ensureStream(manager, { name: this.#name, retention: RetentionPolicy.Limits, ...limits }, this.#replicas);
     });
   }
 

@@ -12,10 +12,13 @@ import { nanos } from '@nats-io/transport-node';
 import { decode, type EventSubject, encode, STREAMS } from '@sluice/contracts';
 import type { z } from 'zod';
 import type { Bus, BusLogger } from './bus.ts';
+import { ensureStream } from './ensure-stream.ts';
 import { fromNatsError } from './errors.ts';
 
 const API_TIMEOUT_MS = 5_000;
 const PUBLISH_TIMEOUT_MS = 5_000;
+/** Messages of a reading that are on their way at once. */
+const READ_AT_ONCE = 1_000;
 /** Pause before a consumer that lost its stream or connection is set up again. */
 const RESUME_DELAY_MS = 500;
 
@@ -54,18 +57,29 @@ export interface Consuming {
   stop(): Promise<void>;
 }
 
+/** What was read of one subject of a stream. */
+export interface StreamReading<Message> {
+  /** Oldest first. */
+  readonly messages: Message[];
+  /** Everything of the subject up to this place was read, or is older than what was asked for. */
+  readonly upTo: number;
+}
+
 export class Streams {
   readonly #bus: Bus;
   readonly #log: BusLogger;
+  readonly #replicas: number;
   readonly #jetstream: JetStreamClient;
 
-  constructor(bus: Bus, log: BusLogger) {
+  /** `replicas`: least that each stream has, and its consumers with it. More than one needs a cluster of as many servers. */
+  constructor(bus: Bus, log: BusLogger, { replicas = 1 }: { readonly replicas?: number } = {}) {
     this.#bus = bus;
     this.#log = log;
+    this.#replicas = replicas;
     this.#jetstream = jetstream(bus.connection, { timeout: API_TIMEOUT_MS });
   }
 
-  /** Creates the contract's streams where they are missing, and brings their limits up to date. Keeps what they hold. */
+  /** Creates the contract's streams where they are missing, and brings their limits up to date. Keeps what they hold. @throws {TooFewServersError} */
   async ensure(): Promise<void> {
     const manager = await jetstreamManager(this.#bus.connection, { timeout: API_TIMEOUT_MS });
     for (const definition of Object.values(STREAMS)) {
@@ -75,12 +89,7 @@ export class Streams {
         max_bytes: definition.maxBytes,
         duplicate_window: nanos(definition.duplicateWindowMs),
       };
-      try {
-        await manager.streams.add({ name: definition.name, retention: RetentionPolicy.Limits, ...limits });
-      } catch {
-        // It is there with other settings: replicas and storage are the operator's, the rest is ours.
-        await manager.streams.update(definition.name, limits);
-      }
+      await ensureStream(manager, { name: definition.name, retention: RetentionPolicy.Limits, ...limits }, this.#replicas);
     }
   }
 
@@ -171,25 +180,41 @@ export class Streams {
     event: EventSubject<Schema>,
     count: number,
   ): Promise<z.output<Schema>[]> {
+    return (await this.read(stream, event, { after: 0, count })).messages;
+  }
+
+  /** What a stream has on one subject behind a place, at most of its last `count` messages. */
+  async read<Schema extends z.ZodType>(
+    stream: StreamDefinition,
+    event: EventSubject<Schema>,
+    { after, count }: { readonly after: number; readonly count: number },
+  ): Promise<StreamReading<z.output<Schema>>> {
     const manager = await jetstreamManager(this.#bus.connection, { timeout: API_TIMEOUT_MS });
-    const { state } = await manager.streams.info(stream.name);
-    if (state.messages === 0) return [];
+    const { first_seq: first, last_seq: upTo, messages: held } = (await manager.streams.info(stream.name)).state;
+    // A stream that was made anew counts from 1 again.
+    const from = Math.max(first, upTo - count + 1, after > upTo ? 1 : after + 1);
+    const found: z.output<Schema>[] = [];
+    if (held === 0 || from > upTo) return { messages: found, upTo };
     const consumer = await this.#jetstream.consumers.get(stream.name, {
       filter_subjects: event.subject,
-      opt_start_seq: Math.max(state.first_seq, state.last_seq - count + 1),
+      opt_start_seq: from,
       deliver_policy: DeliverPolicy.StartSequence,
     });
-    const found: z.output<Schema>[] = [];
-    const messages = await consumer.fetch({ max_messages: count, expires: 1_000 });
-    for await (const message of messages) {
-      try {
-        found.push(decode(message.subject, event.message, message.data));
-      } catch (err) {
-        this.#log.warn({ err, sequence: message.seq }, 'stored message ignored');
+    for (let left = Number.POSITIVE_INFINITY; left > 0; ) {
+      // None comes when none is of the subject.
+      left = 0;
+      const messages = await consumer.fetch({ max_messages: READ_AT_ONCE, expires: 1_000 });
+      for await (const message of messages) {
+        try {
+          found.push(decode(message.subject, event.message, message.data));
+        } catch (err) {
+          this.#log.warn({ err, sequence: message.seq }, 'stored message ignored');
+        }
+        left = message.seq >= upTo ? 0 : message.info.pending;
+        if (left === 0) break;
       }
-      if (message.info.pending === 0) break;
     }
-    return found;
+    return { messages: found, upTo };
   }
 
   /** What cannot be said about it is logged: without a word the broker delivers it again. */

@@ -37,6 +37,7 @@ describe('config', () => {
     const config = read({ EDGE_PORT: '', LOG_LEVEL: '', PATH: '/bin', ORIGIN_PORT: 'of another app' });
     expect(config).toEqual({
       NATS_URL: ['nats://127.0.0.1:4222'],
+      NATS_STREAM_REPLICAS: 1,
       LOG_LEVEL: 'info',
       EDGE_PORT: 8080,
       EDGE_CAPACITY_BYTES: 1,

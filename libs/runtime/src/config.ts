@@ -142,6 +142,8 @@ type BrokerAccessConfig = Readonly<z.output<typeof brokerAccessSchema>>;
 export const commonVariables = {
   NATS_URL: natsUrlVariable.default(['nats://127.0.0.1:4222']),
   ...brokerAccessVariables,
+  /** Least replicas of each stream. With 3, on a cluster of three servers, any one of them may fail. */
+  NATS_STREAM_REPLICAS: integerVariable(1, 5).default(1),
   LOG_LEVEL: logLevelVariable.default('info'),
 };
 

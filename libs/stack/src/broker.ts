@@ -1,5 +1,6 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ClusterPlace, clusterConfiguration } from './cluster-configuration.ts';
 import { ManagedProcess, ProcessError } from './managed-process.ts';
 import { findNatsServer } from './nats-server.ts';
 import { freePort } from './ports.ts';
@@ -7,6 +8,11 @@ import { freePort } from './ports.ts';
 const START_TIMEOUT_MS = 10_000;
 /** What it logs when it was told to reload. */
 const RELOAD_OUTCOME = /Reloaded server configuration|Failed to reload server configuration/;
+/** An election of its cluster, and what it has missed. */
+const HEALTHY_TIMEOUT_MS = 60_000;
+/** Between two questions; health announces itself nowhere. */
+const HEALTH_POLL_MS = 50;
+const HEALTH_REQUEST_TIMEOUT_MS = 2_000;
 
 export interface BrokerOptions {
   /** Holds the JetStream store and the log. */
@@ -15,6 +21,8 @@ export interface BrokerOptions {
   readonly port?: number;
   /** A directory with a `nats.conf` that names users, TLS and a store, and whose paths are seen from there. Absent: it knows neither users nor TLS. */
   readonly configurationDir?: string | undefined;
+  /** Absent: it is the only one. */
+  readonly cluster?: ClusterPlace;
   readonly say?: (message: string) => void;
 }
 
@@ -25,22 +33,28 @@ export class Broker {
   readonly #command: string;
   readonly #logFile: string;
   readonly #configurationDir: string | undefined;
+  readonly #clusterFile: string | undefined;
+  readonly #monitorPort: number | undefined;
   #process: ManagedProcess | undefined;
   #up = false;
   #onUnexpectedEnd: (how: string) => void = () => {};
 
-  private constructor(command: string, port: number, dataDir: string, configurationDir: string | undefined) {
+  private constructor(command: string, port: number, { dataDir, configurationDir, cluster }: BrokerOptions) {
     this.#configurationDir = configurationDir;
+    this.#clusterFile = cluster && join(dataDir, 'cluster.conf');
+    this.#monitorPort = cluster?.monitorPort;
     this.#command = command;
     this.port = port;
     this.storeDir = join(dataDir, 'jetstream');
     this.#logFile = join(dataDir, 'nats-server.log');
   }
 
-  static async start({ dataDir, port = 0, configurationDir, say }: BrokerOptions): Promise<Broker> {
+  static async start(options: BrokerOptions): Promise<Broker> {
+    const { dataDir, port = 0, cluster, say } = options;
     const command = await findNatsServer(say);
     await mkdir(dataDir, { recursive: true });
-    const broker = new Broker(command, port === 0 ? await freePort() : port, dataDir, configurationDir);
+    const broker = new Broker(command, port === 0 ? await freePort() : port, options);
+    if (cluster !== undefined) await writeFile(broker.#clusterFile as string, clusterConfiguration(cluster));
     await broker.start();
     return broker;
   }
@@ -86,7 +100,8 @@ export class Broker {
 
   /** nats-server takes a store from its configuration or from the command line, not from both. */
   #configuration(): string[] {
-    return this.#configurationDir === undefined ? ['-js', '-sd', this.storeDir] : ['-c', 'nats.conf'];
+    if (this.#configurationDir !== undefined) return ['-c', 'nats.conf'];
+    return ['-js', '-sd', this.storeDir, ...(this.#clusterFile === undefined ? [] : ['-c', this.#clusterFile])];
   }
 
   /** Reads its configuration again: users that came or went. @throws {ProcessError} when it refuses it */
@@ -97,12 +112,62 @@ export class Broker {
     if ((await reloaded).startsWith('Failed')) throw new ProcessError(`nats-server refuses its configuration\n${child.tail}`);
   }
 
+  /**
+   * Resolves when it works together with the others of its cluster and has what they have, so that another one may fail; at once when there are no others.
+   * @throws {ProcessError} with what is missing after `timeoutMs`, or when it ends
+   */
+  async waitUntilHealthy(timeoutMs = HEALTHY_TIMEOUT_MS): Promise<void> {
+    const child = this.#process as ManagedProcess;
+    const deadline = performance.now() + timeoutMs;
+    while (this.#monitorPort !== undefined) {
+      const problem = await this.#askHealth(this.#monitorPort);
+      if (problem === undefined) return;
+      if (!child.running || performance.now() > deadline)
+        throw new ProcessError(`nats-server was not healthy within ${timeoutMs} ms: ${problem}\n${child.tail}`);
+      await new Promise((resolve) => setTimeout(resolve, HEALTH_POLL_MS));
+    }
+  }
+
+  /** What keeps it from its job; undefined: nothing. */
+  async #askHealth(port: number): Promise<string | undefined> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(HEALTH_REQUEST_TIMEOUT_MS) });
+      return response.ok ? undefined : (await response.text()).trim();
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  /** SIGTERM. A paused one is woken to hear it. */
   async stop(): Promise<void> {
     this.#up = false;
-    await this.#process?.stop();
+    const ended = this.#process?.stop();
+    this.#process?.signal('SIGCONT');
+    await ended;
   }
   async kill(): Promise<void> {
     this.#up = false;
     await this.#process?.kill();
+  }
+  /** A clean end and a new start, until it is healthy again. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+    await this.waitUntilHealthy();
+  }
+
+  /** SIGSTOP: alive, connected, and silent. */
+  pause(): void {
+    this.#process?.signal('SIGSTOP');
+  }
+  /** Ends {@link pause}. */
+  resume(): void {
+    this.#process?.signal('SIGCONT');
+  }
+
+  /** Removes everything it has stored, as a lost disk. @throws {ProcessError} while it runs */
+  async wipe(): Promise<void> {
+    if (this.running) throw new ProcessError('stop or kill the broker before wiping its store');
+    await rm(this.storeDir, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -1,6 +1,8 @@
 /** Sluice's processes on one machine: the broker and the apps, started, watched and stopped. */
 export type { BrokerOptions } from './broker.ts';
 export { Broker } from './broker.ts';
+export type { ClusterOptions } from './cluster.ts';
+export { startBrokers } from './cluster.ts';
 export { tie } from './lifeline.ts';
 export type { ProcessOptions } from './managed-process.ts';
 export { ManagedProcess, ProcessError } from './managed-process.ts';

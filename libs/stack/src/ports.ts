@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 /** A port of the stack that something else listens on. */
 export interface TakenPort {
@@ -22,6 +22,14 @@ export async function freePort(): Promise<number> {
   return listenBriefly(0);
 }
 
+/** So many loopback ports that were free at the same moment. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => listening(0)));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
 /** @throws {PortsTakenError} naming every port that cannot be had. Port 0 always can. */
 export async function requireFreePorts(wanted: readonly TakenPort[]): Promise<void> {
   const fixed = wanted.filter(({ port }) => port !== 0);
@@ -38,12 +46,16 @@ export async function requireFreePorts(wanted: readonly TakenPort[]): Promise<vo
 }
 
 async function listenBriefly(port: number): Promise<number> {
+  const server = await listening(port);
+  const { port: found } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return found;
+}
+
+function listening(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address() as { port: number };
-      server.close(() => resolve(address.port));
-    });
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
 }

@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path';
 import { edgeId, region } from '@sluice/contracts';
 import { CredentialsDirectory } from '@sluice/credentials';
 import { lockDataDir } from '@sluice/sqlite';
-import { Broker } from './broker.ts';
+import type { Broker } from './broker.ts';
+import { startBrokers } from './cluster.ts';
 import { Member, type StartOptions } from './member.ts';
 import { requireFreePorts } from './ports.ts';
 
@@ -60,6 +61,8 @@ export interface StackOptions {
   readonly broker?: string;
   /** The broker of its own knows each part by its key, permits it no more than it needs, and speaks TLS alone. What it takes is in `credentials` of the data directory. */
   readonly secured?: boolean;
+  /** Servers of the stack's own broker, default 1. With more they are a cluster, in which each stream has as many replicas. The second and further take any free port. */
+  readonly brokers?: number;
   /** Default 1; the second and further take any free port. */
   readonly controllers?: number;
   /** Default 1; the second and further take any free port. More than one only on a source that they share, which `env.origin` names. */
@@ -87,7 +90,7 @@ export class Stack {
   readonly #lock: { release(): void };
   readonly #edges = new Map<string, Member>();
   readonly #credentials: CredentialsDirectory | undefined;
-  #broker: Broker | undefined;
+  #brokers: Broker[] = [];
   #origins: Member[] = [];
   #controllers: Member[] = [];
   #stopping: Promise<void> | undefined;
@@ -131,16 +134,8 @@ export class Stack {
   async #startAll(): Promise<void> {
     const { signal, ports = {}, origins = 1, controllers = 1, edges } = this.#options;
     if (this.#options.broker === undefined) {
-      this.#say('starting the broker');
       await this.#fillCredentials();
-      const configurationDir = this.#credentials?.brokerDir;
-      this.#broker = await Broker.start({
-        dataDir: join(this.dataDir, 'broker'),
-        port: ports.broker ?? 0,
-        configurationDir,
-        say: this.#say,
-      });
-      this.#broker.onUnexpectedEnd((how) => this.#reportEnd('the broker', how));
+      await this.#startBrokers(ports.broker ?? 0);
     }
     signal?.throwIfAborted();
     this.#origins = await this.#createMembers('origin', origins, ports.origin, this.#sourceVariables());
@@ -151,6 +146,15 @@ export class Stack {
     this.#say(`starting ${sources}, ${count(controllers, 'controller')} and ${count(edges.length, 'edge')}`);
     const starting = this.#startMembers();
     await (signal === undefined ? starting : Promise.race([starting, whenAborted(signal)]));
+  }
+
+  async #startBrokers(firstPort: number): Promise<void> {
+    const { brokers: servers = 1 } = this.#options;
+    this.#say(servers === 1 ? 'starting the broker' : `starting the broker, a cluster of ${count(servers, 'server')}`);
+    const configurationDir = this.#credentials?.brokerDir;
+    this.#brokers = await startBrokers({ dataDir: this.dataDir, servers, port: firstPort, configurationDir, say: this.#say });
+    for (const [index, broker] of this.#brokers.entries())
+      broker.onUnexpectedEnd((how) => this.#reportEnd(index === 0 ? 'the broker' : `server ${index + 1} of the broker`, how));
   }
 
   async #startMembers(): Promise<void> {
@@ -216,6 +220,7 @@ export class Stack {
       env: {
         ...(app === 'origin' ? ORIGIN_VARIABLES : RUNTIME_VARIABLES),
         NATS_URL: this.natsUrl,
+        ...(this.#brokers.length > 1 && { NATS_STREAM_REPLICAS: String(this.#brokers.length) }),
         LOG_LEVEL: this.#options.logLevel ?? 'info',
         [`${prefix}_HOST`]: '127.0.0.1',
         ...(app === 'controller' ? {} : { [`${prefix}_DATA_DIR`]: dataDir }),
@@ -243,9 +248,9 @@ export class Stack {
     if (this.#stopping === undefined) this.#onUnexpectedEnd(name, how);
   }
 
-  /** The broker's address, the stack's own or the given one. */
+  /** The addresses of the broker's servers, separated by commas: the stack's own or the given one. */
   get natsUrl(): string {
-    return this.#broker?.url ?? (this.#options.broker as string);
+    return this.#options.broker ?? this.#brokers.map(({ url }) => url).join(',');
   }
   /** The credentials of everyone who uses the broker; undefined when it takes anyone. */
   get credentials(): CredentialsDirectory | undefined {
@@ -256,12 +261,17 @@ export class Stack {
     return this.#options.directory;
   }
   get ownsBroker(): boolean {
-    return this.#broker !== undefined;
+    return this.#brokers.length > 0;
   }
-  /** The stack's own broker. @throws when it works with a given one */
+  /** The first server of the stack's own broker. @throws when it works with a given one */
   get broker(): Broker {
-    if (this.#broker === undefined) throw new Error('this stack has no broker of its own');
-    return this.#broker;
+    const [first] = this.#brokers;
+    if (first === undefined) throw new Error('this stack has no broker of its own');
+    return first;
+  }
+  /** The servers of the stack's own broker; none when it works with a given one. */
+  get brokers(): readonly Broker[] {
+    return this.#brokers;
   }
   /** The first origin. */
   get origin(): Member {
@@ -321,14 +331,14 @@ export class Stack {
     await Promise.all([...this.#edges.values()].map((edge) => edge.stop()));
     await Promise.all(this.#controllers.map((controller) => controller.stop()));
     await Promise.all(this.#origins.map((origin) => origin.stop()));
-    await this.#broker?.stop();
+    await Promise.all(this.#brokers.map((broker) => broker.stop()));
     this.#lock.release();
   }
 
   /** SIGKILL to everything at once; resolves when all are gone. */
   async kill(): Promise<void> {
     const stopped = this.stop();
-    await Promise.all([...this.members.map((member) => member.kill()), this.#broker?.kill()]);
+    await Promise.all([...this.members.map((member) => member.kill()), ...this.#brokers.map((broker) => broker.kill())]);
     await stopped;
   }
 

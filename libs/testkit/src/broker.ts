@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type BusLogger } from '@sluice/bus';
-import { Broker } from '@sluice/stack';
+import { Broker, startBrokers } from '@sluice/stack';
 
 /** A directory that disappears with its scope: `await using dir = await temporaryDirectory()`. */
 export async function temporaryDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
@@ -28,6 +28,34 @@ export async function testBroker(): Promise<
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(connections.map((bus) => bus.connection.close()));
       await broker.stop();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A broker of three servers, of this scope's own. */
+export async function testCluster(): Promise<
+  AsyncDisposable & {
+    readonly brokers: readonly Broker[];
+    readonly urls: readonly string[];
+    connect(name?: string, urls?: readonly string[]): Promise<Bus>;
+  }
+> {
+  const dir = await temporaryDirectory();
+  const brokers = await startBrokers({ dataDir: dir.path, servers: 3 });
+  const connections: Bus[] = [];
+  const urls = brokers.map(({ url }) => url);
+  return {
+    brokers,
+    urls,
+    async connect(name = 'test', servers = urls) {
+      const bus = await Bus.connect({ servers, name, log: silentLog });
+      connections.push(bus);
+      return bus;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(connections.map((bus) => bus.connection.close()));
+      await Promise.all(brokers.map((broker) => broker.stop()));
       await dir[Symbol.asyncDispose]();
     },
   };

@@ -19,6 +19,10 @@ export class FakeClock {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
   }
+  /** Time passes and nothing runs, as in a process that is stopped. What fell due meanwhile runs with the next {@link advance}. */
+  skip(byMs: number): void {
+    this.#now += byMs;
+  }
   /** Moves time, running what falls due in order. */
   advance(byMs: number): void {
     const end = this.#now + byMs;

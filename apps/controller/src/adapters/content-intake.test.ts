@@ -1,5 +1,5 @@
 import type { ConsumeOptions, DurableMessage, Streams } from '@sluice/bus';
-import { SluiceError } from '@sluice/contracts';
+import { type ContentDistributed, SluiceError } from '@sluice/contracts';
 import { createMetrics, type Logger } from '@sluice/runtime';
 import { FakeClock, silentLog } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
@@ -21,7 +21,12 @@ function stage() {
   let deliver: (message: DurableMessage) => void = () => {};
   let publishError: Error | undefined;
   const options: ConsumeOptions[] = [];
+  const byOthers: ContentDistributed[] = [];
   const streams = {
+    read: async (_stream: unknown, _event: unknown, { after }: { after: number }) => ({
+      messages: byOthers.slice(after),
+      upTo: byOthers.length,
+    }),
     consume(consumeOptions: ConsumeOptions, handler: typeof deliver) {
       options.push(consumeOptions);
       deliver = handler;
@@ -55,6 +60,10 @@ function stage() {
     published,
     distributing,
     options,
+    /** Another controller answers an event, and this one does not hear it. */
+    answerElsewhere(id: string) {
+      byOthers.push({ id, edges: [] as ContentDistributed['edges'] } as ContentDistributed);
+    },
     failPublishing(error: Error | undefined) {
       publishError = error;
     },
@@ -97,6 +106,7 @@ describe('content intake', () => {
     const { give, distributing, failPublishing, intake } = stage();
     failPublishing(new SluiceError('BROKER_AWAY', 'away', { retryable: true }));
     const log = give(UPLOADED, { delivery: 3 });
+    await tick();
     distributing[0]?.end({ kind: 'distributed' });
     await tick();
     expect(log).toEqual(['retry in 1000']);
@@ -106,6 +116,7 @@ describe('content intake', () => {
   test('work that cannot be done now is put back for longer each time', async () => {
     const { give, distributing } = stage();
     const logs = [1, 2, 50].map((delivery) => give({ ...UPLOADED, id: `e-${delivery}` }, { delivery }));
+    await tick();
     for (const { end } of distributing) end({ kind: 'later', error: new Error('no origin') });
     await tick();
     expect(logs).toEqual([['retry in 250'], ['retry in 500'], ['retry in 30000']]);
@@ -118,6 +129,35 @@ describe('content intake', () => {
     await tick();
     expect(give(UPLOADED)).toEqual(['ack']);
     expect(distributing).toHaveLength(1);
+  });
+
+  test('an event that is delivered again, and has an outcome from a controller that this one did not hear, is acknowledged and pushed to nobody', async () => {
+    const { give, distributing, answerElsewhere, published } = stage();
+    answerElsewhere('e-1');
+    const log = give(UPLOADED, { delivery: 2 });
+    await tick();
+    expect([log, distributing, published]).toEqual([['ack'], [], []]);
+  });
+
+  test.each([
+    ['was paused for longer than the broker waits', ({ clock }: ReturnType<typeof stage>) => clock.skip(30_000)],
+    ['had lost its connection', ({ intake }: ReturnType<typeof stage>) => intake.doubtAll()],
+  ])('a controller that %s sends no second outcome, however much later', async (_what, fall) => {
+    const at = stage();
+    const log = at.give(UPLOADED);
+    fall(at);
+    at.answerElsewhere('e-1');
+    at.clock.advance(10_000);
+    at.distributing[0]?.end({ kind: 'distributed' });
+    await tick();
+    expect(at.published).toEqual([]);
+    expect(log.at(-1)).toBe('ack');
+    // And one that nobody else has answered gets its outcome all the same.
+    at.give({ ...UPLOADED, id: 'e-2' });
+    fall(at);
+    at.distributing[1]?.end({ kind: 'distributed' });
+    await tick();
+    expect(at.published).toMatchObject([{ id: 'distributed-e-2' }]);
   });
 
   test('an event delivered again while in work waits for the same end', async () => {

@@ -1,6 +1,7 @@
 /**
  * Takes events from the stream `CONTENT` and answers each with a `content.distributed` or `content.rejected`. An event is acknowledged only
- * after its answer is stored, so a controller may die at any moment: another one gets the event again and finishes it.
+ * after its answer is stored, so a controller may die at any moment: another one gets the event again and finishes it. An event that another controller may have had is looked up before
+ * anything is done about it, and one that another may have been given meanwhile before its answer is sent: so each has one answer.
  */
 import type { DurableMessage, Streams } from '@sluice/bus';
 import { CONSUMERS, CONTENT_DISTRIBUTED, CONTENT_REJECTED, STREAMS } from '@sluice/contracts';
@@ -12,6 +13,8 @@ import type { ControllerMetrics } from '../metrics.ts';
 import { type Disposition, type Distributor, subjectOf } from '../services/distributor.ts';
 import type { OutcomeJournal } from './outcome-journal.ts';
 
+/** Another controller has answered it. */
+const ANSWERED: Disposition = { kind: 'distributed' };
 const PAYLOAD_MAX_CHARACTERS = 1024;
 const REASON_MAX_CHARACTERS = 4096;
 
@@ -35,6 +38,8 @@ export interface IntakeDeps {
 interface Work {
   readonly distribution: Distribution;
   readonly messages: Map<string, DurableMessage>;
+  /** When the broker last heard that it is in work here; monotonic, so a pause of this process counts. */
+  heardMs: number;
 }
 
 export class ContentIntake {
@@ -93,12 +98,27 @@ export class ContentIntake {
     this.#inWork.clear();
   }
 
+  /** The connection was lost, or what was sent on it: what is in work here may have been given to another controller. */
+  doubtAll(): void {
+    for (const work of this.#inWork.values()) work.heardMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** A message not heard of for `ackWaitMs` would go to another controller. */
   #keepAlive(): void {
     this.#cancelKeepAlive = this.#deps.clock.after(this.#options.ackWaitMs / 3, () => {
-      for (const { messages } of this.#inWork.values()) for (const message of messages.values()) message.working();
+      const nowMs = this.#deps.clock.monotonicMs();
+      for (const work of this.#inWork.values()) {
+        for (const message of work.messages.values()) message.working();
+        // One that was silent for too long stays in doubt: it may have been given to another controller.
+        if (!this.#isInDoubt(work)) work.heardMs = nowMs;
+      }
       this.#keepAlive();
     });
+  }
+
+  /** Whether another controller may have been given the same event meanwhile. */
+  #isInDoubt({ heardMs }: Work): boolean {
+    return this.#deps.clock.monotonicMs() - heardMs >= this.#options.ackWaitMs;
   }
 
   #take(message: DurableMessage): void {
@@ -135,20 +155,32 @@ export class ContentIntake {
       startedAt: new Date(clock.nowMs()).toISOString(),
       startedMs: clock.monotonicMs(),
     });
-    this.#inWork.set(event.id, { distribution, messages: new Map([[placeOf(message), message]]) });
-    void this.#work(event, message, distribution);
+    const work = { distribution, messages: new Map([[placeOf(message), message]]), heardMs: clock.monotonicMs() };
+    this.#inWork.set(event.id, work);
+    void this.#work(event, message, work);
   }
 
-  async #work(event: ContentEvent, message: DurableMessage, distribution: Distribution): Promise<void> {
-    let disposition = await this.#deps.distributor.distribute(event, distribution);
-    if (this.#abandoned) return;
-    try {
-      if (disposition.kind === 'distributed') await this.#announce(distribution);
-      else if (disposition.kind === 'rejected') await this.#reject(event.id, message, disposition.reason);
-    } catch (error) {
-      disposition = { kind: 'later', error };
-    }
-    this.#end(event, disposition);
+  async #work(event: ContentEvent, message: DurableMessage, work: Work): Promise<void> {
+    const disposition = await this.#dispose(event, message, work).catch((error: unknown): Disposition => ({ kind: 'later', error }));
+    if (!this.#abandoned) this.#end(event, disposition);
+  }
+
+  async #dispose(event: ContentEvent, message: DurableMessage, work: Work): Promise<Disposition> {
+    const { distributor, journal } = this.#deps;
+    if (message.delivery > 1 && (await this.#isAnswered(event))) return ANSWERED;
+    const disposition = await distributor.distribute(event, work.distribution);
+    if (this.#abandoned || disposition.kind === 'later') return disposition;
+    if (journal.has(event.id) || (this.#isInDoubt(work) && (await this.#isAnswered(event)))) return ANSWERED;
+    if (disposition.kind === 'distributed') await this.#announce(work.distribution);
+    else await this.#reject(event.id, message, disposition.reason);
+    return disposition;
+  }
+
+  /** Whether an event has its outcome, from whichever controller. @throws {SluiceError} when that cannot be found out now */
+  async #isAnswered({ id }: ContentEvent): Promise<boolean> {
+    const { journal, streams } = this.#deps;
+    if (!journal.has(id)) await journal.refresh(streams);
+    return journal.has(id);
   }
 
   #end(event: ContentEvent, disposition: Disposition): void {

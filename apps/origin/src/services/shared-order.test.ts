@@ -71,6 +71,11 @@ function reflect({ catalog }: Member, key: string, state: string) {
   return catalog.sourced.reflect({ ...content, uploadedAt: '2026-01-01T00:00:00.000Z' }, catalog.sourced.find(key)?.revision);
 }
 
+/** Removes an object from a catalog, as somebody who has just missed it at the source. */
+function gone({ catalog }: Member, key: string) {
+  return catalog.sourced.remove(key, catalog.sourced.find(key)?.revision);
+}
+
 /** A log whose entries come to its follower when `mayCome` lets them. */
 function heldLog(mayCome: () => Promise<void> | boolean): typeof SharedLog {
   return class extends SharedLog {
@@ -284,8 +289,6 @@ describe('a catalog that several origins share', () => {
       await meanwhile();
       await order.forget(batch, position);
     });
-  const gone = ({ catalog }: Member, key: string) => catalog.sourced.remove(key, catalog.sourced.find(key)?.revision);
-
   test('what one origin forgets is dropped from the log, but no key that came back meanwhile; all know what cannot be learned any more', async () => {
     await using both = await twoMembers();
     const { environment, dir, one, other } = both;
@@ -368,5 +371,62 @@ describe('a catalog that several origins share', () => {
     await order.stop();
     expect(new Set((await ends).map(({ status }) => status))).toEqual(new Set(['rejected']));
     catalog.close();
+  });
+});
+
+/** A log whose answers and entries come when `gate` opens. */
+function slowLog(gate: () => Promise<void> | undefined): typeof SharedLog {
+  return class extends heldLog(async () => gate()) {
+    override async append(...entry: Parameters<SharedLog['append']>): Promise<number | undefined> {
+      const position = await super.append(...entry);
+      await gate();
+      return position;
+    }
+  };
+}
+
+/** Text that is to have variants, under a key. */
+function reflectText({ catalog }: Member, key: string, text: string) {
+  const object = { key, size: 1_000, revision: key, bytesRevision: key };
+  const content = { object, fields: fields(), body: { sha256: checksum(text), size: 1_000, etag: text } };
+  return catalog.sourced.reflect({ ...content, uploadedAt: '2026-01-01T00:00:00.000Z' }, catalog.sourced.find(key)?.revision);
+}
+
+describe('keys that wait for variants', () => {
+  test('one that was decided on before its content had them, and got its place after, is told of them, and waits nowhere for ever', async () => {
+    await using environment = await testBroker();
+    await using dir = await temporaryDirectory();
+    let gate: Promise<void> | undefined;
+    await using one = await member(environment, join(dir.path, 'one'), undefined, { Log: slowLog(() => gate) });
+    await using other = await member(environment, join(dir.path, 'other'));
+    await Promise.all([one.order.catchUp(), other.order.catchUp()]);
+    await reflectText(one, 'site/a', 'same');
+    const opened = Promise.withResolvers<void>();
+    gate = opened.promise;
+    const placed = reflectText(one, 'site/b', 'same');
+    await eventually(() => expect(other.catalog.find('site/b')).toBeDefined());
+    expect(one.catalog.find('site/b')).toBeUndefined();
+    await one.catalog.coding.record(checksum('same'), ['br'], [{ coding: 'br', sha256: checksum('coded'), size: 100 }]);
+    opened.resolve();
+    gate = undefined;
+    await placed;
+    const waiting = one.catalog.variants.waiting(0, 10);
+    expect(waiting.map(({ key }) => key)).toEqual(['site/a', 'site/b']);
+    for (const key of waiting) await one.catalog.coding.announce(key);
+    await other.order.catchUp();
+    expect([one, other].map(({ catalog }) => catalog.variants.waitingCount)).toEqual([0, 0]);
+    expect(other.catalog.find('site/b')?.manifest.variants).toMatchObject([{ coding: 'br' }]);
+  });
+
+  test('one that is removed, or gets content that has none, waits at no origin', async () => {
+    await using both = await twoMembers();
+    const { one, other } = both;
+    for (const key of ['site/a', 'site/b']) await reflectText(one, key, key);
+    await other.order.catchUp();
+    expect([one, other].map(({ catalog }) => catalog.variants.waitingCount)).toEqual([2, 2]);
+    await gone(one, 'site/a');
+    await reflect(one, 'site/b', 'short');
+    await other.order.catchUp();
+    expect([one, other].map(({ catalog }) => catalog.variants.waitingCount)).toEqual([0, 0]);
   });
 });

@@ -155,10 +155,10 @@ export class CatalogChanges {
       return;
     }
     const isNewBucket = buckets.create(bucketOf(key), new Date(stamp.atMs).toISOString(), stamp.version - 1);
-    if (wantsVariants(manifest, size) && variants.of(sha256) === undefined) {
+    if (this.#lacksVariants(manifest)) {
       variants.await(key);
       this.#core.wantVariants();
-    }
+    } else if (current !== undefined) variants.settleKey(key); // what it waited for is overtaken
     objects.put(change);
     // What it was told with goes into the history with it.
     if (current !== undefined) this.#supersede(current);
@@ -169,9 +169,20 @@ export class CatalogChanges {
     if (current !== undefined || tombstone !== undefined) this.#trimHistory(key);
   }
 
+  /**
+   * Whether somebody has to make variants of a content, or to tell of those that there are: where others give the place of a change, they may have been made between the decision, which
+   * did not know of them, and now.
+   */
+  #lacksVariants(manifest: Manifest): boolean {
+    if (!wantsVariants(manifest, manifest.size)) return false;
+    const made = this.#core.variants.of(manifest.sha256);
+    return made === undefined || (made.length > 0 && manifest.variants === undefined);
+  }
+
   #applyRemoval({ key, stamp, ever, isListed = true }: RemovalChange): void {
-    const { objects, sourced, details } = this.#core;
+    const { objects, sourced, details, variants } = this.#core;
     const current = objects.find(key);
+    variants.settleKey(key);
     objects.bury(key, { version: stamp.version, ever, isListed });
     sourced.forget(key);
     if (current !== undefined) this.#supersede(current);

@@ -107,7 +107,7 @@ export class VariantTable {
     this.#deleteWaiting.run(seq);
   }
 
-  /** Its content has variants that another origin made: it waits no longer. */
+  /** It has another content, is gone, or another origin has made its variants: it waits no longer. */
   settleKey(key: string): void {
     this.#deleteKey.run(key);
   }
