@@ -47,12 +47,12 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
-      { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'] } },
+      { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'], testTimeout: 60_000 } },
       {
         // Each app dies some hundred times: docs/crash-points.md.
         test: { name: 'crash-points', root: 'test/crash-points', include: ['*.test.ts'], testTimeout: 180_000, hookTimeout: 60_000 },
       },
-      { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'] } },
+      { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'], testTimeout: 60_000 } },
       {
         // Hostile input: a share of what `npm run fuzz` does, see docs/fuzzing.md.
         test: { name: 'fuzz', root: 'test/fuzz', include: ['**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000 },
