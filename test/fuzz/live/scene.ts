@@ -1,8 +1,6 @@
 /** A CDN of real processes that is asked hostile things, and then has to work as before. */
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { ManagedProcess, Stack } from '@sluice/stack';
 import { eventually, temporaryDirectory } from '@sluice/testkit';
 import { makeCertificate, writeCertificate } from '../../../apps/edge/src/certificates.fixture.ts';
@@ -18,6 +16,9 @@ const ROUND_MS = 60_000;
 const CONTENTS = { 'site/a': 'content a', 'site/b': 'content b', 'site/a/b c.js': 'x'.repeat(3_000) } as const;
 /** Characters that every secret in a hostile request has. */
 export const SECRET_MARK = 'c2VjcmV0';
+
+/** What a part tells its operator of others: hostile registrations have the ids of edges that there are. */
+const EXPECTED_FAILURES: ReadonlySet<string> = new Set(['two live processes use one edge id; give each its own EDGE_ID']);
 
 export class LiveScene implements AsyncDisposable {
   readonly stack: Stack;
@@ -100,7 +101,7 @@ export class LiveScene implements AsyncDisposable {
     const found: string[] = [];
     const seen = this.#readLines.get(file) ?? 0;
     let number = 0;
-    for await (const line of createInterface({ input: createReadStream(file) })) {
+    for (const line of (await readFile(file, 'utf8')).split('\n').slice(0, -1)) {
       number += 1;
       if (number <= seen) continue;
       const problem = problemInLine(line);
@@ -125,13 +126,14 @@ export class LiveScene implements AsyncDisposable {
 /** Undefined: a line may be so. */
 function problemInLine(line: string): string | undefined {
   if (line.includes(SECRET_MARK)) return 'a secret';
-  let entry: { level?: string };
+  let entry: { level?: string; msg?: string };
   try {
     entry = JSON.parse(line);
   } catch {
     return 'what is no JSON';
   }
-  return entry.level === 'error' || entry.level === 'fatal' ? 'a failure of its own' : undefined;
+  const isFailure = entry.level === 'error' || entry.level === 'fatal';
+  return isFailure && !EXPECTED_FAILURES.has(entry.msg ?? '') ? 'a failure of its own' : undefined;
 }
 
 async function residentMb(pid: number): Promise<number> {
