@@ -89,6 +89,17 @@ describe('requests in a pipeline (RFC 9112 §9.3.2)', () => {
   });
 });
 
+describe('a request that holds its content back (RFC 9110 §10.1.1)', () => {
+  test('is told to go on before its answer, also behind others in a pipeline: never between head and body', async () => {
+    const expecting = get('/site/b', 'Host: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n');
+    for (const first of ['', get('/site/a'), get('/site/none'), 'POST /site/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx']) {
+      const received = await exchange(`${first}${expecting}hi${LAST}`);
+      expect(received.split('HTTP/1.1 100 Continue\r\n\r\n')).toHaveLength(2);
+      expect(received).toMatch(/HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n(?:[^\r\n]+\r\n)+\r\ncontent bHTTP\/1\.1 200 OK\r\n/);
+    }
+  });
+});
+
 describe('targets and hosts (RFC 9112 §3.2)', () => {
   test.each([
     ['a path out of the bucket', get('/site/../a'), 400],

@@ -1,4 +1,4 @@
-import { type Server as HttpServer, ServerResponse } from 'node:http';
+import { type Server as HttpServer, type IncomingMessage, ServerResponse } from 'node:http';
 import { Server, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 
@@ -53,4 +53,23 @@ export async function drainHttpServer(
   clearTimeout(deadline);
   // Nothing is open any more; it ends its own timer.
   server.close();
+}
+
+/**
+ * Calls `answer` when a response is the next on its connection: at once, or when those before it have been sent; never, when the connection ends before. Of a response that waits,
+ * Node sends the head before whatever else was written for it, so a `100 Continue` that came too early would stand between head and body, and be taken for content.
+ */
+export function inItsTurn(response: Pick<ServerResponse, 'socket' | 'once'>, answer: () => void): void {
+  if (response.socket === null) response.once('socket', answer);
+  else answer();
+}
+
+/** Asks for the content that requests hold back (RFC 9110 §10.1.1) as Node does where nobody listens, but {@link inItsTurn}. */
+export function continueInTurn(server: Pick<HttpServer, 'emit'> & Server): void {
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    inItsTurn(response, () => {
+      response.writeContinue();
+      server.emit('request', request, response);
+    }),
+  );
 }

@@ -20,7 +20,7 @@ export { type FileWatch, watchFiles } from './file-watch.ts';
 export { type FollowedFile, type FollowOptions, followFile } from './followed-file.ts';
 export type { OperationsReply } from './health.ts';
 export { answerOperations, isOperationsPath, Readiness } from './health.ts';
-export { drainHttpServer, httpUrl, openSockets } from './http.ts';
+export { continueInTurn, drainHttpServer, httpUrl, inItsTurn, openSockets } from './http.ts';
 export type { LifecycleState } from './lifecycle.ts';
 export { Lifecycle } from './lifecycle.ts';
 export type { Logger } from './logger.ts';

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { tie } from './lifeline.ts';
 
 /** A process of the stack did not do what it was started for. The message carries its last lines of output. */
@@ -56,7 +56,7 @@ export class ManagedProcess {
     running.add(this);
     this.#untie = this.#child.pid === undefined ? () => {} : tie(this.#child.pid);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#take(line));
+      if (stream !== null) eachLine(stream, (line) => this.#take(line));
     }
     this.ended = new Promise((resolve) => {
       this.#child.once('error', (error) => this.#finish(`could not be started: ${error.message}`, resolve));
@@ -138,4 +138,18 @@ export class ManagedProcess {
     this.signal('SIGKILL');
     await this.ended;
   }
+}
+
+/** Lines end with a line feed alone: `node:readline` ends them at U+2028 and U+2029 too, which JSON does not escape. */
+function eachLine(stream: Readable, take: (line: string) => void): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) take(line);
+  });
+  stream.on('end', () => {
+    if (rest !== '') take(rest);
+  });
 }

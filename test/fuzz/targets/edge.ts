@@ -129,8 +129,7 @@ export const REQUEST_WORDS = [
 export function hostileRequest(random: Random): string {
   const text = random.pick(REQUESTS);
   const changed = mutateText(random, random.oneIn(4) ? text + random.pick(REQUESTS) : text, REQUEST_WORDS);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what is no byte
-  return changed.replace(/[^\u0000-\u00ff]/g, '?');
+  return changed.replace(/[\u0100-\uffff]/g, '?');
 }
 
 export const plainRequests = target({

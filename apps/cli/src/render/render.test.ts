@@ -156,6 +156,14 @@ describe('terminal', () => {
     expect(io.stdout.text).toBe('plain\n{"a":1}\n');
     expect(io.stderr.text).toBe('warning: careful\nerror: bad\n');
   });
+
+  test('what a warning or an error quotes is not obeyed; their lines stay lines', () => {
+    const io = new CapturedIo();
+    const words = new Terminal(io, false);
+    words.warn('a message cannot be read: \u001b[2J\r\u0000\nthe next line');
+    words.error('\u009b31m');
+    expect(io.stderr.text).toBe('warning: a message cannot be read: \\u001b[2J\\u000d\\u0000\nthe next line\nerror: \\u009b31m\n');
+  });
 });
 
 describe('what to try when it is up', () => {

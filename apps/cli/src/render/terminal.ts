@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { OutputStream } from '../adapters/io.ts';
+import { visible } from './quantity.ts';
 
 type Format = Parameters<typeof styleText>[0];
 
@@ -36,11 +37,13 @@ export class Terminal {
   note(text: string): void {
     if (!this.json) this.#stderr.write(`${text}\n`);
   }
+  /** May quote what came from elsewhere. */
   warn(text: string): void {
-    this.#stderr.write(`${this.#style('yellow', 'warning:', this.#stderr)} ${text}\n`);
+    this.#stderr.write(`${this.#style('yellow', 'warning:', this.#stderr)} ${visibleLines(text)}\n`);
   }
+  /** May quote what came from elsewhere. */
   error(text: string): void {
-    this.#stderr.write(`${this.#style('red', 'error:', this.#stderr)} ${text}\n`);
+    this.#stderr.write(`${this.#style('red', 'error:', this.#stderr)} ${visibleLines(text)}\n`);
   }
 
   /** Text of a result in a colour; plain when stdout is no terminal or NO_COLOR is set. */
@@ -51,4 +54,8 @@ export class Terminal {
   #style(format: Format, text: string, stream: OutputStream): string {
     return stream.isTTY === true ? styleText(format, text, { stream }) : text;
   }
+}
+
+function visibleLines(text: string): string {
+  return text.split('\n').map(visible).join('\n');
 }

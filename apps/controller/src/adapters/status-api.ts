@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { eventId } from '@sluice/contracts';
-import { answerOperations, drainHttpServer, openSockets, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, continueInTurn, drainHttpServer, openSockets, type Readiness, type Registry } from '@sluice/runtime';
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
@@ -56,6 +56,7 @@ export async function serveStatusApi(
 ): Promise<{ readonly port: number; stop(): Promise<void> }> {
   const server = createAdaptorServer({ fetch: api.fetch }) as Server;
   const sockets = openSockets(server);
+  continueInTurn(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => resolve());

@@ -3,7 +3,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
-import { drainHttpServer, isOperationsPath, type Logger, type OperationsReply, openSockets } from '@sluice/runtime';
+import { continueInTurn, drainHttpServer, isOperationsPath, type Logger, type OperationsReply, openSockets } from '@sluice/runtime';
 import { type Certificates, isMisdirected } from '../domain/certificates.ts';
 import { fieldSectionBytes } from '../domain/http2-fields.ts';
 import { authorityOf } from '../domain/request-target.ts';
@@ -108,6 +108,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     void answer(options, request, response, overTls);
   });
   secure?.server.on('connect', refuseTunnel);
+  if (secure !== undefined) continueInTurn(secure.server);
   const port = await listen(plain, options.port, options).catch((error) => {
     secure?.server.close();
     throw error;
@@ -115,6 +116,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const overPlain: Listener = { isSecure: false, tlsPort };
   plain.on('request', (request, response) => void answer(options, request, response, overPlain));
   plain.on('connect', refuseTunnel);
+  continueInTurn(plain);
   return {
     port,
     tlsPort,

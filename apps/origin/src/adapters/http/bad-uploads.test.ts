@@ -195,6 +195,18 @@ test('100 Continue comes before the body when nothing speaks against it', async 
   expect(await (await fetch(`${origin.url}/site/continued`)).text()).toBe('abc');
 });
 
+test('100 Continue comes before the whole of an answer also behind another request, never between its head and its body', async () => {
+  // Still being sent when the second one is ready to be.
+  const first = 'GET /site/long HTTP/1.1\r\nhost: x\r\n\r\n';
+  const keys = Array.from({ length: 500 }, (_, at) => `<Object><Key>none-${at}</Key></Object>`);
+  const body = `<Delete>${keys.join('')}</Delete>`;
+  const second = `POST /site?delete HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  await put('/site/long', 'x'.repeat(5_000_000));
+  const received = await rawExchange(origin.port, [first + second]);
+  expect([...received.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '100', '200']);
+  expect(received.slice(received.lastIndexOf('\r\n\r\n') + 4)).toMatch(/^<\?xml .*<Key>none-499<\/Key><\/Deleted><\/DeleteResult>$/s);
+});
+
 test('an upload of the same random bytes under two keys costs one blob', async () => {
   const bytes = randomBytes(200_000);
   const before = await origin.metric('sluice_origin_blobs');

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answerOperations, drainHttpServer, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
+import { answerOperations, drainHttpServer, inItsTurn, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
 import { presignedFields } from '../../domain/presigned-fields.ts';
 import { needsOf } from '../../domain/rights.ts';
 import { S3Error, type S3ErrorCode, toS3Error } from '../../domain/s3-error.ts';
@@ -75,7 +75,7 @@ export class OriginServer {
     this.#server.timeout = limits.idleMs;
     this.#server.maxConnections = limits.connectionsMax;
     this.#server.on('request', (request, response) => void this.#serve(request, response, false));
-    this.#server.on('checkContinue', (request, response) => void this.#serve(request, response, true));
+    this.#server.on('checkContinue', (request, response) => inItsTurn(response, () => void this.#serve(request, response, true)));
     this.#server.on('clientError', (error, socket) => {
       const code = refuseBrokenRequest(error, socket);
       if (code !== undefined) options.metrics.refusals.inc({ code });

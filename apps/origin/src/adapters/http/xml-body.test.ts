@@ -79,6 +79,16 @@ describe('an XML body', () => {
     await expect(read(`<List>${'<a/>'.repeat(ELEMENTS_MAX)}</List>`)).rejects.toEqual(refusal(`at most ${ELEMENTS_MAX} elements`));
   });
 
+  test('what begins like a declaration and has no end is refused at once, wherever a piece of it ends', async () => {
+    for (const before of ['', ' '.repeat(16 * 1024 - '<List><!['.length), ' '.repeat(16 * 1024 - '<List><'.length)]) {
+      // Read to its end, this took hours.
+      const endless = `<List>${before}<![C${'}'.repeat(1_000_000)}`;
+      await expect(read(endless)).rejects.toEqual(refusal('<![CDATA['));
+    }
+    const shifted = (shift: number) => `<List>${' '.repeat(16 * 1024 - shift)}${item('<![CDATA[<!x<!y]]><!-- <!z -->')}</List>`;
+    for (let shift = 10; shift < 60; shift += 1) expect(await read(shifted(shift))).toEqual(['<!x<!y']);
+  });
+
   test('entities that multiply are refused as fast as they come', async () => {
     const levels = Array.from({ length: 30 }, (_, level) => `<!ENTITY e${level + 1} "${`&e${level};`.repeat(10)}">`);
     const document = `<!DOCTYPE x [<!ENTITY e0 "boom">${levels.join('')}]><List>${item('&e30;')}</List>`;

@@ -6,6 +6,8 @@ import sax, { type SAXParser } from 'sax';
 const DEPTH_MAX = 8;
 /** More than any document of the API has: 10,000 parts of a number, an ETag and five checksums. */
 export const ELEMENTS_MAX = 80_001;
+/** What may come behind `<!` is known by then: `--`, `[CDATA[` and `DOCTYPE` are whole. */
+const DECLARATION_MAX_CHARACTERS = 7;
 /** Characters that are read before others have their turn: a millisecond or two. */
 const SLICE_CHARACTERS = 16 * 1024;
 
@@ -51,14 +53,15 @@ class TreeBuilder {
   readonly #root: string;
   readonly #lists: ReadonlySet<string>;
   readonly #open: OpenElement[] = [];
-  readonly #parser: SAXParser;
+  /** `sgmlDecl`: what came behind `<!`, until it is known what it is; its types do not know of it. */
+  readonly #parser: SAXParser & { readonly sgmlDecl: string };
   #elements = 0;
   #value: XmlValue | undefined;
 
   constructor(root: string, lists: ReadonlySet<string>) {
     this.#root = root;
     this.#lists = lists;
-    this.#parser = Object.assign(sax.parser(true, { position: false }), { ENTITIES });
+    this.#parser = Object.assign(sax.parser(true, { position: false }) as SAXParser & { readonly sgmlDecl: string }, { ENTITIES });
     this.#parser.onopentag = ({ name }) => this.#begin(withoutPrefix(name));
     this.#parser.onclosetag = () => this.#end();
     this.#parser.ontext = this.#parser.oncdata = (text) => {
@@ -74,8 +77,18 @@ class TreeBuilder {
     };
   }
 
+  /** For each character behind `<!` the parser looks anew at all that came since: 80,000 of them took a minute. So it gets no more than can be the beginning of something. */
   write(text: string): void {
-    this.#parser.write(text);
+    // The piece before may have ended inside of one.
+    let end = Math.min(DECLARATION_MAX_CHARACTERS, text.length);
+    for (let start = 0; start < text.length; start = end) {
+      if (start > 0) {
+        const at = text.indexOf('<!', start);
+        end = at === -1 ? text.length : Math.min(at + 2 + DECLARATION_MAX_CHARACTERS, text.length);
+      }
+      this.#parser.write(text.slice(start, end));
+      if (this.#parser.sgmlDecl.length >= DECLARATION_MAX_CHARACTERS) throw new Error('only <![CDATA[ and comments may begin with <!');
+    }
   }
 
   finish(): XmlValue {
