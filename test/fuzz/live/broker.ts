@@ -6,7 +6,7 @@ import {
   CONTENT_REJECTED,
   CONTENT_REMOVED,
   CONTENT_UPLOADED,
-  CONTROLLER_REGISTER,
+  controllerRegister,
   decode,
   edgeHeartbeat,
   edgePush,
@@ -24,7 +24,7 @@ import type { RunOptions } from '../thread.ts';
 import { type Sending, sendTo } from './batches.ts';
 import { EDGE_ID, LiveScene } from './scene.ts';
 
-const REQUESTS: readonly RequestSubject[] = [CONTROLLER_REGISTER, ORIGIN_FETCH, ORIGIN_CHANGES, edgePush(EDGE_ID)];
+const REQUESTS: readonly RequestSubject[] = [controllerRegister(EDGE_ID), ORIGIN_FETCH, ORIGIN_CHANGES, edgePush(EDGE_ID)];
 /** As the subject is called in the examples. */
 const EXAMPLES_OF = new Map<string, readonly number[]>(
   [...REQUESTS.map(({ subject }) => subject), `edge.${EDGE_ID}.heartbeat`].map((subject) => [
