@@ -49,7 +49,7 @@ export default defineConfig({
       },
       { test: { name: 'bench', root: 'bench', include: ['**/*.test.ts'], testTimeout: 60_000 } },
       {
-        // Each app dies some hundred times: docs/crash-points.md.
+        // The origin dies some hundred times.
         test: { name: 'crash-points', root: 'test/crash-points', include: ['*.test.ts'], testTimeout: 180_000, hookTimeout: 60_000 },
       },
       { test: { name: 'workspace', root: 'test/workspace', include: ['*.test.ts'], testTimeout: 60_000 } },
