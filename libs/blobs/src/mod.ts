@@ -18,4 +18,5 @@ export type { Operate } from './operate.ts';
 export { operate } from './operate.ts';
 export type { ScrubberOptions } from './scrubber.ts';
 export { Scrubber } from './scrubber.ts';
+export { SecondLook } from './second-look.ts';
 export { sendRange } from './send-range.ts';

@@ -1,5 +1,5 @@
 /** Blobs that this edge's disk has damaged: dropped as soon as that is known, and brought again. */
-import type { BlobStore, Verdict } from '@sluice/blobs';
+import { type BlobStore, SecondLook, type Verdict } from '@sluice/blobs';
 import type { Clock, Logger } from '@sluice/runtime';
 import type { CatalogIndex } from '../adapters/catalog-index.ts';
 import type { Transfers } from './transfers.ts';
@@ -22,12 +22,16 @@ export interface DamagedBlobsParts {
 
 export class DamagedBlobs {
   readonly #parts: DamagedBlobsParts;
-  /** Once for all who have read the same. */
-  readonly #looking = new Map<string, Promise<void>>();
+  readonly #secondLook: SecondLook;
   readonly #later = new Map<string, () => void>();
 
   constructor(parts: DamagedBlobsParts) {
     this.#parts = parts;
+    this.#secondLook = new SecondLook({
+      store: parts.blobs,
+      onDamaged: (sha256, verdict) => this.#dropAndBringLater(sha256, verdict),
+      onFailed: (sha256, err) => parts.log.warn({ sha256, err }, 'a blob could not be read again'),
+    });
   }
 
   /** Blobs that are to be brought a little later. */
@@ -37,28 +41,17 @@ export class DamagedBlobs {
 
   /** Somebody could not read a blob, or read other bytes. Resolves when it is dropped if that is so; a little later it is brought, if nobody has done so. Never rejects. */
   look(sha256: string): Promise<void> {
-    let looking = this.#looking.get(sha256);
-    if (looking === undefined) {
-      looking = this.#look(sha256).finally(() => this.#looking.delete(sha256));
-      this.#looking.set(sha256, looking);
-    }
-    return looking;
+    return this.#secondLook.at(sha256);
   }
 
-  async #look(sha256: string): Promise<void> {
-    try {
-      const verdict = await this.#parts.blobs.verify(sha256);
-      if (verdict.kind !== 'damaged') return;
-      this.#drop(sha256, verdict, 'read');
-      if (this.#later.size >= LATER_MAX || this.#later.has(sha256)) return;
-      const cancel = this.#parts.clock.after(LATER_MS, () => {
-        this.#later.delete(sha256);
-        void this.#bring(sha256);
-      });
-      this.#later.set(sha256, cancel);
-    } catch (err) {
-      this.#parts.log.warn({ sha256, err }, 'a blob could not be read again');
-    }
+  #dropAndBringLater(sha256: string, verdict: Damaged): void {
+    this.#drop(sha256, verdict, 'read');
+    if (this.#later.size >= LATER_MAX || this.#later.has(sha256)) return;
+    const cancel = this.#parts.clock.after(LATER_MS, () => {
+      this.#later.delete(sha256);
+      void this.#bring(sha256);
+    });
+    this.#later.set(sha256, cancel);
   }
 
   /** Drops a blob that scrubbing has found, in this turn. Resolves when it has been brought again, or that has failed: then the next visitor, or the next refill, has it brought. */

@@ -1,7 +1,7 @@
 /** Blobs that the origin's disk has damaged: repaired where their bytes can be had once more, else kept from everybody and reported until they are uploaded again. */
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib';
-import type { BlobStore, Verdict } from '@sluice/blobs';
+import { type BlobStore, SecondLook, type Verdict } from '@sluice/blobs';
 import type { Variant } from '@sluice/contracts';
 import type { Logger } from '@sluice/runtime';
 
@@ -41,10 +41,15 @@ export interface DamagedContentParts {
 
 export class DamagedContent {
   readonly #parts: DamagedContentParts;
-  readonly #looking = new Map<string, Promise<void>>();
+  readonly #secondLook: SecondLook;
 
   constructor(parts: DamagedContentParts) {
     this.#parts = parts;
+    this.#secondLook = new SecondLook({
+      store: parts.store,
+      onDamaged: (sha256, verdict) => this.repair(sha256, verdict),
+      onFailed: (sha256, err) => parts.log.warn({ sha256, err }, 'a blob could not be read again'),
+    });
   }
 
   /** For `/readyz`: undefined when all is well. */
@@ -56,21 +61,7 @@ export class DamagedContent {
 
   /** Somebody has read other bytes than those of a blob. Never rejects. */
   look(sha256: string): Promise<void> {
-    let looking = this.#looking.get(sha256);
-    if (looking === undefined) {
-      looking = this.#look(sha256).finally(() => this.#looking.delete(sha256));
-      this.#looking.set(sha256, looking);
-    }
-    return looking;
-  }
-
-  async #look(sha256: string): Promise<void> {
-    try {
-      const verdict = await this.#parts.store.verify(sha256);
-      if (verdict.kind === 'damaged') await this.repair(sha256, verdict);
-    } catch (err) {
-      this.#parts.log.warn({ sha256, err }, 'a blob could not be read again');
-    }
+    return this.#secondLook.at(sha256);
   }
 
   /** It was read again, and is right: perhaps the disk only could not be read, or somebody has restored it. */
