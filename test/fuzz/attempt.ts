@@ -1,5 +1,6 @@
 /** One input, tried. */
-import { Random, saltOf } from './random.ts';
+import { fnv1a } from '../../apps/edge/src/domain/fnv.ts';
+import { Random } from './random.ts';
 import { inputToJson, type Target, Violation } from './target.ts';
 
 /** A law that does not hold for the input number `at` of a seed. */
@@ -17,7 +18,7 @@ export interface Outcome {
 }
 
 export function inputOf(target: Target, seed: number, at: number): unknown {
-  return target.make(new Random(seed, at, saltOf(target.name)));
+  return target.make(new Random(seed, at, fnv1a(target.name)));
 }
 
 /** The finding that an input is; undefined when the law holds. */

@@ -53,10 +53,3 @@ export class Random {
     return Uint8Array.from({ length }, () => this.u32() & 0xff);
   }
 }
-
-/** FNV-1a of a name, as a salt. */
-export function saltOf(name: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
-  return hash >>> 0;
-}

@@ -1,6 +1,7 @@
 /** Sends numbered inputs, many at a time, and looks after each batch whether all is well. */
+import { fnv1a } from '../../../apps/edge/src/domain/fnv.ts';
 import { type Finding, type Outcome, problemOf } from '../attempt.ts';
-import { Random, saltOf } from '../random.ts';
+import { Random } from '../random.ts';
 import type { RunOptions } from '../thread.ts';
 import { LiveScene } from './scene.ts';
 
@@ -25,7 +26,7 @@ export async function sendTo(scene: LiveScene, { name, concurrency, send }: Send
   const { seed, ms, from = 0, to = 2 ** 32, findingsMax = 5, onProgress } = options;
   const until = performance.now() + ms;
   const findings: Finding[] = [];
-  const salt = saltOf(name);
+  const salt = fnv1a(name);
   let next = from;
   const isOver = (): boolean => next >= to || performance.now() > until || findings.length >= findingsMax;
   while (!isOver()) {
