@@ -1,6 +1,6 @@
 /** Everything the origin does over the broker. It begins when the broker is first reached, however long that takes. */
-import { type BrokerAccess, Bus, type Exchange, type Operate, Streams } from '@sluice/bus';
-import { ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
+import { type BrokerAccess, Bus, type Operate, Streams } from '@sluice/bus';
+import { type Exchange, ORIGIN_CHANGES, ORIGIN_FETCH } from '@sluice/contracts';
 import type { Clock, Logger, Rng } from '@sluice/runtime';
 import { type SigningKey, type Statement, signReply, signStatement } from '@sluice/signing';
 import type { OriginMetrics } from './adapters/metrics.ts';

@@ -1,8 +1,8 @@
-import { CONTENT_UPLOADED, controllerRegister, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
+import { CONTENT_UPLOADED, controllerRegister, type Exchange, ORIGIN_FETCH, SluiceError, STREAMS } from '@sluice/contracts';
 import { edgeReport, silentLog, testBroker } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { askAgain } from './ask-again.ts';
-import { Bus, type DurableMessage, type Exchange, NoListenerError, NoReplyError, Streams } from './mod.ts';
+import { Bus, type DurableMessage, NoListenerError, NoReplyError, Streams } from './mod.ts';
 
 const REPORT = edgeReport();
 const REGISTER = controllerRegister(REPORT.id);

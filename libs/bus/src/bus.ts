@@ -12,6 +12,7 @@ import {
 import {
   decode,
   type EventSubject,
+  type Exchange,
   encode,
   errorFromWire,
   errorToWire,
@@ -72,15 +73,6 @@ const NONCE_BYTES = 16;
 /** What somebody else takes for a nonce is not signed when it is longer. */
 const NONCE_MAX_CHARACTERS = 64;
 
-/** A request and its reply as they went over the wire. `nonce`: named by the request, and by no other one. */
-export interface Exchange {
-  readonly subject: string;
-  readonly nonce: string;
-  readonly request: Uint8Array;
-  readonly reply: Uint8Array;
-  readonly kind: 'json' | 'bytes';
-}
-
 export interface RequestOptions {
   readonly timeoutMs: number;
   /** Without an answer for so long, the same is asked again meanwhile: see {@link askAgain}. Default: it is not. */
@@ -115,6 +107,7 @@ export class Bus {
   readonly #access: BrokerAccess;
   readonly #told = new ToldProblems();
   readonly #reconnectListeners = new Set<() => void>();
+  readonly #rawReply = headersOf({ [REPLY_KIND_HEADER]: 'bytes' });
   /** What was last sent to several, encoded: a command goes to every edge in the same words. */
   readonly #encoded = new WeakMap<object, Uint8Array>();
   #connected = true;
@@ -280,6 +273,12 @@ export class Bus {
     return encoded;
   }
 
+  /** Most replies are not signed, and each piece of a blob is one: theirs are made once. */
+  #headersOfReply(kind: Exchange['kind'], signed: string | undefined): MsgHdrs | undefined {
+    if (signed === undefined) return kind === 'bytes' ? this.#rawReply : undefined;
+    return headersOf({ ...(kind === 'bytes' ? { [REPLY_KIND_HEADER]: kind } : {}), [SIGNATURE_HEADER]: signed });
+  }
+
   /**
    * Answers requests on a subject. What does not fit the contract, and what the handler throws, is answered with a failure.
    */
@@ -289,11 +288,8 @@ export class Bus {
       const nonce = message.headers?.get(NONCE_HEADER) || undefined;
       const isWanted = options.sign !== undefined && nonce !== undefined && nonce.length <= NONCE_MAX_CHARACTERS;
       const signed = isWanted ? options.sign?.({ subject: on.subject, nonce, request: message.data, reply, kind }) : undefined;
-      const fields = {
-        ...(kind === 'bytes' ? { [REPLY_KIND_HEADER]: kind } : {}),
-        ...(signed === undefined ? {} : { [SIGNATURE_HEADER]: signed }),
-      };
-      void this.operate(label, () => message.respond(reply, Object.keys(fields).length === 0 ? {} : { headers: headersOf(fields) }));
+      const headers = this.#headersOfReply(kind, signed);
+      void this.operate(label, () => message.respond(reply, headers && { headers }));
     };
     const answer = async (message: Msg): Promise<void> => {
       // Whoever asks names the place of the reply, and the broker lets us send it there.

@@ -1,6 +1,6 @@
 /** NATS as Sluice uses it. The only library that knows the NATS client. */
 export { type BrokerAccess, readNkeySeed } from './access.ts';
-export type { BusLogger, BusOptions, Exchange, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
+export type { BusLogger, BusOptions, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
 export { BrokerAwayError, BrokerRefusedError, NoListenerError, NoReplyError, TooFewServersError } from './errors.ts';
 export type { Operate } from './operate.ts';

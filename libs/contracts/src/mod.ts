@@ -38,6 +38,7 @@ export type { InvalidateCommand, PushCommand, PushReply, RemoveCommand, StoreCom
 export { pushCommand, pushReply } from './edge-push.ts';
 export type { WireError } from './errors.ts';
 export { errorFromWire, errorToWire, InvalidMessageError, SluiceError, wireError } from './errors.ts';
+export type { Exchange } from './exchange.ts';
 export type { Manifest, PreviousVersion, Variant } from './manifest.ts';
 export { isPlacedIn, manifest, previousVersion, uploadedVersion, VARIANTS_MAX_ITEMS } from './manifest.ts';
 export type { OriginReport } from './origin-presence.ts';

@@ -8,6 +8,6 @@ export {
   parseSigningKey,
   type SigningKey,
 } from './keys.ts';
-export { type Exchange, signReply, verifyReply } from './replies.ts';
+export { signReply, verifyReply } from './replies.ts';
 export { canonicalStatement, type Statement, signStatement, verifyStatement } from './statements.ts';
 export type { Refusal, SignatureRefusal } from './verdict.ts';

@@ -3,19 +3,9 @@
  * or to the same question at another time, is none.
  */
 import { hash, sign } from 'node:crypto';
+import type { Exchange } from '@sluice/contracts';
 import type { PublicKeys, SigningKey } from './keys.ts';
 import { judge, type Refusal } from './verdict.ts';
-
-export interface Exchange {
-  readonly subject: string;
-  /** From the request's header. */
-  readonly nonce: string;
-  /** As they went over the wire. */
-  readonly request: Uint8Array;
-  readonly reply: Uint8Array;
-  /** How the reply is to be read: a header says that, so it could be changed on the way. */
-  readonly kind: 'json' | 'bytes';
-}
 
 /** Digests in the place of the messages: a page of the feed has up to a megabyte, and Ed25519 goes over what it signs twice. */
 function signedBytes({ subject, nonce, request, reply, kind }: Exchange): Uint8Array {

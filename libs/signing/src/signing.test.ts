@@ -1,10 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
-import type { Manifest } from '@sluice/contracts';
+import type { Exchange, Manifest } from '@sluice/contracts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   canonicalStatement,
-  type Exchange,
   generateSigningKey,
   type PublicKeys,
   parsePublicKeys,

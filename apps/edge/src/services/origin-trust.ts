@@ -2,9 +2,9 @@
  * Whose word this edge takes: where it was given the origin's public keys, nobody's but the origin's. Everything that comes from the broker and decides what is served goes through here before
  * anything is done with it: pushed commands, and replies of the origin. Bytes need no signature, they are verified by the checksums in what is signed.
  */
-import { isPlacedIn, type PushCommand, type RemoveCommand, SluiceError, selectorOf } from '@sluice/contracts';
+import { type Exchange, isPlacedIn, type PushCommand, type RemoveCommand, SluiceError, selectorOf } from '@sluice/contracts';
 import type { Clock, Logger } from '@sluice/runtime';
-import { type Exchange, type PublicKeys, type Statement, verifyReply, verifyStatement } from '@sluice/signing';
+import { type PublicKeys, type Statement, verifyReply, verifyStatement } from '@sluice/signing';
 import type { TrustRefusal } from '../metrics.ts';
 
 /** Somebody who floods an edge with forgeries fills no log with it: of each reason one line in so long. */
