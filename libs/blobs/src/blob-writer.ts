@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { BlobRef } from './blob-ref.ts';
 import { BlockChecks } from './block-checks.ts';
 import { BlobMismatchError, fromDiskError } from './errors.ts';
 import type { Operate } from './operate.ts';
+import { removeTemporary } from './temporary.ts';
 
 /** Largest blob that is kept inside the database. Measured: below 64 KiB a row costs less CPU than a file with fsync and rename. */
 export const INLINE_MAX_BYTES = 64 * 1024;
@@ -154,7 +155,7 @@ export class BlobWriter {
     const { operate, temporaryPath } = this.#options;
     await this.#file?.close();
     this.#file = undefined;
-    await operate('BLOB_WRITE:DISCARD', () => rm(temporaryPath, { force: true }));
+    await removeTemporary(temporaryPath, operate);
   }
 }
 

@@ -1,10 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { BlobRef } from './blob-ref.ts';
 import { BlockChecks } from './block-checks.ts';
 import { BlobMismatchError, fromDiskError } from './errors.ts';
 import { Growth } from './growth.ts';
 import type { Operate } from './operate.ts';
+import { removeTemporary } from './temporary.ts';
 
 const HASHED_PIECE_BYTES = 1024 * 1024;
 
@@ -115,6 +116,6 @@ export class IncomingFile {
     this.growth.fail();
     await this.#file?.close();
     this.#file = undefined;
-    await this.#operate('BLOB_WRITE:DISCARD', () => rm(this.path, { force: true }));
+    await removeTemporary(this.path, this.#operate);
   }
 }
