@@ -13,7 +13,7 @@ import { decode, type EventSubject, encode, STREAMS } from '@sluice/contracts';
 import type { z } from 'zod';
 import type { Bus, BusLogger } from './bus.ts';
 import { ensureStream } from './ensure-stream.ts';
-import { fromNatsError } from './errors.ts';
+import { fromNatsError, NoReplyError } from './errors.ts';
 
 const API_TIMEOUT_MS = 5_000;
 const PUBLISH_TIMEOUT_MS = 5_000;
@@ -200,11 +200,13 @@ export class Streams {
       opt_start_seq: from,
       deliver_policy: DeliverPolicy.StartSequence,
     });
-    for (let left = Number.POSITIVE_INFINITY; left > 0; ) {
-      // None comes when none is of the subject.
-      left = 0;
+    // In a cluster it can take a while until a consumer that was just made gives what it has.
+    let giveUpAtMs = Date.now() + API_TIMEOUT_MS;
+    for (let left = (await consumer.info()).num_pending; left > 0; ) {
+      let came = false;
       const messages = await consumer.fetch({ max_messages: READ_AT_ONCE, expires: 1_000 });
       for await (const message of messages) {
+        came = true;
         try {
           found.push(decode(message.subject, event.message, message.data));
         } catch (err) {
@@ -213,6 +215,10 @@ export class Streams {
         left = message.seq >= upTo ? 0 : message.info.pending;
         if (left === 0) break;
       }
+      if (came) giveUpAtMs = Date.now() + API_TIMEOUT_MS;
+      else if (Date.now() > giveUpAtMs) throw new NoReplyError(`${stream.name} (${event.subject})`, API_TIMEOUT_MS);
+      // What was to come may have been removed meanwhile.
+      else left = (await consumer.info()).num_pending;
     }
     return { messages: found, upTo };
   }
