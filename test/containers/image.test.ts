@@ -33,7 +33,7 @@ describe.skipIf(!engine)('the image', () => {
     for (const tool of ['vitest', 'typescript', '@biomejs', 'nx', 'fast-check', 'testcontainers', 'node'])
       expect(packages).not.toContain(tool);
     const [megabytes] = (await run('du', '-sm', '/app')).split('\t');
-    expect(Number(megabytes)).toBeLessThan(60);
+    expect(Number(megabytes)).toBeLessThan(80);
   });
 
   test('runs as the user node, which can write nothing but its data', async () => {

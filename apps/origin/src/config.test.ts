@@ -5,6 +5,7 @@ import { originConfigSchema } from './config.ts';
 test('with nothing set, the documented defaults hold', () => {
   expect(readConfig(originConfigSchema, {}, ['ORIGIN_'])).toEqual({
     NATS_URL: ['nats://127.0.0.1:4222'],
+    NATS_STREAM_REPLICAS: 1,
     LOG_LEVEL: 'info',
     ORIGIN_HOST: '127.0.0.1',
     ORIGIN_ANYONE_MAY_WRITE: 'no',
