@@ -37,6 +37,9 @@ async function inPlace(strike: Strike, point: CrashPoint, run: (place: Place) =>
   }
 }
 
+// Each edge listens to SIGHUP twice.
+process.setMaxListeners(2 * CONCURRENCY + 10);
+
 beforeAll(async () => {
   places.push(...(await Promise.all(Array.from({ length: CONCURRENCY }, openPlace))));
   dir = await temporaryDirectory();
