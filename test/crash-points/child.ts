@@ -30,3 +30,34 @@ export async function endOf(child: ManagedProcess): Promise<boolean> {
   const how = (await Promise.race([child.ended, timer])) ?? (await child.stop());
   return how.includes('SIGKILL');
 }
+
+/** An app that may be started and stopped several times, each time as a process that ends itself at the point. */
+export function hostOfChildren(file: string, options: ChildOptions) {
+  let child: ManagedProcess | undefined;
+  let killed = false;
+  const { promise: died, reject } = Promise.withResolvers<never>();
+  died.catch(() => {});
+  return {
+    died,
+    async start(): Promise<string> {
+      const started = await startChild(file, options);
+      child = started.child;
+      void child.ended.then((how) => {
+        if (!how.includes('SIGKILL')) return;
+        killed = true;
+        reject(new Error(how));
+      });
+      if (started.port === undefined) throw new Error(`did not start: ${await child.ended}`);
+      return `http://127.0.0.1:${started.port}`;
+    },
+    async stop(): Promise<void> {
+      await child?.stop();
+      if (killed) throw new Error('was killed');
+    },
+    /** Whether it was killed in one of its lives. */
+    async end(): Promise<boolean> {
+      if (!killed && child?.running) killed = await endOf(child);
+      return killed;
+    },
+  };
+}

@@ -21,7 +21,13 @@ export type Operate = <Result>(label: string, operation: () => Result) => Result
 
 const OF_THE_BROKER = /^(NATS|STREAM)_/;
 /** What comes by the clock and not by what is done, and has no effect that lasts: it would be struck at random. */
-const BY_THE_CLOCK = new Set(['NATS_PUBLISH:edge.heartbeat', 'BLOB_SYNC:FILE', 'BLOB_SYNC:ROW', 'BLOB_READ:OPEN']);
+const BY_THE_CLOCK = new Set([
+  'NATS_PUBLISH:edge.heartbeat',
+  'STREAM_WORKING:controller',
+  'BLOB_SYNC:FILE',
+  'BLOB_SYNC:ROW',
+  'BLOB_READ:OPEN',
+]);
 
 export function describePoint({ label, occurrence }: CrashPoint): string {
   return `${label} (${occurrence})`;
@@ -119,11 +125,12 @@ export class Recorder<Told extends object> {
   readonly recorded: Recorded[] = [];
   readonly remains: Remains<Told>[] = [];
   readonly #counts = new Map<string, number>();
-  readonly #dir: string;
+  readonly #dir: string | undefined;
   readonly #told: () => Told;
   #step = 'start';
 
-  constructor(dir: string, told: () => Told) {
+  /** Without a directory: of an app that keeps nothing. */
+  constructor(dir: string | undefined, told: () => Told) {
     this.#dir = dir;
     this.#told = told;
   }
@@ -149,7 +156,7 @@ export class Recorder<Told extends object> {
   };
 
   #note(point: CrashPoint, strike: 'killed-before' | 'killed-after'): void {
-    this.remains.push({ point, strike, image: imageOf(this.#dir), told: structuredClone(this.#told()) });
+    if (this.#dir !== undefined) this.remains.push({ point, strike, image: imageOf(this.#dir), told: structuredClone(this.#told()) });
   }
 
   /** Those of which no other one has left the same: two processes that die with the same on the disk and the same said are one case. */

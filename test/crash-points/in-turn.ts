@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 
 /** Cases at once. They wait more than they work: for syncs of the disk, for the broker, for a process to start. */
-const CONCURRENCY = 6;
+export const CONCURRENCY = 6;
 
 /** Runs all cases, several at a time, each with its number. @throws what the first that fails throws; then no other one begins */
 export async function runAll<Case>(cases: readonly Case[], run: (each: Case, position: number) => Promise<void>): Promise<void> {

@@ -75,10 +75,19 @@ export interface RunningEdge {
   readonly lifecycle: Lifecycle;
 }
 
-/** Starts an edge; resolves when it serves. The broker may come later. */
+/** Starts an edge; resolves when it serves. The broker may come later. @throws when it cannot; nothing is left running */
 export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOptions = {}): Promise<RunningEdge> {
-  const { clock = systemClock, rng = systemRng, operate } = options;
   const lifecycle = new Lifecycle(log);
+  try {
+    return await start(config, log, lifecycle, options);
+  } catch (error) {
+    await lifecycle.stop('could not start');
+    throw error;
+  }
+}
+
+async function start(config: EdgeConfig, log: Logger, lifecycle: Lifecycle, options: EdgeOptions): Promise<RunningEdge> {
+  const { clock = systemClock, rng = systemRng, operate } = options;
   const readiness = new Readiness();
   const metrics = edgeMetrics();
   const withOperate = operate === undefined ? {} : { operate };
