@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Bus } from '@sluice/bus';
-import { CONTROLLER_REGISTER, edgePush, type Manifest, type PushCommand } from '@sluice/contracts';
+import { controllerRegister, edgePush, type Manifest, type PushCommand } from '@sluice/contracts';
 import { createLogger } from '@sluice/runtime';
 import { eventually, testBroker } from '@sluice/testkit';
 import { expect } from 'vitest';
@@ -70,7 +70,7 @@ export interface Place extends AsyncDisposable {
 export async function openPlace(): Promise<Place> {
   const broker = await testBroker();
   const bus = await broker.connect();
-  bus.serve(CONTROLLER_REGISTER, () => ({ ok: true as const, heartbeatMs: 1_000, leaseMs: 5_000 }));
+  bus.serve(controllerRegister('*'), () => ({ ok: true as const, heartbeatMs: 1_000, leaseMs: 5_000 }));
   await bus.flush();
   return { natsUrl: broker.url, bus, [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose]() };
 }

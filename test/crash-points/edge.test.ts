@@ -102,7 +102,7 @@ describe('an edge serves nothing wrong and catches up', () => {
     expect(struck).toBeGreaterThan(0.8 * points.length);
   });
 
-  test('killed with SIGKILL at each label', async () => {
+  test('killed with SIGKILL at the labels of the sample', async () => {
     let struck = 0;
     await runAll(sampleOf(recorder.recorded), ({ point, strike }, position) =>
       inPlace(strike, point, async ({ natsUrl, bus }) => {

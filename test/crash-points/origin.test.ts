@@ -84,7 +84,7 @@ describe('an origin keeps what it confirmed, and nothing else', () => {
     expect(struck).toBeGreaterThan(0.8 * points.length);
   });
 
-  test('killed with SIGKILL at each label', async () => {
+  test('killed with SIGKILL at the labels of the sample', async () => {
     let struck = 0;
     await runAll(sampleOf(recorder.recorded), async ({ point, strike }, position) => {
       const path = join(dir.path, `killed-${position}`);
