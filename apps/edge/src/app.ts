@@ -48,6 +48,8 @@ import { VariantFill } from './services/variant-fill.ts';
 const ORIGIN_SILENT_CODES: ReadonlySet<string> = new Set(['NO_LISTENER', 'NO_REPLY', 'BROKER_AWAY']);
 /** How often what was committed is brought out of reach of a power cut too. More often costs visitors more than it saves. */
 const CHECKPOINT_MS = 5_000;
+/** For everything that is to be ended, after the notice. */
+const STOP_DEADLINE_MS = 10_000;
 /** How often ranks that changed by use are written to disk. */
 const FLUSH_RANKS_MS = 2_000;
 
@@ -68,7 +70,7 @@ export interface RunningEdge {
 /** Starts an edge; resolves when it serves. The broker may come later. */
 export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOptions = {}): Promise<RunningEdge> {
   const { clock = systemClock, rng = systemRng, operate } = options;
-  const lifecycle = new Lifecycle(log);
+  const lifecycle = new Lifecycle(log, STOP_DEADLINE_MS, config.EDGE_STOP_NOTICE_MS);
   const readiness = new Readiness();
   const metrics = edgeMetrics();
   const withOperate = operate === undefined ? {} : { operate };
