@@ -1,6 +1,7 @@
 /** Visitors of a region behind something that shares them out to its edges, as a load balancer does: it asks `/readyz`, and sends nobody to one that is not ready. */
 import { request } from 'node:http';
 import type { Member } from '@sluice/stack';
+import { eventually } from '@sluice/testkit';
 
 export const CHECK_MS = 100;
 const PROBLEMS_MAX = 20;
@@ -22,6 +23,13 @@ export class Visitors {
     this.#running = [...edges.map((edge) => this.#check(edge)), this.#visit(0), this.#visit(1)];
   }
 
+  /** Resolves when visitors are sent to every edge. */
+  async sentToAll(): Promise<void> {
+    await eventually(() => {
+      if (this.#ready.size < this.#edges.length) throw new Error('an edge is not ready');
+    });
+  }
+
   async #check(edge: Member): Promise<void> {
     while (!this.#stopped) {
       const isReady = await fetch(`${edge.url}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
@@ -41,7 +49,7 @@ export class Visitors {
       const ready = this.#edges.filter((edge) => this.#ready.has(edge));
       const edge = ready[turn % Math.max(1, ready.length)];
       if (key !== undefined) await this.#ask(edge, key);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
