@@ -92,6 +92,17 @@ export default defineConfig({
         },
       },
       {
+        // Controllers, brokers and edges that die, sleep and restart under load: a stack for each test, one after the other.
+        test: {
+          name: 'redundancy',
+          root: 'test/redundancy',
+          include: ['*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
         // A stack for each client, and large objects: one after the other.
         test: {
           name: 's3-clients',

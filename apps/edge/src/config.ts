@@ -53,6 +53,8 @@ export const edgeVariables = z
     EDGE_CATCH_UP_INTERVAL_MS: integerVariable(100, 3_600_000).default(30_000),
     /** How long a 404 of the origin is remembered. */
     EDGE_NEGATIVE_TTL_MS: integerVariable(0, 60_000).default(5_000),
+    /** Milliseconds for which it goes on serving after it was told to stop, while `/readyz` says so already: whoever shares the visitors out has to see it in that time. */
+    EDGE_STOP_NOTICE_MS: integerVariable(0, 300_000).default(0),
     /** One line for each request, and where to: absent, standard output. See docs/http.md. */
     EDGE_ACCESS_LOG: z.enum(['off', ...ACCESS_LOG_FORMATS], 'must be off, combined or json').default('off'),
     EDGE_ACCESS_LOG_FILE: z.string().optional(),

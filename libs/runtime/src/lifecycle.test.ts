@@ -42,6 +42,24 @@ describe('lifecycle', () => {
     expect(ran).toEqual(['first']);
   });
 
+  test('with a notice it says that it stops, and nothing is stopped before the notice is over', async () => {
+    const noticeMs = 200;
+    const lifecycle = new Lifecycle(log, 10_000, noticeMs);
+    let stoppedMs = 0;
+    const beganMs = performance.now();
+    lifecycle.onStop('http', () => {
+      stoppedMs = performance.now() - beganMs;
+    });
+    const stopping = lifecycle.stop('test');
+    expect(lifecycle.state).toBe('draining');
+    // What comes while it is noticed belongs to what is stopped then.
+    const late: string[] = [];
+    lifecycle.onStop('late', () => void late.push('late'));
+    expect(await stopping).toBe('stopped');
+    expect(stoppedMs).toBeGreaterThanOrEqual(noticeMs - 1);
+    expect(late).toEqual(['late']);
+  });
+
   test('stopping again joins the first stop', async () => {
     const lifecycle = new Lifecycle(log);
     let stops = 0;

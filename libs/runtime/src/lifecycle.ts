@@ -9,18 +9,23 @@ interface Step {
 
 /**
  * An app's end as a state machine: `running → draining → stopped | failed`. Steps run in the reverse of the order in which they were
- * added (what was started last is stopped first), all under one deadline. A step that fails is logged and the next one runs.
+ * added (what was started last is stopped first), all under one deadline. A step that fails is logged and the next one runs. With a notice, everything goes on for so long after
+ * readiness was given up, so that whoever sends requests here has seen it and sends no more.
  */
 export class Lifecycle {
   readonly #log: Logger;
   readonly #deadlineMs: number;
+  readonly #noticeMs: number;
   readonly #steps: Step[] = [];
   #state: LifecycleState = 'running';
   #ending: Promise<LifecycleState> | undefined;
+  /** Until the first one runs. */
+  #isTakingSteps = true;
 
-  constructor(log: Logger, deadlineMs = 10_000) {
+  constructor(log: Logger, deadlineMs = 10_000, noticeMs = 0) {
     this.#log = log;
     this.#deadlineMs = deadlineMs;
+    this.#noticeMs = noticeMs;
   }
 
   get state(): LifecycleState {
@@ -29,7 +34,7 @@ export class Lifecycle {
 
   /** Registers how to undo a start that has just succeeded. One that succeeds after the end has begun is undone at once. */
   onStop(name: string, stop: Step['stop']): void {
-    if (this.#ending === undefined) this.#steps.push({ name, stop });
+    if (this.#isTakingSteps) this.#steps.push({ name, stop });
     else void this.#attempt({ name, stop });
   }
 
@@ -41,7 +46,9 @@ export class Lifecycle {
 
   async #run(reason: string): Promise<LifecycleState> {
     this.#state = 'draining';
-    this.#log.info({ reason }, 'stopping');
+    this.#log.info({ reason, noticeMs: this.#noticeMs }, 'stopping');
+    if (this.#noticeMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#noticeMs));
+    this.#isTakingSteps = false;
     const { promise: deadline, resolve: passDeadline } = Promise.withResolvers<'late'>();
     // It keeps the process alive: one that ran out of work while a step hangs would else exit as if all were well.
     const timer = setTimeout(passDeadline, this.#deadlineMs, 'late');
