@@ -125,7 +125,8 @@ describe.skipIf(!engine)('docker compose on a bucket, with two origins', () => {
     const before = await Promise.all(urls.map(versionAt));
     await stack.compose('rm', '--force', '--stop', 'nats');
     await docker(['volume', 'rm', `${stack.project}_nats`]);
-    await stack.compose(...UP, ...SCALE);
+    // Without a wait for health, which gives up at once on who has missed the broker for long.
+    await stack.compose('up', '--detach', ...SCALE);
     const content = contentOf(10_000, 'after the loss');
     await put('after', content);
     await everyEdge(stack, (url) => expectServed(url, 'site/after', content));

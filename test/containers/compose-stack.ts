@@ -20,7 +20,11 @@ export class ComposeStack {
   }
 
   compose(...args: string[]): Promise<string> {
-    return docker(['compose', ...this.#files, ...args], this.#variables);
+    return this.composeWith({}, ...args);
+  }
+
+  composeWith(variables: Readonly<Record<string, string>>, ...args: string[]): Promise<string> {
+    return docker(['compose', ...this.#files, ...args], { ...this.#variables, ...variables });
   }
 
   async containersOf(service: string): Promise<string[]> {
@@ -36,9 +40,9 @@ export class ComposeStack {
     return Promise.all(containers.map((container) => publishedUrl(container, 8080)));
   }
 
-  /** The ids that the replicas of `edge` must have: their host names, which are their containers' short ids. */
-  async replicaIds(): Promise<string[]> {
-    return (await this.containersOf('edge')).map((container) => container.slice(0, 12));
+  /** Where the broker is. Its certificate is for 127.0.0.1, among others. */
+  async natsUrl(): Promise<string> {
+    return (await this.urlOf('nats', 4222)).replace('http:', 'tls:');
   }
 
   async down(): Promise<void> {

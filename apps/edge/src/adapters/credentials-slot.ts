@@ -29,7 +29,9 @@ export function claimCredentials(config: EdgeConfig): EdgeConfig {
     return Object.freeze({ ...config, EDGE_ID: id, NATS_NKEY_FILE: join(own, 'nats.nk'), NATS_CA_FILE: join(own, 'ca.pem') });
   }
   const found = ids.length === 0 ? `${dir} has credentials of no edge` : `the credentials of all ${ids.length} edges in ${dir} are in use`;
-  throw new ConfigError([`EDGE_CREDENTIALS_DIR: ${found}: make more with "sluice credentials --edges", with compose by SLUICE_EDGE_SLOTS`]);
+  throw new ConfigError([
+    `EDGE_CREDENTIALS_DIR: ${found}: make more with "sluice credentials --edges"; with compose: SLUICE_EDGE_SLOTS=<more> docker compose run --rm credentials, then docker compose kill -s HUP nats`,
+  ]);
 }
 
 /** In the order of their numbers. */
