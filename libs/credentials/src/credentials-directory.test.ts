@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { temporaryDirectory } from '@sluice/testkit';
 import { describe, expect, test } from 'vitest';
 import { CredentialsDirectory, CredentialsError } from './mod.ts';
@@ -50,6 +52,23 @@ describe('a credentials directory', () => {
     const before = await contentsOf(credentials.path);
     expect((await credentials.fill(OPTIONS)).made).toEqual([]);
     expect(await contentsOf(credentials.path)).toEqual(before);
+  });
+
+  test('servers of a cluster get one configuration that a broker understands, and a certificate for all their names', async () => {
+    await using dir = await temporaryDirectory();
+    const credentials = new CredentialsDirectory(join(dir.path, 'credentials'));
+    await credentials.fill(OPTIONS);
+    const cluster = ['nats-1', 'nats-2', '::1'];
+    expect((await credentials.fill({ ...OPTIONS, cluster })).made).toEqual(['the certificate of the broker']);
+    const certificate = new X509Certificate(await readFile(join(credentials.brokerDir, 'server.pem')));
+    expect(['nats-1', 'nats-2', 'localhost'].map((name) => certificate.checkHost(name))).not.toContain(undefined);
+    expect(certificate.checkIP('::1')).toBeDefined();
+    expect(certificate.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
+    const check = promisify(execFile)('nats-server', ['-t', '-c', 'cluster.conf', '--name', 'nats-1'], { cwd: credentials.brokerDir });
+    expect((await check).stderr).toMatch(/configuration file .* is valid/);
+    const text = await readFile(join(credentials.brokerDir, 'cluster.conf'), 'utf8');
+    expect(text.match(/nats-route:.*:6222/g)).toEqual(['nats-route://nats-1:6222', 'nats-route://nats-2:6222', 'nats-route://[::1]:6222']);
+    expect((await credentials.fill({ ...OPTIONS, cluster })).made).toEqual([]);
   });
 
   test('an edge that is added changes nobody else’s files, and one whose directory is removed is no user any more', async () => {

@@ -2,7 +2,7 @@
  * A directory with everything that broker and parts need to know each other. What is there already is kept, so it can be filled again whenever edges are added.
  *
  *     ca/        ca.pem, ca-key.pem     the authority; its key is needed only here
- *     broker/    nats.conf, users.conf, server.pem, server-key.pem, ca.pem
+ *     broker/    nats.conf, users.conf, server.pem, server-key.pem, ca.pem; cluster.conf where there are several servers
  *     origin/  controller/  publisher/  console/  administrator/    each: nats.nk (the seed of its key), ca.pem
  *     edges/<region>/<id>/                                          the same, for each edge
  *
@@ -14,7 +14,7 @@ import { createUser, fromSeed } from '@nats-io/nkeys';
 import { edgeId, region } from '@sluice/contracts';
 import { type Certificate, isGoodFor, makeAuthority, makeServerCertificate } from './certificates.ts';
 import { permissionsOf, type Role, type User } from './permissions.ts';
-import { brokerConfiguration, usersConfiguration } from './server-configuration.ts';
+import { brokerConfiguration, clusterConfiguration, usersConfiguration } from './server-configuration.ts';
 
 const SEED_FILE = 'nats.nk';
 const AUTHORITY_FILE = 'ca.pem';
@@ -39,6 +39,8 @@ export interface CredentialsOptions {
   readonly edges: readonly EdgeCredentials[];
   /** Host names and IP addresses by which the broker is reached. */
   readonly serverNames: readonly string[];
+  /** Where the servers of a cluster reach each other; written once. Each is also one of the names by which the broker is reached. */
+  readonly cluster?: readonly string[] | undefined;
   /** Where the broker keeps its streams, as seen from its directory; written once. Default: `jetstream` in it. */
   readonly storeDir?: string | undefined;
   /** The subject on which an S3 service tells origins of changes, in a directory `notifier`. */
@@ -109,6 +111,8 @@ export class CredentialsDirectory {
     }
     await this.#write(join(this.brokerDir, 'users.conf'), usersConfiguration(users), options);
     await this.#keepOrMake(join(this.brokerDir, 'nats.conf'), () => brokerConfiguration(options.storeDir ?? STORE_DIR), options);
+    const { cluster } = options;
+    if (cluster !== undefined) await this.#keepOrMake(join(this.brokerDir, 'cluster.conf'), () => clusterConfiguration(cluster), options);
     return { made, users: users.map(({ name }) => name) };
   }
 
@@ -128,7 +132,8 @@ export class CredentialsDirectory {
   }
 
   async #serverCertificate(authority: Certificate, made: string[], anew: boolean, options: CredentialsOptions): Promise<void> {
-    const { serverNames, nowMs } = options;
+    const { nowMs } = options;
+    const serverNames = [...new Set([...options.serverNames, ...(options.cluster ?? [])])];
     const paths = { certificate: join(this.brokerDir, 'server.pem'), key: join(this.brokerDir, 'server-key.pem') };
     await this.#write(join(this.brokerDir, AUTHORITY_FILE), authority.certificate, options);
     const there = (await readIfThere(paths.key)) === undefined ? undefined : await readIfThere(paths.certificate);

@@ -1,4 +1,5 @@
 /** The configuration of nats-server, as text. Pure: who the users are is decided elsewhere. */
+import { isIPv6 } from 'node:net';
 import type { User } from './permissions.ts';
 
 /** An edge's push may bring a large object; what is answered is forgotten at once, whatever this says. */
@@ -48,9 +49,30 @@ tls {
 }
 
 include "users.conf"
+`;
+}
 
-# Several brokers that are one: each with a server_name of its own, and
-# server_name: nats-1
-# cluster { … }
+/**
+ * Several servers that are one broker. The same for each of them; its name is given at the start. Who connects as a server has to show a certificate of the authority, and the broker alone has one
+ * (nats-server: TLS of routes is always mutual).
+ */
+export function clusterConfiguration(hosts: readonly string[]): string {
+  return `# One of several servers that are one broker. Start each in a copy of this directory: nats-server -c cluster.conf --name <a name of its own>
+# Written once by "sluice credentials --cluster": what you change or add here stays.
+include "nats.conf"
+
+cluster {
+  name: sluice
+  port: 6222
+  tls {
+    cert_file: "server.pem"
+    key_file: "server-key.pem"
+    ca_file: "ca.pem"
+    timeout: 10
+  }
+  # One's own is ignored.
+  routes: [
+${hosts.map((host) => `    "nats-route://${isIPv6(host) ? `[${host}]` : host}:6222"\n`).join('')}  ]
+}
 `;
 }

@@ -10,6 +10,7 @@ import type { AddCommand, Context } from './context.ts';
 interface CredentialsOptions {
   readonly edges?: string;
   readonly brokerNames: string[];
+  readonly cluster?: string[];
   readonly storeDir?: string;
   readonly notifications?: string;
   readonly rotate?: string[];
@@ -44,6 +45,11 @@ export const addCredentials: AddCommand = (program, run) => {
       'localhost',
       '127.0.0.1',
     ])
+    .option(
+      '--cluster <list>',
+      'several servers that are one broker: where they reach each other, as in nats-1,nats-2,nats-3',
+      parsedBy(hostNames),
+    )
     .option('--store-dir <dir>', 'where the broker keeps its streams, as it sees it (default: "jetstream" beside its configuration)')
     .option('--notifications <subject>', 'where an S3 service tells of changes; makes a user "notifier" for it', parsedBy(subject))
     .option('--rotate <names>', 'make these anew: "origin", an edge’s id, "broker" for its certificate', parsedBy(names))
@@ -52,12 +58,12 @@ export const addCredentials: AddCommand = (program, run) => {
 };
 
 async function credentials({ io, terminal }: Context, directory: string, options: CredentialsOptions): Promise<ExitCode> {
-  const { edges, brokerNames, storeDir, notifications, rotate = [], owner: ownedBy } = options;
+  const { edges, brokerNames, cluster, storeDir, notifications, rotate = [], owner: ownedBy } = options;
   const target = new CredentialsDirectory(resolve(directory));
   const { made, users } = await target
     .fill({
       edges: edges === undefined ? [] : parseEdgeList(expandRanges(edges)).map(({ id, region }) => ({ id, region })),
-      ...{ serverNames: brokerNames, storeDir, notifications, rotate, owner: ownedBy, nowMs: io.nowMs() },
+      ...{ serverNames: brokerNames, cluster, storeDir, notifications, rotate, owner: ownedBy, nowMs: io.nowMs() },
     })
     .catch((error: unknown) => {
       if (!(error instanceof Error)) throw error;
