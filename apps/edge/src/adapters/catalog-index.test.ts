@@ -39,6 +39,25 @@ describe('catalog index', () => {
     );
   }, 60_000);
 
+  test('what an invalidation marks is what was written, with versions as large as there may be', async () => {
+    await using dir = await temporaryDirectory();
+    const damaged: unknown[] = [];
+    const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0, onDamaged: (problem) => damaged.push(problem) });
+    const selectors = [{ key: 'site/a' }, { prefix: 'site/' }, { tag: 'v1' }, { all: true as const }];
+    let version = Number.MAX_SAFE_INTEGER - 20;
+    for (const mode of ['stale', 'purge'] as const) {
+      for (const selector of selectors) {
+        const manifest = manifestOf('site/a', version, { tags: ['v1'] });
+        await index.apply({ op: 'store', manifest, provenance: { kind: 'announced' } });
+        await index.apply({ op: 'invalidate', invalidation: { selector, version: version + 1, mode } });
+        expect(index.get('site/a')).toMatchObject({ staleAt: version + 1, purgedAt: mode === 'purge' ? version + 1 : expect.any(Number) });
+        version += 2;
+      }
+    }
+    expect(damaged).toEqual([]);
+    index.close();
+  });
+
   test('the number of objects is kept beside them and not counted at each start, but for a database that has not kept it so far', async () => {
     await using dir = await temporaryDirectory();
     const options = { dir: dir.path, region: 'US', nowMs: () => 0 };

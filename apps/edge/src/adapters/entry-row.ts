@@ -35,9 +35,9 @@ export function marksChecksumOf({ stale_at, purged_at }: Pick<EntryRow, 'stale_a
   return ((stale_at % MARKS_MODULUS) * 31 + (purged_at % MARKS_MODULUS) * 17) % MARKS_MODULUS;
 }
 
-/** {@link marksChecksumOf} in SQL. */
+/** {@link marksChecksumOf} in SQL. A version that is bound comes as a floating-point number, whose products would not be exact: `%` makes it whole first. */
 export function marksChecksumSql(staleAt: string, purgedAt: string): string {
-  return `((${staleAt}) * 31 + (${purgedAt}) * 17) % ${MARKS_MODULUS}`;
+  return `(((${staleAt}) % ${MARKS_MODULUS}) * 31 + ((${purgedAt}) % ${MARKS_MODULUS}) * 17) % ${MARKS_MODULUS}`;
 }
 
 /** @throws {DatabaseDamagedError} when it is not what was written */
