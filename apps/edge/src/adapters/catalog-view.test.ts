@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { openDatabase } from '@sluice/sqlite';
 import { temporaryDirectory } from '@sluice/testkit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -95,4 +97,24 @@ test('entries remembered are bounded; one that was dropped is read again', async
   const again = it.view.get('site/0');
   expect(again).not.toBe(first);
   expect(again).toEqual(first);
+});
+
+test('a view that is opened while the index is begun anew says that nothing is known, tells it, and reads the new one', async () => {
+  await using dir = await temporaryDirectory();
+  const stamps = new IndexStamps();
+  const path = join(dir.path, 'index.db');
+  const problems: unknown[] = [];
+  const view = new CatalogView(path, new IndexStamps(stamps.buffer), (problem) => problems.push(problem));
+  expect(view.get('site/a')).toBeUndefined();
+  openDatabase(path, 'relaxed').close();
+  view.reopen();
+  expect(view.get('site/a')).toBeUndefined();
+  expect(problems.map((problem) => (problem as Error).message)).toEqual(['unable to open database file', 'no such table: entries']);
+  const index = new CatalogIndex({ dir: dir.path, region: 'US', nowMs: () => 0, stamps });
+  expect(index.databasePath).toBe(path);
+  await index.apply({ op: 'store', manifest: manifestOf('site/a', 1), provenance: { kind: 'announced' } });
+  view.reopen();
+  expect(view.get('site/a')).toMatchObject({ version: 1 });
+  view.close();
+  index.close();
 });

@@ -21,8 +21,10 @@ export class CatalogView {
   readonly #stamps: IndexStamps;
   readonly #path: string;
   readonly #onDamaged: (error: unknown) => void;
-  #db: DatabaseSync;
-  #select: StatementSync;
+  #db: DatabaseSync | undefined;
+  /** Undefined: there is no index to read now; there will be another one. */
+  #select: StatementSync | undefined;
+  #problem: unknown;
   readonly #asked = new Doorkeeper(ASKED_MAX);
   readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_MAX });
 
@@ -31,21 +33,35 @@ export class CatalogView {
     this.#stamps = stamps;
     this.#path = databasePath;
     this.#onDamaged = onDamaged;
-    this.#db = openForReading(databasePath);
-    this.#select = this.#db.prepare(SELECT_ENTRY);
+    this.#open();
   }
 
   /** There is another index under the same name. */
   reopen(): void {
-    this.#db.close();
+    this.#db?.close();
     this.#remembered.clear();
-    this.#db = openForReading(this.#path);
-    this.#select = this.#db.prepare(SELECT_ENTRY);
+    this.#open();
+  }
+
+  /** One that the replica is beginning anew has no table yet, or no file: it says so when it is there. What is damaged it is told by who asks for something. */
+  #open(): void {
+    this.#db = undefined;
+    this.#select = undefined;
+    try {
+      this.#db = openForReading(this.#path);
+      this.#select = this.#db.prepare(SELECT_ENTRY);
+    } catch (error) {
+      this.#problem = error;
+    }
   }
 
   get(key: string): Entry | undefined {
     const remembered = this.#remembered.get(key);
     if (remembered !== undefined && this.#stamps.holds(remembered.stamp)) return remembered.entry;
+    if (this.#select === undefined) {
+      this.#onDamaged(this.#problem);
+      return undefined;
+    }
     const stamp = this.#stamps.stamp(key);
     let entry: Entry | undefined;
     try {
@@ -71,6 +87,6 @@ export class CatalogView {
   }
 
   close(): void {
-    this.#db.close();
+    this.#db?.close();
   }
 }
