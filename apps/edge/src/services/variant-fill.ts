@@ -62,8 +62,8 @@ export class VariantFill {
 
   async #bring(variant: Content): Promise<void> {
     const { index, blobs, memory, transfers, clock, log } = this.#parts;
-    if (this.#stopped || !index.needs(variant.sha256) || !this.#fitsBesideItsContent(variant)) return;
     try {
+      if (this.#stopped || !index.needs(variant.sha256) || !this.#fitsBesideItsContent(variant)) return;
       await transfers.ensure(variant, { bases: [] });
       // Purged, or overtaken by another version, while it came.
       if (index.needs(variant.sha256)) return;
