@@ -553,8 +553,8 @@ describe('bodies over HTTP/2', () => {
       streams.map(async (stream) => ((await once(stream, 'response')) as [IncomingHttpHeaders & { ':status': number }])[0][':status']),
     );
     expect(statuses).toEqual(Array(count).fill(200));
-    // 50 MB in all; see `http2-exchange.ts` for what a session may hold.
-    expect(buffers() - before).toBeLessThan(12_000_000);
+    // 50 MB in all; see `http2-exchange.ts` for what a session may hold. What was just read and is held no more may take another round of the collector.
+    await eventually(() => expect(buffers() - before).toBeLessThan(12_000_000));
   }, 30_000);
 
   test('large ones arrive whole, several at once, also in a range', async () => {
