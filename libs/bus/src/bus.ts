@@ -398,9 +398,9 @@ class ToldProblems {
   }
 }
 
-/** A server's URL as it may be shown. */
+/** A server's URL as it may be shown. A password may have an "@" in it, a host has none. */
 function withoutCredentials(server: string): string {
-  return server.replace(/^((?:\w+:\/\/)?)[^@/]*@/, '$1');
+  return server.replace(/^((?:\w+:\/\/)?).*@/, '$1');
 }
 
 function isFailure(reply: unknown): reply is { ok: false; error: WireError } {
