@@ -37,6 +37,8 @@ export const settings = z.object({
   /** Of a key of the origin; requests to it are signed when there is one. */
   accessKeyId: z.string().optional(),
   secretAccessKey: z.string().optional(),
+  /** Of the controller's administrative interface. */
+  adminTokenFile: z.string().optional(),
 });
 export type Settings = Readonly<z.output<typeof settings>>;
 
@@ -65,6 +67,7 @@ export function globalOptions(): Option[] {
     new Option('--nats-ca <file>', 'the authority of its certificate').env('NATS_CA_FILE'),
     new Option('--nats-user <name>', 'instead of a key').env('NATS_USER').hideHelp(),
     new Option('--nats-password-file <file>', 'with the password of that user').env('NATS_PASSWORD_FILE').hideHelp(),
+    new Option('--admin-token-file <file>', 'a token of the controller, on its first line').env('SLUICE_ADMIN_TOKEN_FILE'),
     // Not in the help: whoever lists the processes of the machine sees what is given as an option.
     new Option('--access-key-id <id>', 'key of the origin').env('SLUICE_ACCESS_KEY_ID').hideHelp(),
     new Option('--secret-access-key <secret>', 'its secret').env('SLUICE_SECRET_ACCESS_KEY').hideHelp(),

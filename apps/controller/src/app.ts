@@ -5,6 +5,7 @@ import {
   brokerAccess,
   type Clock,
   createMetrics,
+  followAdminAccess,
   httpUrl,
   Lifecycle,
   type Logger,
@@ -66,6 +67,7 @@ interface Parts {
 
 /**
  * Starts a controller. It answers HTTP when this resolves, and says in `/readyz` what it waits for.
+ * @throws {ConfigError} when the file of admin tokens cannot be used
  * @throws when the status API cannot listen
  */
 export async function startController(config: ControllerConfig, log: Logger, seams: ControllerSeams = {}): Promise<Controller> {
@@ -99,7 +101,12 @@ async function startHttp(core: Core, registry: Registry, parts: () => Parts | un
   const readiness = new Readiness();
   readiness.require('broker', () => (parts()?.bus.connected === true ? undefined : 'not connected'));
   readiness.require('events', () => (parts()?.intake.consuming === true ? undefined : 'not consuming yet: listening to the edges first'));
-  const api = createStatusApi(view, readiness, registry);
+  const access = await followAdminAccess({
+    ...{ host: config.CONTROLLER_HOST, tokenFile: config.CONTROLLER_ADMIN_TOKEN_FILE, variable: 'CONTROLLER_ADMIN_TOKEN_FILE' },
+    ...{ open: config.CONTROLLER_ADMIN_OPEN === 'yes', clock, log },
+  });
+  lifecycle.onStop('admin access', () => access.stop());
+  const api = createStatusApi(view, readiness, registry, access.refusalOf);
   const server = await serveStatusApi(api, { host: config.CONTROLLER_HOST, port: config.CONTROLLER_PORT });
   lifecycle.onStop('status api', () => server.stop());
   log.info({ host: config.CONTROLLER_HOST, port: server.port }, 'listening');

@@ -1,5 +1,5 @@
 /** The controller's configuration: environment variables, read once. */
-import { checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { adminOpenVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 
 export const controllerVariables = z
@@ -9,6 +9,10 @@ export const controllerVariables = z
     CONTROLLER_HOST: z.string().min(1, 'must be a host name or an IP address').default('127.0.0.1'),
     /** Port of the status API; 0 lets the system choose. */
     CONTROLLER_PORT: portVariable.default(9100),
+    /** Tokens of those who may use it, one a line; see docs/security.md. Absent: it answers on loopback only. */
+    CONTROLLER_ADMIN_TOKEN_FILE: z.string().optional(),
+    /** Lets it answer everybody who reaches it, without tokens. */
+    CONTROLLER_ADMIN_OPEN: adminOpenVariable,
     /** Milliseconds between two heartbeats that edges are told to keep. */
     CONTROLLER_HEARTBEAT_MS: integerVariable(50, 60_000).default(1_000),
     /** Milliseconds after its last report in which an edge stays in the plans. */
@@ -35,6 +39,10 @@ export const controllerVariables = z
   .refine((config) => config.CONTROLLER_LEASE_MS >= 2 * config.CONTROLLER_HEARTBEAT_MS, {
     message: 'must be at least twice CONTROLLER_HEARTBEAT_MS, so that one lost heartbeat costs no edge its lease',
     path: ['CONTROLLER_LEASE_MS'],
+  })
+  .refine((config) => config.CONTROLLER_ADMIN_TOKEN_FILE === undefined || config.CONTROLLER_ADMIN_OPEN === 'no', {
+    message: 'contradicts CONTROLLER_ADMIN_TOKEN_FILE: with tokens nobody is answered without one',
+    path: ['CONTROLLER_ADMIN_OPEN'],
   })
   .superRefine(checkBrokerAccess);
 

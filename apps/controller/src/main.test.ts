@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { freePort, ManagedProcess } from '@sluice/stack';
 import { describe, expect, test } from 'vitest';
 
@@ -24,5 +27,21 @@ describe('the process', () => {
     expect(await controller.ended).toBe('exited with 2');
     expect(controller.tail).toContain('CONTROLLER_PORT: must be a port number');
     expect(controller.tail).toContain('CONTROLLER_LEASE_MS: must be');
+  }, 30_000);
+
+  test('with a file of admin tokens that cannot be used says what to do, quotes nothing of it, and exits 2', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-tokens-'));
+    const file = join(dir, 'tokens');
+    await writeFile(file, 'hush');
+    for (const [path, problem] of [
+      [file, 'line 1: must be a token'],
+      [join(dir, 'none'), 'set CONTROLLER_ADMIN_TOKEN_FILE'],
+    ] as const) {
+      const controller = startMain({ CONTROLLER_PORT: '0', CONTROLLER_ADMIN_TOKEN_FILE: path });
+      expect(await controller.ended).toBe('exited with 2');
+      expect(controller.tail).toContain(problem);
+      expect(controller.tail).not.toContain('hush');
+    }
+    await rm(dir, { recursive: true });
   }, 30_000);
 });

@@ -1,5 +1,5 @@
 /** `node apps/controller/src/main.ts`: the controller as a process. */
-import { createLogger, readConfigOrExit } from '@sluice/runtime';
+import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
 import { startController } from './app.ts';
 import { controllerVariables } from './config.ts';
 
@@ -10,6 +10,10 @@ try {
   controller.lifecycle.handleSignals();
   await controller.working;
 } catch (err) {
+  if (err instanceof ConfigError) {
+    process.stderr.write(`${err.message}\n`);
+    process.exit(2);
+  }
   log.fatal({ err }, 'could not start');
   process.exit(1);
 }

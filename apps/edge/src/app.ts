@@ -10,6 +10,7 @@ import {
   type Clock,
   ConfigError,
   every,
+  followAdminAccess,
   followFile,
   httpUrl,
   Lifecycle,
@@ -47,7 +48,7 @@ import { OriginAwayError, Puller } from './services/puller.ts';
 import { Refill } from './services/refill.ts';
 import { Replica } from './services/replica.ts';
 import { ServingDesk } from './services/serving-desk.ts';
-import type { EdgeDatabase } from './services/serving-messages.ts';
+import type { EdgeDatabase, OperationsQuestion } from './services/serving-messages.ts';
 import { SharedMemory } from './services/shared-memory.ts';
 import { Transfers } from './services/transfers.ts';
 import { VariantFill } from './services/variant-fill.ts';
@@ -98,6 +99,11 @@ async function start(config: EdgeConfig, log: Logger, lifecycle: Lifecycle, opti
   lifecycle.onStop('configuration files', () => files.stop());
   const publicKeys = await followPublicKeys(config.EDGE_ORIGIN_PUBLIC_KEYS_FILE, clock, log);
   lifecycle.onStop('public keys', () => publicKeys?.stop());
+  const access = await followAdminAccess({
+    ...{ host: config.EDGE_HOST, tokenFile: config.EDGE_ADMIN_TOKEN_FILE, variable: 'EDGE_ADMIN_TOKEN_FILE' },
+    ...{ open: config.EDGE_ADMIN_OPEN === 'yes', clock, log },
+  });
+  lifecycle.onStop('admin access', () => access.stop());
   const lock = lockDataDir(config.EDGE_DATA_DIR, 'edge');
   lifecycle.onStop('data directory', () => lock.release());
   const blobsDir = join(config.EDGE_DATA_DIR, 'blobs');
@@ -210,7 +216,8 @@ async function start(config: EdgeConfig, log: Logger, lifecycle: Lifecycle, opti
   let bus: Bus | undefined;
   lifecycle.onStop('bus', () => bus?.close());
 
-  const operations = async (path: string) => (await answerOperations(path, readiness, metrics.registry)) as OperationsReply;
+  const operations = async ({ path, credentials }: OperationsQuestion) =>
+    (await answerOperations(path, readiness, metrics.registry, access.refusalOf(credentials))) as OperationsReply;
   const threads = config.EDGE_SERVING_THREADS;
   const serving: ServingThreads = new ServingThreads({
     ...{ threads, connectionsMax: CONNECTIONS_MAX, clock, log },

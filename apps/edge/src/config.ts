@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { edgeId, region } from '@sluice/contracts';
-import { bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { adminOpenVariable, bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 import { ACCESS_LOG_FORMATS } from './domain/access-log.ts';
 import { parseTrustedRanges } from './domain/trusted-ranges.ts';
@@ -29,6 +29,10 @@ export const edgeVariables = z
     EDGE_HOST: z.string().default('127.0.0.1'),
     /** 0: any free port. */
     EDGE_PORT: portVariable.default(8080),
+    /** Tokens of those who may see metrics and the reasons of readiness, one a line; see docs/security.md. Absent: they are shown on loopback only. */
+    EDGE_ADMIN_TOKEN_FILE: z.string().optional(),
+    /** Shows them to every visitor. */
+    EDGE_ADMIN_OPEN: adminOpenVariable,
     /** TLS with HTTP/2 and HTTP/1.1, beside the plain port; 0: any free port. Absent: no TLS. */
     EDGE_TLS_PORT: portVariable.optional(),
     /** PEM, with the chain behind the certificate: for all hosts whose site has no certificate of its own. */
@@ -80,5 +84,9 @@ export const edgeVariables = z
       path: ['EDGE_CREDENTIALS_DIR'],
     },
   )
+  .refine((config) => config.EDGE_ADMIN_TOKEN_FILE === undefined || config.EDGE_ADMIN_OPEN === 'no', {
+    message: 'contradicts EDGE_ADMIN_TOKEN_FILE: with tokens nobody is answered without one',
+    path: ['EDGE_ADMIN_OPEN'],
+  })
   .superRefine(checkBrokerAccess);
 export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;

@@ -110,7 +110,7 @@ export function startServing(setup: ServingSetup, port: MessagePort, clock: Cloc
       ...{ handler, log, proxyProtocol, accessLog: opened?.log },
       ...{ host: setup.host, port: setup.port, reusePort: setup.reusePort, limits: { connectionsMax: setup.connectionsMax } },
       tls: setup.tlsPort === undefined ? undefined : { port: setup.tlsPort, certificates: setup.files.certificates },
-      operations: (path) => link.ask('operations', path),
+      operations: (path, credentials) => link.ask('operations', { path, credentials }),
     }),
   );
   server.then(

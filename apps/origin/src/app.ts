@@ -5,6 +5,7 @@ import {
   type Clock,
   ConfigError,
   createMetrics,
+  followAdminAccess,
   followFile,
   httpUrl,
   Lifecycle,
@@ -96,6 +97,12 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
   if (keys === undefined)
     log.warn({ host: config.ORIGIN_HOST }, 'there are no keys: whoever reaches this port may read and change everything');
   const authentication = new Authentication({ keys, clock });
+  const access = await followAdminAccess({
+    ...{ host: config.ORIGIN_HOST, tokenFile: config.ORIGIN_ADMIN_TOKEN_FILE, variable: 'ORIGIN_ADMIN_TOKEN_FILE', clock, log },
+    // Who may change everything may also see how it goes.
+    open: config.ORIGIN_ADMIN_OPEN === 'yes' || config.ORIGIN_ANYONE_MAY_WRITE === 'yes',
+  });
+  lifecycle.onStop('admin access', () => access.stop());
   const buckets = await follow('ORIGIN_BUCKETS_FILE', 'buckets file', (text) => parseBuckets(text, config.ORIGIN_VERSIONS_KEPT));
   const unnamed = parseBuckets('', config.ORIGIN_VERSIONS_KEPT);
   const bucketSettings = (key: string): BucketSettings => settingsOf(buckets?.current ?? unnamed, key);
@@ -178,6 +185,7 @@ async function start(config: OriginConfig, log: Logger, lifecycle: Lifecycle, se
     catalog,
     handlers: readOnly === undefined ? handlers : readOnlyHandlers(handlers, readOnly),
     authentication,
+    refusalOf: access.refusalOf,
     domains: config.ORIGIN_S3_DOMAIN,
     readiness,
     registry,

@@ -8,6 +8,7 @@ test('with nothing set, the documented defaults hold', () => {
     NATS_STREAM_REPLICAS: 1,
     LOG_LEVEL: 'info',
     ORIGIN_HOST: '127.0.0.1',
+    ORIGIN_ADMIN_OPEN: 'no',
     ORIGIN_ANYONE_MAY_WRITE: 'no',
     ORIGIN_BROKER_PURGE: 'no',
     ORIGIN_PORT: 9000,

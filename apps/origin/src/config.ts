@@ -1,7 +1,15 @@
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve, sep } from 'node:path';
-import { bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import {
+  adminOpenVariable,
+  bytesVariable,
+  checkBrokerAccess,
+  commonVariables,
+  integerVariable,
+  isLoopbackHost,
+  portVariable,
+} from '@sluice/runtime';
 import { z } from 'zod';
 import { VERSIONS_KEPT_MAX } from './buckets-config.ts';
 import { checkSource, sourceVariables } from './source-config.ts';
@@ -31,6 +39,10 @@ export const originConfigSchema = z
     ORIGIN_BUCKETS_FILE: z.string().optional(),
     /** Lets an origin without keys listen on other interfaces. */
     ORIGIN_ANYONE_MAY_WRITE: z.enum(['no', 'yes'], 'must be no or yes').default('no'),
+    /** Tokens of those who may see metrics and the reasons of readiness, one a line; see docs/security.md. Absent: they are shown on loopback only. */
+    ORIGIN_ADMIN_TOKEN_FILE: z.string().optional(),
+    /** Shows them to everybody who reaches the origin, without tokens; so does ORIGIN_ANYONE_MAY_WRITE. */
+    ORIGIN_ADMIN_OPEN: adminOpenVariable,
     /** Ed25519, PKCS #8 in PEM: what this origin says is signed with it, see docs/security.md. Absent: nothing is. */
     ORIGIN_SIGNING_KEY_FILE: z.string().optional(),
     /** Whether purges are taken from the broker although this origin signs. */
@@ -62,14 +74,21 @@ export const originConfigSchema = z
     /** Contents that are being coded (br, zstd, gzip) at once, each on a thread of the lowest priority; 0: none are. */
     ORIGIN_CODING_THREADS: integerVariable(0, 64).default(() => Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)))),
   })
-  .refine((config) => config.ORIGIN_KEYS_FILE !== undefined || config.ORIGIN_ANYONE_MAY_WRITE === 'yes' || isLoopback(config.ORIGIN_HOST), {
-    message:
-      'others could reach this origin, and it has no keys: name a file with keys in ORIGIN_KEYS_FILE, or listen on 127.0.0.1. With ORIGIN_ANYONE_MAY_WRITE=yes whoever reaches it may read and change everything',
-    path: ['ORIGIN_HOST'],
-  })
+  .refine(
+    (config) => config.ORIGIN_KEYS_FILE !== undefined || config.ORIGIN_ANYONE_MAY_WRITE === 'yes' || isLoopbackHost(config.ORIGIN_HOST),
+    {
+      message:
+        'others could reach this origin, and it has no keys: name a file with keys in ORIGIN_KEYS_FILE, or listen on 127.0.0.1. With ORIGIN_ANYONE_MAY_WRITE=yes whoever reaches it may read and change everything',
+      path: ['ORIGIN_HOST'],
+    },
+  )
   .refine((config) => config.ORIGIN_KEYS_FILE === undefined || config.ORIGIN_ANYONE_MAY_WRITE === 'no', {
     message: 'contradicts ORIGIN_KEYS_FILE: with keys nobody writes without one',
     path: ['ORIGIN_ANYONE_MAY_WRITE'],
+  })
+  .refine((config) => config.ORIGIN_ADMIN_TOKEN_FILE === undefined || config.ORIGIN_ADMIN_OPEN === 'no', {
+    message: 'contradicts ORIGIN_ADMIN_TOKEN_FILE: with tokens nobody is answered without one',
+    path: ['ORIGIN_ADMIN_OPEN'],
   })
   .superRefine(checkBrokerAccess)
   .superRefine(checkSource)
@@ -80,11 +99,6 @@ export const originConfigSchema = z
 
 function isWithin(root: string, path: string): boolean {
   return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
-}
-
-/** Whether a server on this host is reached from this machine only. */
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 export type OriginConfig = Readonly<z.output<typeof originConfigSchema>>;

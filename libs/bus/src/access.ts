@@ -112,3 +112,8 @@ function causes(error: unknown): (Error & { operation?: string; subject?: string
   for (let next = error; next instanceof Error && chain.length < 8; next = next.cause) chain.push(next);
   return chain;
 }
+
+/** A server's URL as it may be shown. A password may have an "@" in it, a host has none. */
+export function withoutCredentials(server: string): string {
+  return server.replace(/^((?:\w+:\/\/)?).*@/, '$1');
+}

@@ -8,11 +8,11 @@ const REPORT = edgeReport();
 const REGISTER = controllerRegister(REPORT.id);
 
 describe('bus', () => {
-  test('who connects tells the log where to, and not with which password', async () => {
+  test.each(['user:secret', 'user:@secret@', 'a.secret.token'])('who connects tells the log where to, and not as whom: %s', async (as) => {
     await using environment = await testBroker();
     const said: unknown[] = [];
     const log = { ...silentLog, info: (fields: object) => void said.push(fields) };
-    const bus = await Bus.connect({ servers: [environment.url.replace('//', '//user:secret@')], name: 'test', log });
+    const bus = await Bus.connect({ servers: [environment.url.replace('//', `//${as}@`)], name: 'test', log });
     await bus.close();
     expect(said[0]).toEqual({ servers: [environment.url] });
     expect(JSON.stringify(said)).not.toContain('secret');

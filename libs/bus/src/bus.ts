@@ -26,7 +26,7 @@ import {
   type WireError,
 } from '@sluice/contracts';
 import type { z } from 'zod';
-import { type BrokerAccess, credentialOptions, problemOf } from './access.ts';
+import { type BrokerAccess, credentialOptions, problemOf, withoutCredentials } from './access.ts';
 import { askAgain } from './ask-again.ts';
 import { BrokerAwayError, BrokerRefusedError, fromNatsError } from './errors.ts';
 import { type Operate, operate as operatePlainly, subjectInLabel } from './operate.ts';
@@ -396,11 +396,6 @@ class ToldProblems {
     this.#told.add(problem);
     return true;
   }
-}
-
-/** A server's URL as it may be shown. */
-function withoutCredentials(server: string): string {
-  return server.replace(/^((?:\w+:\/\/)?)[^@/]*@/, '$1');
 }
 
 function isFailure(reply: unknown): reply is { ok: false; error: WireError } {

@@ -1,5 +1,5 @@
 /** NATS as Sluice uses it. The only library that knows the NATS client. */
-export { type BrokerAccess, readNkeySeed } from './access.ts';
+export { type BrokerAccess, readNkeySeed, withoutCredentials } from './access.ts';
 export type { BusLogger, BusOptions, RequestHandler, RequestOptions, ServeOptions, Unsubscribe } from './bus.ts';
 export { Bus } from './bus.ts';
 export { BrokerAwayError, BrokerRefusedError, NoListenerError, NoReplyError, TooFewServersError } from './errors.ts';

@@ -105,6 +105,23 @@ describe('a credentials directory', () => {
     );
   });
 
+  test('an admin token is made once, only its owner can read it, and rotated it goes on for one round behind the new one', async () => {
+    await using dir = await temporaryDirectory();
+    const credentials = new CredentialsDirectory(join(dir.path, 'credentials'));
+    const tokens = async () => (await readFile(credentials.adminTokenFile, 'utf8')).split('\n');
+    expect((await credentials.fill(OPTIONS)).made).toContain('the admin token');
+    const [first, ...rest] = await tokens();
+    expect([first, rest]).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/), ['']]);
+    expect((await stat(credentials.adminTokenFile)).mode & 0o777).toBe(0o600);
+    expect(Object.values(await contentsOf(credentials.path)).filter((text) => text.includes(first as string))).toHaveLength(1);
+    const rotate = { ...OPTIONS, rotate: ['admin-token'] };
+    expect((await credentials.fill(rotate)).made).toEqual(['the admin token']);
+    const [second, ...behind] = await tokens();
+    expect([second === first, behind]).toEqual([false, [first, '']]);
+    await credentials.fill(rotate);
+    expect((await tokens()).slice(1)).toEqual([second, '']);
+  });
+
   test('the certificate of the broker is for its names, of the authority, and replaced for another name and before it ends', async () => {
     await using dir = await temporaryDirectory();
     const credentials = new CredentialsDirectory(join(dir.path, 'credentials'));

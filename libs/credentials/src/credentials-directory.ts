@@ -12,6 +12,7 @@ import { chmod, chown, mkdir, open, readdir, readFile, rename, rm } from 'node:f
 import { dirname, join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
 import { edgeId, region } from '@sluice/contracts';
+import { withNewAdminToken } from './admin-token.ts';
 import { type Certificate, isGoodFor, makeAuthority, makeServerCertificate } from './certificates.ts';
 import { permissionsOf, type Role, type User } from './permissions.ts';
 import { brokerConfiguration, clusterConfiguration, usersConfiguration } from './server-configuration.ts';
@@ -19,6 +20,7 @@ import { brokerConfiguration, clusterConfiguration, usersConfiguration } from '.
 const SEED_FILE = 'nats.nk';
 const AUTHORITY_FILE = 'ca.pem';
 const STORE_DIR = 'jetstream';
+const ADMIN_TOKEN = 'admin-token';
 const SINGLE_ROLES = ['origin', 'controller', 'publisher', 'console', 'administrator'] as const;
 
 /** The directory cannot be filled. The message says what to do. */
@@ -45,7 +47,7 @@ export interface CredentialsOptions {
   readonly storeDir?: string | undefined;
   /** The subject on which an S3 service tells origins of changes, in a directory `notifier`. */
   readonly notifications?: string | undefined;
-  /** What is to be made anew: `origin`, an edge's id, `broker` for its certificate. */
+  /** What is to be made anew: `origin`, an edge's id, `broker` for its certificate, `admin-token`. */
   readonly rotate?: readonly string[];
   /** Whose the files become; absent: of who runs this. */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
@@ -84,6 +86,10 @@ export class CredentialsDirectory {
   dirOfEdge({ id, region: regionName }: EdgeCredentials): string {
     return join(this.path, 'edges', regionName, id);
   }
+  /** Tokens for the administrative interfaces of all apps. */
+  get adminTokenFile(): string {
+    return join(this.path, 'http', ADMIN_TOKEN);
+  }
   /** The files in such a directory, as `Bus.connect` takes them. */
   static accessIn(dir: string): { readonly nkeyFile: string; readonly caFile: string } {
     return { nkeyFile: join(dir, SEED_FILE), caFile: join(dir, AUTHORITY_FILE) };
@@ -99,10 +105,9 @@ export class CredentialsDirectory {
     const authority = await this.#authority(made, options);
     await this.#serverCertificate(authority, made, rotate.has('broker'), options);
     const owners = await this.#owners(options);
-    const unknown = [...rotate].find((name) => name !== 'broker' && !owners.some(({ rotatedBy }) => rotatedBy === name));
-    if (unknown !== undefined) {
-      throw new CredentialsError(`nobody is called "${unknown}"; there are broker, ${owners.map(({ rotatedBy }) => rotatedBy).join(', ')}`);
-    }
+    const names = ['broker', ...owners.map(({ rotatedBy }) => rotatedBy), ADMIN_TOKEN];
+    const unknown = [...rotate].find((name) => !names.includes(name));
+    if (unknown !== undefined) throw new CredentialsError(`nobody is called "${unknown}"; there are ${names.join(', ')}`);
     const users: User[] = [];
     for (const owner of owners) {
       const publicKey = await this.#publicKey(owner, made, rotate.has(owner.rotatedBy), options);
@@ -113,6 +118,7 @@ export class CredentialsDirectory {
     await this.#keepOrMake(join(this.brokerDir, 'nats.conf'), () => brokerConfiguration(options.storeDir ?? STORE_DIR), options);
     const { cluster } = options;
     if (cluster !== undefined) await this.#keepOrMake(join(this.brokerDir, 'cluster.conf'), () => clusterConfiguration(cluster), options);
+    await this.#adminTokens(made, rotate.has(ADMIN_TOKEN), options);
     return { made, users: users.map(({ name }) => name) };
   }
 
@@ -199,6 +205,13 @@ export class CredentialsDirectory {
     } catch (error) {
       throw new CredentialsError(`${path} holds no seed of an nkey: remove it, and a new one is made`, error);
     }
+  }
+
+  async #adminTokens(made: string[], anew: boolean, options: CredentialsOptions): Promise<void> {
+    const there = await readIfThere(this.adminTokenFile);
+    if (there !== undefined && !anew) return;
+    await this.#write(this.adminTokenFile, withNewAdminToken(there), options);
+    made.push('the admin token');
   }
 
   async #keepOrMake(path: string, make: () => string, options: CredentialsOptions): Promise<void> {

@@ -125,6 +125,9 @@ export const fileVariable = z.string().superRefine((path, context) => {
   }
 });
 
+/** Whether whoever reaches an app may use its administrative interface. */
+export const adminOpenVariable = z.enum(['no', 'yes'], 'must be no or yes').default('no');
+
 /** How a client shows the broker who it is, and knows that it is the broker; see docs/security.md. */
 const brokerAccessVariables = {
   /** The seed of an nkey. */

@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { AdminRefusal } from './admin-access.ts';
 
 /** One thing an app needs to do its job. */
 interface Condition {
@@ -46,6 +47,8 @@ export interface OperationsReply {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** The value of `WWW-Authenticate`, with a 401. */
+  readonly challenge?: string;
 }
 
 const OPERATIONS_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
@@ -58,19 +61,39 @@ export function isOperationsPath(path: string): boolean {
 
 /**
  * The three paths that every app answers: `/healthz` (alive), `/readyz` (doing its job, else 503 with the reasons) and `/metrics`
- * (Prometheus text). Undefined for any other path, at once: nearly every request is for one.
+ * (Prometheus text). Undefined for any other path, at once: nearly every request is for one. `refusal`: what speaks against the one who asks; then there are no metrics,
+ * and of the reasons only which parts they are about.
  */
-export function answerOperations(path: string, readiness: Readiness, metrics: Registry): Promise<OperationsReply> | undefined {
+export function answerOperations(
+  path: string,
+  readiness: Readiness,
+  metrics: Registry,
+  refusal?: AdminRefusal | undefined,
+): Promise<OperationsReply> | undefined {
   switch (path) {
     case '/healthz':
       return Promise.resolve({ status: 200, contentType: 'application/json', body: '{"alive":true}\n' });
     case '/readyz':
-      return Promise.resolve(readyReply(readiness));
+      return Promise.resolve(refusal === undefined ? readyReply(readiness) : shortReadyReply(readiness));
     case '/metrics':
+      if (refusal !== undefined) return Promise.resolve(refusalReply(refusal));
       return metrics.metrics().then((body) => ({ status: 200, contentType: metrics.contentType, body }));
     default:
       return undefined;
   }
+}
+
+/** What whoever may not use an administrative interface is told, in JSON. */
+export function refusalReply({ status, code, message, challenge }: AdminRefusal): OperationsReply {
+  const body = `${JSON.stringify({ error: { code, message } })}\n`;
+  return { status, contentType: 'application/json', body, ...(challenge !== undefined && { challenge }) };
+}
+
+/** For a load balancer. */
+function shortReadyReply(readiness: Readiness): OperationsReply {
+  const unmet = Object.keys(readiness.problems());
+  const body = unmet.length === 0 ? { ready: true } : { ready: false, unmet };
+  return { status: unmet.length === 0 ? 200 : 503, contentType: 'application/json', body: `${JSON.stringify(body)}\n` };
 }
 
 function readyReply(readiness: Readiness): OperationsReply {

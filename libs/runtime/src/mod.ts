@@ -1,7 +1,10 @@
 /** What every app needs to be a good process: configuration, logs, metrics, readiness, a clean end. */
+export type { AdminAccess, AdminCredentials, AdminRefusal, AdminRule } from './admin-access.ts';
+export { followAdminAccess, isLoopbackHost, parseAdminTokens, TOKENS_MAX } from './admin-access.ts';
 export type { Clock, Rng } from './clock.ts';
 export { every, systemClock, systemRng } from './clock.ts';
 export {
+  adminOpenVariable,
   brokerAccess,
   bytesVariable,
   ConfigError,
@@ -19,7 +22,7 @@ export {
 export { type FileWatch, watchFiles } from './file-watch.ts';
 export { type FollowedFile, type FollowOptions, followFile } from './followed-file.ts';
 export type { OperationsReply } from './health.ts';
-export { answerOperations, isOperationsPath, Readiness } from './health.ts';
+export { answerOperations, isOperationsPath, Readiness, refusalReply } from './health.ts';
 export { continueInTurn, drainHttpServer, httpUrl, inItsTurn, openSockets } from './http.ts';
 export type { LifecycleState } from './lifecycle.ts';
 export { Lifecycle } from './lifecycle.ts';

@@ -90,6 +90,13 @@ test.each([
   ['/?t=3&sluice-signature=abc=&sluice-signature=def', '/?t=3&sluice-signature=redacted&sluice-signature=redacted'],
   ['https://x/?sluice%2dsignature=abc', 'https://x/?sluice%2dsignature=redacted'],
   ['/?sluice-signature', '/?sluice-signature=redacted'],
+  ['/a?X-Amz-Date=1&X-Amz-Signature=ab&x-amz-security-token=c', '/a?X-Amz-Date=1&X-Amz-Signature=redacted&x-amz-security-token=redacted'],
+  ['/a?AWSAccessKeyId=k&Expires=1&Signature=a%2Bb%3D', '/a?AWSAccessKeyId=k&Expires=1&Signature=redacted'],
+  ['/a?access_token=abc&tokens=3', '/a?access_token=redacted&tokens=3'],
+  ['https://user:pass@x/a?b=c', 'https://x/a?b=c'],
+  ['https://user:p@ss@x', 'https://x'],
+  ['https://x/@a?b=c@d', 'https://x/@a?b=c@d'],
+  ['/a//b:c@d', '/a//b:c@d'],
 ])('%s is shown as %s', (url, shown) => {
   expect(redactSignature(url)).toBe(shown);
 });

@@ -19,8 +19,15 @@ export const SECRET_MIN_BYTES = 32;
 export const KEYS_MAX = 2;
 
 const PARAMETERS = { expires: 'sluice-expires', key: 'sluice-key', prefix: 'sluice-prefix', signature: 'sluice-signature' } as const;
-/** True of every query with a parameter of that name, and of some others: by the name as it is, or by a character that may be a part of it in percent-encoding. */
-const MAY_HAVE_SIGNATURE = /sluice-signature|%/;
+/** Of which nobody else may see the values, in lower case: ours, those of presigned URLs of S3 (Signature Version 4 and 2), which also come to an edge by mistake, and RFC 6750 §2.3. */
+const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
+  PARAMETERS.signature,
+  ...['x-amz-signature', 'x-amz-security-token', 'signature', 'access_token'],
+]);
+/** True of every query with such a parameter, and of some others: by the name as it is, or by a character that may be a part of it in percent-encoding. */
+const MAY_HAVE_SECRET = /signature|token|%/i;
+/** Before the host of an absolute URL (RFC 3986 §3.2.1). */
+const USER_INFORMATION = /^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i;
 const BASE64URL_OF_32_BYTES = /^[A-Za-z0-9_-]{43}$/;
 
 /**
@@ -59,18 +66,22 @@ export function checkSignedUrl(site: string, path: string, query: string, keys: 
 }
 
 /**
- * A URL, or the target of a request, as it may be shown to whoever must not be able to use it: the value of each signature in its query is `redacted`. Names are read
+ * A URL, or the target of a request, as it may be shown to whoever must not be able to use it: the value of each signature and token in its query is `redacted`, and it names no user. Names are read
  * as {@link checkSignedUrl} reads them, so that one with percent-encoding is found too.
  */
 export function redactSignature(url: string): string {
-  const queryAt = url.indexOf('?') + 1;
-  if (queryAt === 0 || !MAY_HAVE_SIGNATURE.test(url)) return url;
-  const parameters = url.slice(queryAt).split('&');
-  const shown = parameters.map((parameter) => {
-    const [name = ''] = parameter.split('=', 1);
-    return new URLSearchParams(name).has(PARAMETERS.signature) ? `${name}=redacted` : parameter;
-  });
-  return url.slice(0, queryAt) + shown.join('&');
+  const bare = url.startsWith('/') ? url : url.replace(USER_INFORMATION, '$1');
+  const queryAt = bare.indexOf('?') + 1;
+  if (queryAt === 0 || !MAY_HAVE_SECRET.test(bare)) return bare;
+  const shown = bare
+    .slice(queryAt)
+    .split('&')
+    .map((parameter) => {
+      const [name = ''] = parameter.split('=', 1);
+      const [read = ''] = new URLSearchParams(name).keys();
+      return SECRET_PARAMETERS.has(read.toLowerCase()) ? `${name}=redacted` : parameter;
+    });
+  return bare.slice(0, queryAt) + shown.join('&');
 }
 
 /** The scope that a request claims; undefined when it does not cover the path it is for. */

@@ -177,7 +177,7 @@ export function fuzzOriginHttp(options: RunOptions): Promise<Outcome> {
 }
 
 const CONTROLLER_REQUESTS = ['/edges', '/distributions?limit=3', '/distributions/announce-1', '/metrics', '/readyz'].map(
-  (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`,
+  (path) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
 );
 
 export function fuzzControllerHttp(options: RunOptions): Promise<Outcome> {

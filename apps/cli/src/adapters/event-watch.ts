@@ -1,6 +1,6 @@
 /** Listens to everything that Sluice says on the broker. */
 import { connect } from 'node:net';
-import { type BrokerAccess, BrokerRefusedError, Bus, type BusLogger } from '@sluice/bus';
+import { type BrokerAccess, BrokerRefusedError, Bus, type BusLogger, withoutCredentials } from '@sluice/bus';
 import {
   CONTENT_DISTRIBUTED,
   CONTENT_INVALIDATED,
@@ -93,7 +93,7 @@ async function requireReachable(servers: readonly string[]): Promise<void> {
   throw new CommandError(
     EXIT.UNREACHABLE,
     'UNREACHABLE',
-    `cannot reach the broker at ${servers.join(', ')}: ${failures[0]}; start one with "sluice up", or say where it is with --nats`,
+    `cannot reach the broker at ${servers.map(withoutCredentials).join(', ')}: ${failures[0]}; start one with "sluice up", or say where it is with --nats`,
   );
 }
 

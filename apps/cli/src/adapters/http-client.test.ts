@@ -306,4 +306,16 @@ describe('what cannot be reached', () => {
       expect(stderr).not.toMatch(/\n\s+at /);
     }
   });
+  test('the address is shown without the user and the password in it', async () => {
+    const nowhere = `127.0.0.1:${await freePort()}`;
+    for (const args of [
+      ['get', 'site/a', '--origin', `http://user:hush@${nowhere}`],
+      ['edges', '--controller', `http://user:hush@${nowhere}`],
+      ['watch', '--nats', `nats://user:hu@sh@${nowhere}`],
+    ]) {
+      const { exitCode, stderr } = await sluice(...args);
+      expect([exitCode, stderr]).toEqual([5, expect.stringMatching(new RegExp(` at \\w+://${nowhere}: `))]);
+      expect(stderr).not.toMatch(/hu@?sh|sh@|user/);
+    }
+  });
 });

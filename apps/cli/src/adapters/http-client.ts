@@ -114,8 +114,14 @@ function fieldsOf({ url, credentials }: Service, { method, path, headers = {}, b
   return signedFields({ method, url: new URL(url + path), headers, payloadHash }, credentials, Date.now());
 }
 
+/** A service's URL as it may be shown: a terminal is often a log too. */
+export function shownUrl({ url }: Service): string {
+  return url.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
+}
+
 /** The network's failures in the user's words. */
-function unreachable({ name, url, remedy }: Service, error: NodeJS.ErrnoException): CommandError {
+function unreachable(service: Service, error: NodeJS.ErrnoException): CommandError {
+  const { name, remedy } = service;
   const reasons: Readonly<Record<string, string>> = {
     ECONNREFUSED: `is it running? ${remedy}`,
     ENOTFOUND: 'there is no such host',
@@ -125,7 +131,7 @@ function unreachable({ name, url, remedy }: Service, error: NodeJS.ErrnoExceptio
     ABORT_ERR: 'it did not answer in time',
   };
   const reason = reasons[error.code ?? ''] ?? (error.name === 'TimeoutError' ? 'it did not answer in time' : error.message);
-  return new CommandError(EXIT.UNREACHABLE, 'UNREACHABLE', `cannot reach ${name} at ${url}: ${reason}`, error);
+  return new CommandError(EXIT.UNREACHABLE, 'UNREACHABLE', `cannot reach ${name} at ${shownUrl(service)}: ${reason}`, error);
 }
 
 /** The answer's whole body as text. @throws {CommandError} when it breaks off or is too long */
@@ -170,11 +176,11 @@ export async function readJson<Value>(
 }
 
 /** What answers is no Sluice service, or one of another version. */
-export function misunderstood({ name, url }: Service, cause?: unknown): CommandError {
+export function misunderstood(service: Service, cause?: unknown): CommandError {
   return new CommandError(
     EXIT.FAILED,
     'UNEXPECTED_ANSWER',
-    `what answers at ${url} does not answer as ${name} of this version would; check the address`,
+    `what answers at ${shownUrl(service)} does not answer as ${service.name} of this version would; check the address`,
     cause,
   );
 }

@@ -7,7 +7,7 @@ import type { Credentials } from '@sluice/sigv4';
 import { z } from 'zod';
 import { keyUrlPath } from '../domain/content-path.ts';
 import { CommandError, EXIT } from '../domain/failure.ts';
-import { misunderstood, readJson, refusal, type Service, send } from './http-client.ts';
+import { misunderstood, readJson, refusal, type Service, send, shownUrl } from './http-client.ts';
 import type { SourceFile } from './source-files.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -127,7 +127,7 @@ async function getFrom(service: Service, key: string, signal: AbortSignal): Prom
   const response = await send(service, { method: 'GET', path: keyUrlPath(key), signal });
   if (response.statusCode === 404) {
     response.resume();
-    throw new CommandError(EXIT.NOT_FOUND, 'NOT_FOUND', `${service.name} at ${service.url} has no ${key}`);
+    throw new CommandError(EXIT.NOT_FOUND, 'NOT_FOUND', `${service.name} at ${shownUrl(service)} has no ${key}`);
   }
   if (response.statusCode !== 200) throw await refusal(service, response, `give ${key}`);
   return response;

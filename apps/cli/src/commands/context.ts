@@ -29,7 +29,7 @@ export function createContext(command: Command, io: Io): Context {
     terminal: new Terminal(io, chosen.json),
     settings: chosen,
     origin: new OriginClient(chosen.origin, credentialsOf(chosen)),
-    controller: new ControllerClient(chosen.controller),
+    controller: new ControllerClient(chosen.controller, chosen.adminTokenFile),
   };
 }
 

@@ -38,7 +38,9 @@ const owner = z
 export const addCredentials: AddCommand = (program, run) => {
   const command = program
     .command('credentials')
-    .description('make the users of a broker with their keys, its configuration, and certificates; what is there is kept')
+    .description(
+      'make the users of a broker with their keys, its configuration, certificates, and a token for the administrative interfaces; what is there is kept',
+    )
     .argument('<directory>', 'where all of it goes; each part is given the directory in there that is its own')
     .option('--edges <list>', 'edges that are to be there, as <id>:<region> or with a range, us-1..16:US')
     .option('--broker-names <list>', 'host names and addresses by which the broker is reached', parsedBy(hostNames), [
@@ -52,7 +54,7 @@ export const addCredentials: AddCommand = (program, run) => {
     )
     .option('--store-dir <dir>', 'where the broker keeps its streams, as it sees it (default: "jetstream" beside its configuration)')
     .option('--notifications <subject>', 'where an S3 service tells of changes; makes a user "notifier" for it', parsedBy(subject))
-    .option('--rotate <names>', 'make these anew: "origin", an edge’s id, "broker" for its certificate', parsedBy(names))
+    .option('--rotate <names>', 'make these anew: "origin", an edge’s id, "broker" for its certificate, "admin-token"', parsedBy(names))
     .option('--owner <uid:gid>', 'whose the files become', parsedBy(owner));
   command.action((directory: string, options: CredentialsOptions) => run(command, (context) => credentials(context, directory, options)));
 };

@@ -1,5 +1,5 @@
 import type { ContentDistributed } from '@sluice/contracts';
-import { createMetrics, Readiness } from '@sluice/runtime';
+import { type AdminRule, createMetrics, Readiness } from '@sluice/runtime';
 import { describe, expect, test } from 'vitest';
 import type { DistributionStatus, StatusView } from '../status.ts';
 import { createStatusApi } from './status-api.ts';
@@ -17,7 +17,7 @@ const distributed: ContentDistributed = {
 };
 const known: DistributionStatus = { status: 'distributing', ...distributed, pending: [{ edge: 'us-1', region: 'US' }] };
 
-function stage(view: Partial<StatusView> = {}) {
+function stage(view: Partial<StatusView> = {}, refusalOf: AdminRule = () => undefined) {
   const readiness = new Readiness();
   const limits: number[] = [];
   const api = createStatusApi(
@@ -32,10 +32,12 @@ function stage(view: Partial<StatusView> = {}) {
     },
     readiness,
     createMetrics('controller'),
+    refusalOf,
   );
-  const get = async (path: string) => {
-    const response = await api.request(path);
-    return { status: response.status, type: response.headers.get('content-type'), body: await response.text() };
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await api.request(path, { headers });
+    const challenge = response.headers.get('www-authenticate');
+    return { status: response.status, type: response.headers.get('content-type'), challenge, body: await response.text() };
   };
   return { get, readiness, limits };
 }
@@ -81,5 +83,23 @@ describe('status API', () => {
     readiness.require('broker', () => 'not connected');
     expect(await get('/readyz')).toMatchObject({ status: 503, body: expect.stringContaining('not connected') });
     expect((await get('/metrics')).body).toContain('process_cpu');
+  });
+
+  test('who is refused gets the reason everywhere but at health and readiness, and learns nothing of what is there', async () => {
+    const challenge = 'Bearer realm="sluice"';
+    const { get } = stage({}, ({ authorization }) =>
+      authorization === 'Bearer right' ? undefined : { status: 401, code: 'UNAUTHORIZED', message: 'a token is needed', challenge },
+    );
+    for (const path of ['/edges', '/distributions', '/distributions/e-1', '/distributions?limit=0', '/metrics', '/nothing', '/']) {
+      expect(await get(path)).toMatchObject({
+        status: 401,
+        challenge,
+        body: '{"error":{"code":"UNAUTHORIZED","message":"a token is needed"}}\n',
+      });
+    }
+    expect((await get('/healthz')).status).toBe(200);
+    expect((await get('/readyz')).status).toBe(200);
+    for (const path of ['/edges', '/distributions/e-1', '/metrics'])
+      expect((await get(path, { authorization: 'Bearer right' })).status).toBe(200);
   });
 });

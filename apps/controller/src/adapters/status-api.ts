@@ -3,8 +3,19 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { eventId } from '@sluice/contracts';
-import { answerOperations, continueInTurn, drainHttpServer, openSockets, type Readiness, type Registry } from '@sluice/runtime';
-import { Hono } from 'hono';
+import {
+  type AdminRefusal,
+  type AdminRule,
+  answerOperations,
+  continueInTurn,
+  drainHttpServer,
+  type OperationsReply,
+  openSockets,
+  type Readiness,
+  type Registry,
+  refusalReply,
+} from '@sluice/runtime';
+import { type Context, Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
 import type { StatusView } from '../status.ts';
@@ -22,15 +33,27 @@ function failure(code: string, message: string): { error: { code: string; messag
   return { error: { code, message } };
 }
 
-export function createStatusApi(view: StatusView, readiness: Readiness, metrics: Registry): Hono {
+function send(context: Context, { status, contentType, body, challenge }: OperationsReply): Response {
+  const fields = { 'content-type': contentType, ...(challenge !== undefined && { 'www-authenticate': challenge }) };
+  return context.body(body, status as ContentfulStatusCode, fields);
+}
+
+/** `refusalOf`: see `AdminAccess`. All but `/healthz` and what is short in `/readyz` is for who is not refused. */
+export function createStatusApi(view: StatusView, readiness: Readiness, metrics: Registry, refusalOf: AdminRule): Hono {
   const api = new Hono();
+  const refusalTo = ({ req }: Context): AdminRefusal | undefined =>
+    refusalOf({ authorization: req.header('authorization'), host: req.header('host') });
   for (const path of ['/healthz', '/readyz', '/metrics']) {
     api.get(path, async (context) => {
-      const reply = await answerOperations(path, readiness, metrics);
-      if (reply === undefined) return context.notFound();
-      return context.body(reply.body, reply.status as ContentfulStatusCode, { 'content-type': reply.contentType });
+      const reply = await answerOperations(path, readiness, metrics, refusalTo(context));
+      return reply === undefined ? context.notFound() : send(context, reply);
     });
   }
+  api.use(async (context, next) => {
+    const refusal = refusalTo(context);
+    if (refusal !== undefined) return send(context, refusalReply(refusal));
+    await next();
+  });
   api.get('/edges', (context) => context.json({ edges: view.edges() }));
   api.get('/distributions', (context) => {
     const query = listQuery.safeParse(context.req.query());

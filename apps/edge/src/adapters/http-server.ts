@@ -3,7 +3,15 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
-import { continueInTurn, drainHttpServer, isOperationsPath, type Logger, type OperationsReply, openSockets } from '@sluice/runtime';
+import {
+  type AdminCredentials,
+  continueInTurn,
+  drainHttpServer,
+  isOperationsPath,
+  type Logger,
+  type OperationsReply,
+  openSockets,
+} from '@sluice/runtime';
 import { type Certificates, isMisdirected } from '../domain/certificates.ts';
 import { fieldSectionBytes } from '../domain/http2-fields.ts';
 import { authorityOf } from '../domain/request-target.ts';
@@ -64,7 +72,7 @@ export interface HttpServerOptions {
   /** Other servers of this process listen on the same port. */
   readonly reusePort?: boolean;
   /** What a path of the operator's answers; undefined: what it would if it were like any other. */
-  readonly operations: (path: string) => Promise<OperationsReply> | undefined;
+  readonly operations: (path: string, credentials: AdminCredentials) => Promise<OperationsReply> | undefined;
   readonly log: Logger;
   readonly accessLog?: AccessLog | undefined;
   /** When connections begin with a PROXY header. */
@@ -234,11 +242,14 @@ async function answer(
     // Nobody reads the content of a request here, but it has to end as it should: else what follows is no request.
     if (response instanceof ServerResponse && hasContent(request)) await finished(request.resume());
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const operations = isRead && isOperationsPath(request.url ?? '') ? operationsOf(request.url ?? '') : undefined;
+    const { url = '', headers } = request;
+    const operations =
+      isRead && isOperationsPath(url) ? operationsOf(url, { authorization: headers.authorization, host: headers.host }) : undefined;
     // Nothing is awaited before: a hit in memory is answered in the turn in which it came.
     if (operations === undefined) return await handler.handle(request, response, listener);
-    const { status, contentType, body } = await operations;
-    response.writeHead(status, ['Content-Type', contentType, 'Cache-Control', 'no-store']);
+    const { status, contentType, body, challenge } = await operations;
+    const about = ['Content-Type', contentType, 'Cache-Control', 'no-store'];
+    response.writeHead(status, challenge === undefined ? about : [...about, 'WWW-Authenticate', challenge]);
     response.end(body);
     noteBody(response, Buffer.byteLength(body), true);
   } catch (err) {

@@ -8,7 +8,7 @@ import type { Databases } from './databases.ts';
 import type { DetachedBlobs } from './detached-blobs.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import type { Puller } from './puller.ts';
-import type { Asked, FromServing } from './serving-messages.ts';
+import type { Asked, FromServing, OperationsQuestion } from './serving-messages.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import type { VariantFill } from './variant-fill.ts';
 
@@ -22,7 +22,7 @@ export interface ServingDeskParts {
   readonly detached: DetachedBlobs;
   readonly blockReads: BlockReads;
   readonly variants: VariantFill;
-  readonly operations: (path: string) => Promise<OperationsReply>;
+  readonly operations: (question: OperationsQuestion) => Promise<OperationsReply>;
 }
 
 export class ServingDesk {

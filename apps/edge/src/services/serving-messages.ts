@@ -5,7 +5,7 @@
 import type { BlobRef } from '@sluice/blobs';
 import type { BlockDigests, Manifest, WireError } from '@sluice/contracts';
 import type { ByteRange } from '@sluice/http-semantics';
-import type { OperationsReply } from '@sluice/runtime';
+import type { AdminCredentials, OperationsReply } from '@sluice/runtime';
 import type { FileConfig } from '../adapters/config-files.ts';
 import type { Stamp } from '../adapters/index-stamps.ts';
 import type { AccessLogFormat } from '../domain/access-log.ts';
@@ -28,13 +28,17 @@ export interface Questions {
   /** Has a blob looked at that is listed and was not found, or has other bytes; answered when the list is right. */
   lookFor: { readonly question: string; readonly answer: undefined };
   /** What an operator's path answers. */
-  operations: { readonly question: string; readonly answer: OperationsReply };
+  operations: { readonly question: OperationsQuestion; readonly answer: OperationsReply };
 }
 export interface PullQuestion {
   readonly key: string;
   readonly impatient: boolean;
   /** Of the index when the key was looked up: when it has moved since, the answer is `moved`, because what is known now may do. Undefined: ask anyway. */
   readonly stamp: Stamp | undefined;
+}
+export interface OperationsQuestion {
+  readonly path: string;
+  readonly credentials: AdminCredentials;
 }
 /** `pending`: ask again later. */
 export type KnownBlocks =

@@ -2,7 +2,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answerOperations, drainHttpServer, inItsTurn, type Logger, openSockets, type Readiness, type Registry } from '@sluice/runtime';
+import {
+  type AdminRule,
+  answerOperations,
+  drainHttpServer,
+  inItsTurn,
+  type Logger,
+  openSockets,
+  type Readiness,
+  type Registry,
+} from '@sluice/runtime';
 import { presignedFields } from '../../domain/presigned-fields.ts';
 import { needsOf } from '../../domain/rights.ts';
 import { S3Error, type S3ErrorCode, toS3Error } from '../../domain/s3-error.ts';
@@ -47,6 +56,8 @@ export interface OriginServerOptions extends GetBlobOptions {
   /** Of which kind the source is that is only shown here; undefined: content is written here. */
   readonly readOnly?: Exclude<SourceKind, 'store'> | undefined;
   readonly authentication: Authentication;
+  /** Of metrics and the reasons of readiness; what is S3's goes by {@link authentication}. */
+  readonly refusalOf: AdminRule;
   /** Below these names buckets are hosts; in lower case. */
   readonly domains: readonly string[];
   readonly readiness: Readiness;
@@ -124,13 +135,17 @@ export class OriginServer {
   }
 
   async #route(exchange: Exchange): Promise<void> {
-    const { catalog, readiness, registry, metrics, handlers, readOnly, authentication, domains } = this.#options;
+    const { catalog, readiness, registry, metrics, handlers, readOnly, authentication, refusalOf, domains } = this.#options;
     const { method, headers } = exchange.request;
     exchange.pathStyleTarget = inPathStyle(exchange.target, headers.host, domains);
     const path = targetPath(exchange.pathStyleTarget);
     if (method === 'GET' || method === 'HEAD') {
-      const operations = await answerOperations(path, readiness, registry);
-      if (operations !== undefined) return exchange.answer(operations);
+      const refusal = refusalOf({ authorization: headers.authorization, host: headers.host });
+      const operations = await answerOperations(path, readiness, registry, refusal);
+      if (operations !== undefined) {
+        const { challenge } = operations;
+        return exchange.answer({ ...operations, headers: challenge === undefined ? [] : [['www-authenticate', challenge]] });
+      }
     }
     if (OWN_PATHS.has(path)) {
       if (method !== 'POST') throw new S3Error('MethodNotAllowed', 'only POST is possible here');
