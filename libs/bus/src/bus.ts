@@ -30,6 +30,7 @@ import { type BrokerAccess, credentialOptions, problemOf, withoutCredentials } f
 import { askAgain } from './ask-again.ts';
 import { BrokerAwayError, BrokerRefusedError, fromNatsError } from './errors.ts';
 import { type Operate, operate as operatePlainly, subjectInLabel } from './operate.ts';
+import { reconnectDelay } from './reconnect-delay.ts';
 
 /** Bytes of a message that headers and protocol may take: a raw reply is at most `maxPayloadBytes` long. */
 const HEADER_ROOM_BYTES = 4096;
@@ -137,9 +138,7 @@ export class Bus {
           maxReconnectAttempts: -1,
           // A key may be known to the broker a moment later than to us, or be replaced while we run.
           ignoreAuthErrorAbort: true,
-          reconnectTimeWait: RECONNECT_WAIT_MS,
-          reconnectJitter: RECONNECT_JITTER_MS,
-          reconnectJitterTLS: RECONNECT_JITTER_MS,
+          reconnectDelayHandler: reconnectDelay({ waitMs: RECONNECT_WAIT_MS, jitterMs: RECONNECT_JITTER_MS, servers: servers.length }),
           pingInterval: PING_INTERVAL_MS,
           maxPingOut: PINGS_OUT_MAX,
           noAsyncTraces: true,
