@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { ManagedProcess, ProcessError } from './managed-process.ts';
 
 /** From the start of the process until its port is known. */
@@ -10,6 +10,14 @@ const READY_TIMEOUT_MS = 30_000;
 /** Between two questions; readiness announces itself nowhere. */
 const READY_POLL_MS = 20;
 const READY_REQUEST_TIMEOUT_MS = 2_000;
+
+/** Where a process runs, if not simply on this host: in a network namespace, for one. */
+export interface Place {
+  /** The address on which it listens there, as this process reaches it. */
+  readonly host: string;
+  /** What is written before its command. It has to become that command (exec), so that signals reach it. */
+  readonly prefix: readonly string[];
+}
 
 export interface MemberOptions {
   /** Shown in messages: `origin`, `edge us-1`. */
@@ -24,6 +32,8 @@ export interface MemberOptions {
   /** 0: any free port at the first start, and that one ever after. */
   readonly port: number;
   readonly env: Readonly<Record<string, string>>;
+  /** Default: this host, by loopback. */
+  readonly place?: Place;
 }
 
 export interface StartOptions {
@@ -58,7 +68,7 @@ export class Member {
   }
   /** Where its HTTP side listens, without a slash at the end. */
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://${this.#options.place?.host ?? '127.0.0.1'}:${this.#port}`;
   }
   /** The process of the last start. */
   get process(): ManagedProcess {
@@ -83,13 +93,12 @@ export class Member {
    */
   async start({ ready = true, readyTimeoutMs = READY_TIMEOUT_MS }: StartOptions = {}): Promise<void> {
     if (this.running) throw new ProcessError(`${this.name} is already running`);
-    const { entry, portVariable, env, logFile } = this.#options;
+    const { entry, portVariable, env, logFile, place } = this.#options;
     mkdirSync(this.dataDir, { recursive: true });
     mkdirSync(dirname(logFile), { recursive: true });
+    const [command, ...args] = [...(place?.prefix ?? []), process.execPath, entry] as const;
     const child = new ManagedProcess({
-      name: this.name,
-      command: process.execPath,
-      args: [entry],
+      ...{ name: this.name, command, args },
       env: { ...env, [portVariable]: String(this.#port) },
       logFile,
     });
@@ -165,10 +174,11 @@ export class Member {
     this.process.signal('SIGCONT');
   }
 
-  /** Removes everything it has stored, as a lost disk. @throws {ProcessError} while it runs */
+  /** Removes everything it has stored, as a lost disk; the directory stays, which may be a disk of its own. @throws {ProcessError} while it runs */
   async wipe(): Promise<void> {
     if (this.running) throw new ProcessError(`stop or kill ${this.name} before wiping its data`);
-    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 });
+    const stored = await readdir(this.dataDir).catch(() => []);
+    await Promise.all(stored.map((name) => rm(join(this.dataDir, name), { recursive: true, force: true, maxRetries: 5 })));
   }
 }
 

@@ -6,7 +6,7 @@ export { startBrokers } from './cluster.ts';
 export { tie } from './lifeline.ts';
 export type { ProcessOptions } from './managed-process.ts';
 export { ManagedProcess, ProcessError } from './managed-process.ts';
-export type { StartOptions } from './member.ts';
+export type { Place, StartOptions } from './member.ts';
 export { Member } from './member.ts';
 export { findNatsServer, NatsServerMissingError } from './nats-server.ts';
 export type { TakenPort } from './ports.ts';

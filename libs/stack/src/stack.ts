@@ -5,7 +5,7 @@ import { CredentialsDirectory } from '@sluice/credentials';
 import { lockDataDir } from '@sluice/sqlite';
 import type { Broker } from './broker.ts';
 import { startBrokers } from './cluster.ts';
-import { Member, type StartOptions } from './member.ts';
+import { Member, type Place, type StartOptions } from './member.ts';
 import { requireFreePorts } from './ports.ts';
 
 /** The apps live beside the libraries; a library may start one by its path, never import it. */
@@ -75,6 +75,10 @@ export interface StackOptions {
   readonly say?: (message: string) => void;
   /** Further variables by role, over those the stack sets itself. */
   readonly env?: { readonly origin?: Variables; readonly controller?: Variables; readonly edge?: Variables };
+  /** Further variables of one app by its name (`origin`, `controller-2`, `edge us-1`), over all others. Asked once for each, before its first start. */
+  readonly envOf?: (name: string) => Variables | Promise<Variables>;
+  /** Where an app of that name runs. Undefined: on this host. Asked once for each, before its first start. */
+  readonly placeOf?: (name: string) => Place | undefined | Promise<Place | undefined>;
   /** Gives up the start, and stops what was started, when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -209,6 +213,7 @@ export class Stack {
     const fileName = name.replace(' ', '-');
     const dataDir = join(this.dataDir, fileName);
     const prefix = app.toUpperCase();
+    const place = await this.#options.placeOf?.(name);
     await mkdir(join(this.dataDir, 'logs'), { recursive: true });
     const member = new Member({
       name,
@@ -217,16 +222,18 @@ export class Stack {
       logFile: join(this.dataDir, 'logs', `${fileName}.log`),
       portVariable: `${prefix}_PORT`,
       port,
+      ...(place === undefined ? {} : { place }),
       env: {
         ...(app === 'origin' ? ORIGIN_VARIABLES : RUNTIME_VARIABLES),
         NATS_URL: this.natsUrl,
         ...(this.#brokers.length > 1 && { NATS_STREAM_REPLICAS: String(this.#brokers.length) }),
         LOG_LEVEL: this.#options.logLevel ?? 'info',
-        [`${prefix}_HOST`]: '127.0.0.1',
+        [`${prefix}_HOST`]: place?.host ?? '127.0.0.1',
         ...(app === 'controller' ? {} : { [`${prefix}_DATA_DIR`]: dataDir }),
         ...this.#accessVariables(app, own),
         ...this.#options.env?.[app],
         ...own,
+        ...(await this.#options.envOf?.(name)),
       },
     });
     member.onUnexpectedEnd((how) => this.#reportEnd(name, how));
