@@ -58,6 +58,26 @@ export default defineConfig({
         test: { name: 'fuzz', root: 'test/fuzz', include: ['**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000 },
       },
       {
+        // Stacks on which everything breaks that can, one after the other.
+        test: {
+          name: 'chaos',
+          root: 'test/chaos',
+          include: ['chaos.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        // The parts of the chaos suite: what each fault does, apart from any stack.
+        test: {
+          name: 'chaos-parts',
+          root: 'test/chaos',
+          include: ['{links,disks,clocks,faults,checker,report}/*.test.ts', 'plan.test.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
         // A stack and a browser for each file: they take turns on this machine's cores.
         test: {
           name: 'clients',
