@@ -28,9 +28,12 @@ export class OwnDisk implements AsyncDisposable {
   readonly #image: string;
   #device = '';
 
-  private constructor(path: string, image: string) {
+  readonly #sizeBytes: number;
+
+  private constructor(path: string, image: string, sizeBytes: number) {
     this.path = path;
     this.#image = image;
+    this.#sizeBytes = sizeBytes;
   }
 
   /** Why there can be none here; undefined: there can. */
@@ -65,7 +68,7 @@ export class OwnDisk implements AsyncDisposable {
   static async create({ path, sizeBytes }: OwnDiskOptions): Promise<OwnDisk> {
     await OwnDisk.sweep();
     disks += 1;
-    const disk = new OwnDisk(path, join(tmpdir(), `${OWN_PREFIX}disk-${disks}`));
+    const disk = new OwnDisk(path, join(tmpdir(), `${OWN_PREFIX}disk-${disks}`), sizeBytes);
     try {
       await writeFile(disk.#image, '');
       await truncate(disk.#image, sizeBytes);
@@ -87,9 +90,11 @@ export class OwnDisk implements AsyncDisposable {
 
   /** Takes all room that is left. What is freed afterwards is free. */
   async fill(): Promise<void> {
+    const { bavail, blocks, bsize } = await statfs(this.path);
+    // Never that of others.
+    if (blocks * bsize > this.#sizeBytes) throw new Error(`the disk is not mounted at ${this.path} any more`);
     const ballast = await open(join(this.path, BALLAST), 'a');
     try {
-      const { bavail, bsize } = await statfs(this.path);
       const bytes = bavail * bsize - LAST_BYTES;
       if (bytes > 0) await run('fallocate', '--length', String(bytes), join(this.path, BALLAST));
       for (;;) await ballast.write(BLOCK);
