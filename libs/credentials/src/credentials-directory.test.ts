@@ -64,7 +64,10 @@ describe('a credentials directory', () => {
     expect(['nats-1', 'nats-2', 'localhost'].map((name) => certificate.checkHost(name))).not.toContain(undefined);
     expect(certificate.checkIP('::1')).toBeDefined();
     expect(certificate.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
-    const check = promisify(execFile)('nats-server', ['-t', '-c', 'cluster.conf', '--name', 'nats-1'], { cwd: credentials.brokerDir });
+    const check = promisify(execFile)('nats-server', ['-t', '-c', 'cluster.conf'], {
+      cwd: credentials.brokerDir,
+      env: { ...process.env, NATS_SERVER_NAME: 'nats-1' },
+    });
     expect((await check).stderr).toMatch(/configuration file .* is valid/);
     const text = await readFile(join(credentials.brokerDir, 'cluster.conf'), 'utf8');
     expect(text.match(/nats-route:.*:6222/g)).toEqual(['nats-route://nats-1:6222', 'nats-route://nats-2:6222', 'nats-route://[::1]:6222']);

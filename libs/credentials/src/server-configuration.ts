@@ -57,9 +57,12 @@ include "users.conf"
  * (nats-server: TLS of routes is always mutual).
  */
 export function clusterConfiguration(hosts: readonly string[]): string {
-  return `# One of several servers that are one broker. Start each in a copy of this directory: nats-server -c cluster.conf --name <a name of its own>
+  return `# One of several servers that are one broker. Start each in a copy of this directory: NATS_SERVER_NAME=<a name of its own> nats-server -c cluster.conf
 # Written once by "sluice credentials --cluster": what you change or add here stays.
 include "nats.conf"
+
+# Not on the command line: a server that has its name from there does not reload (nats-server: "config reload not supported for ServerName").
+server_name: $NATS_SERVER_NAME
 
 cluster {
   name: sluice
