@@ -8,8 +8,9 @@ export const operate: Operate = (_label, exchange) => exchange();
 
 /** Subjects that have the id of an edge or an origin inside. */
 const OF_ONE = /^(edge|origin)\.[^.]+\.(\w+)$/;
+const REGISTRATION = /^(controller\.register)\.[^.]+$/;
 
 /** A subject as it stands in a label: the same for every edge and origin. */
 export function subjectInLabel(subject: string): string {
-  return subject.replace(OF_ONE, '$1.$2');
+  return subject.replace(OF_ONE, '$1.$2').replace(REGISTRATION, '$1');
 }
