@@ -148,7 +148,11 @@ const contents = fc
   .map((texts) => texts.map((text, index) => (text === undefined ? undefined : `${index}:${text}`)));
 const way: fc.Arbitrary<Way> = fc.oneof(
   fc.constantFrom<Way>({ as: 'whole' }, { as: 'unchanged' }, { as: 'beyond' }),
-  fc.record({ as: fc.constant('part' as const), from: fc.double({ min: 0, max: 1, noNaN: true }), length: fc.integer({ min: 1, max: 20 }) }),
+  fc.record({
+    as: fc.constant('part' as const),
+    from: fc.double({ min: 0, max: 1, noNaN: true }),
+    length: fc.integer({ min: 1, max: 20 }),
+  }),
 );
 /** How far to go on, how to speak of what is then there, and which of the versions that nobody was told of to name. */
 const steps = fc.array(fc.record({ forward: fc.nat(2), way, share: fc.double({ min: 0, max: 1, noNaN: true }) }), {
