@@ -180,6 +180,13 @@ describe('invalidations', () => {
     expect(found()).toEqual([]);
   });
 
+  test('a wrong answer for which the origin was asked is accused, and not the hits that follow', () => {
+    const { see, found } = confirmed('stale', { all: true });
+    see({ ...asked, body: Buffer.from('oNe') });
+    see(hit);
+    expect(found()).toEqual(['integrity']);
+  });
+
   test('an edge that has lost its copy owes nothing for what it had confirmed', () => {
     const { see, found, checker } = confirmed('stale', { all: true });
     checker.struck({ forgotten: [EDGE] }, 52_500)(52_600);

@@ -4,7 +4,7 @@ import type { Failure } from '../readers.ts';
 import { type Floor, judgeAnswer } from './answer-judge.ts';
 import { Invalidations } from './invalidations.ts';
 import { KeyHistory } from './key-history.ts';
-import type { Observation, Violation } from './observation.ts';
+import { isHit, type Observation, type Violation } from './observation.ts';
 
 /** What is shown of a run that goes wrong all the time. */
 const VIOLATIONS_MAX = 200;
@@ -97,6 +97,8 @@ export class Checker {
     const verdict = judgeAnswer(seen, history, floor);
     if (!verdict.ok) {
       this.accuse(verdict.violation);
+      // The edge has asked all the same: the hits that follow are not wrong because of that.
+      if (!isHit(seen)) this.invalidations.mayHaveAsked(seen.edge, seen.key, seen.endedAtMs);
       return;
     }
     const name = `${seen.edge} ${seen.key}`;
