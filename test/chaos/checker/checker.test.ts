@@ -195,6 +195,16 @@ describe('invalidations', () => {
   });
 });
 
+test('of an invariant that is broken with every answer fifty are told, and another is told beside it', () => {
+  const { checker, see, found } = scene();
+  for (let time = 0; time < 500; time += 1) see({ body: Buffer.from('oNe') });
+  checker.accuse({ invariant: 'durability', atMs: 60_000, what: 'nothing is accepted' });
+  expect(Object.entries(Object.groupBy(found(), (invariant) => invariant)).map(([name, all]) => [name, all?.length])).toEqual([
+    ['integrity', 50],
+    ['durability', 1],
+  ]);
+});
+
 describe('requests without an answer', () => {
   const failure = (status: number | undefined) => ({
     edge: EDGE,

@@ -31,7 +31,7 @@ export function pageOf(entries: readonly LogEntry[]): string {
 <h1>Seed ${summary.seed}: <span class="${style}">${verdict}</span></h1>
 <p class="faint">Began ${begin?.startedAt ?? 'nobody knows when'}, took ${count(summary.seconds)} s.</p>
 ${tilesOf(summary)}
-${listOf(problems)}
+${listOf(problems.slice(summary.violations.length))}
 <figure>
 <div class="wide" tabindex="0">${plotOf(entries)}</div>
 <figcaption>${legendOf('operations', kindsOf(entries))}${legendOf('memory', processesOf(entries))}</figcaption>
@@ -59,11 +59,12 @@ function tilesOf(summary: Summary): Markup {
     [count(overlapped), 'of them during a fault'],
     [count(sumOf(Object.values(strikes))), 'faults struck'],
     [count(violations.length), 'violations'],
-    [secondsOf(slowestConvergenceMs), 'until every edge had the catalog, after everything ran again'],
+    [slowestConvergenceMs === 0 ? '–' : secondsOf(slowestConvergenceMs), 'until every edge had the catalog, after everything ran again'],
   ];
   return html`<ul class="tiles">${tiles.map(([number, what]) => html`<li><strong>${number}</strong><span>${what}</span></li>`)}</ul>`;
 }
 
+/** Problems beside the violations, which have a table of their own. */
 function listOf(problems: readonly string[]): Markup {
   return problems.length === 0 ? NOTHING : html`<ol>${problems.map((problem) => html`<li class="bad">${problem}</li>`)}</ol>`;
 }

@@ -19,7 +19,9 @@ export function textOf(summary: Summary, style: Style = plain): string {
     `${mark} seed ${seed}: ${count(reads)} answers checked in ${seconds} s, ${count(excused)} requests without one while something was broken; ${count(operations)} operations, ${count(overlapped)} of them during a fault`,
     `  faults: ${listOf(strikes)}`,
     ...Object.entries(skipped).map(([name, why]) => style('dim', `  not here: ${visible(`${name}, ${why}`)}`)),
-    `  every edge had the catalog ${(slowestConvergenceMs / 1000).toFixed(1)} s after everything ran again`,
+    slowestConvergenceMs === 0
+      ? '  no edge is known to have had the catalog after everything ran again'
+      : `  every edge had the catalog ${(slowestConvergenceMs / 1000).toFixed(1)} s after everything ran again`,
     ...problems.map((problem) => style('red', `  ✗ ${visible(problem)}`)),
     '',
   ].join('\n');
