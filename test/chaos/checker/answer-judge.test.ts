@@ -81,6 +81,10 @@ describe('integrity', () => {
     ['a part with its end missing', { ...part, body: part.body.subarray(1) }],
     ['a part of a content of another size', { ...part, range: { first: 5, last: 9, size: 21 } }],
     ['a part from elsewhere', { ...part, range: { first: 6, last: 10, size: 20 } }],
+    [
+      'a part that is said to end behind the end',
+      { ...part, body: Buffer.from('longer'), range: { first: 14, last: 20, size: 20 }, askedFirst: 14 },
+    ],
     ['a part that was not asked for', { ...part, askedFirst: 6 }],
     ['a part without a range', { ...part, range: undefined } as unknown as Observation],
     ['"unchanged" for a checksum of something else', { ...at(history, 2, { as: 'unchanged' }), ifNoneMatch: 'f'.repeat(64) }],

@@ -79,7 +79,7 @@ function legendOf(what: string, names: readonly string[]): Markup {
 function violationsOf(entries: readonly LogEntry[]): Markup {
   const faults = entriesOf(entries, 'fault');
   return table(
-    ['', 'at', 'promise', 'edge', 'key', 'what', 'broken then'],
+    ['', '#at', 'promise', 'edge', 'key', 'what', 'broken then'],
     entriesOf(entries, 'violation').map(({ atMs, invariant, edge, key, what }, index) => [
       html`<a id="violation-${index + 1}" href="#violation-${index + 1}">${index + 1}</a>`,
       ...[secondsOf(atMs), html`<span class="bad">${invariant}</span>`, edge ?? '', key ?? '', what],
