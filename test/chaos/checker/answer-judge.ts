@@ -1,4 +1,4 @@
-/** Judges each answer of each edge: right bytes of a version that may have been there, and nothing older than what was there before. */
+/** Judges each answer of each edge: right bytes of a version that may have been there, and nothing older than what was there before. Pure. */
 import type { KeyHistory, KeyState } from './key-history.ts';
 import type { Observation, Violation } from './observation.ts';
 
@@ -14,6 +14,7 @@ export type Verdict = { readonly ok: true; readonly floor: Floor } | { readonly 
 
 /**
  * An answer 200, 206, 304, 404 or 416. `floor` is what was known of this edge and this key when the request was sent: answers that overlap may come in any order.
+ * @returns how far the edge has come with this key by this answer, or what it has broken
  */
 export function judgeAnswer(seen: Observation, history: KeyHistory, floor: Floor): Verdict {
   const refuse = (invariant: Violation['invariant'], what: string): Verdict => ({
@@ -27,26 +28,33 @@ export function judgeAnswer(seen: Observation, history: KeyHistory, floor: Floor
     const known = history.states.find(({ version }) => version === seen.version);
     if (known !== undefined && !matches(seen, known)) return refuse('integrity', `not the bytes of version ${seen.version}`);
   }
-  const mayBe = (state: KeyState): boolean => state.beganAtMs <= seen.endedAtMs && matches(seen, state) && isOfVersion(seen, state);
-  const index = history.states.findIndex((state, at) => at >= floor.index && mayBe(state));
+  const mayBe = (state: KeyState, at: number): boolean =>
+    state.beganAtMs <= seen.endedAtMs && isOfVersion(seen, history, at) && matches(seen, state);
+  const index = history.states.findIndex((state, at) => at >= floor.index && mayBe(state, at));
   if (index >= 0) return { ok: true, floor: { index, version: Math.max(floor.version, seen.version ?? 0) } };
   const older = history.states.findLastIndex(mayBe);
   if (older >= 0) return refuse('monotonic', `state ${older} of the key after ${floor.index}`);
   return refuse('integrity', 'bytes that this key never had');
 }
 
-/** A state whose version is known has no other; a repeated write has had others that nobody was told of, all smaller. */
-function isOfVersion({ version, status }: Observation, state: KeyState): boolean {
+/** A repeated write has had versions that nobody was told of: all smaller than the one that was told, none smaller than that of a write before. */
+function isOfVersion({ version, status }: Observation, { states }: KeyHistory, at: number): boolean {
   if (version === undefined || status === 404) return true;
-  return state.version === undefined || version <= state.version;
+  const before = states.findLast((state, index) => index < at && state.version !== undefined)?.version ?? 0;
+  return before <= version && version <= (states[at]?.version ?? Number.POSITIVE_INFINITY);
 }
 
+/** Whether an answer says what is true of this state. Of a whole body the validator says nothing here: one that was coded has a checksum of its own. */
 function matches(seen: Observation, { bytes, sha256 }: KeyState): boolean {
   switch (seen.status) {
     case 200:
       return bytes?.equals(seen.body) === true;
     case 206: {
       const { first, last, size } = seen.range ?? { first: 0, last: -1, size: -1 };
+      // Parts that were put together by a validator of other bytes would be wrong as a whole.
+      if (seen.etag !== '' && seen.etag !== sha256) return false;
+      // RFC 9110 §14.2: another part than the one that was asked for is no answer to it.
+      if (seen.askedFirst !== undefined && seen.askedFirst !== first) return false;
       return bytes?.length === size && last - first + 1 === seen.body.length && bytes.subarray(first, last + 1).equals(seen.body);
     }
     case 304:

@@ -180,12 +180,29 @@ describe('invalidations', () => {
     expect(found()).toEqual([]);
   });
 
+  test('a wrong answer for which the origin was asked is accused, and not the hits that follow', () => {
+    const { see, found } = confirmed('stale', { all: true });
+    see({ ...asked, body: Buffer.from('oNe') });
+    see(hit);
+    expect(found()).toEqual(['integrity']);
+  });
+
   test('an edge that has lost its copy owes nothing for what it had confirmed', () => {
     const { see, found, checker } = confirmed('stale', { all: true });
     checker.struck({ forgotten: [EDGE] }, 52_500)(52_600);
     see(hit);
     expect(found()).toEqual([]);
   });
+});
+
+test('of an invariant that is broken with every answer fifty are told, and another is told beside it', () => {
+  const { checker, see, found } = scene();
+  for (let time = 0; time < 500; time += 1) see({ body: Buffer.from('oNe') });
+  checker.accuse({ invariant: 'durability', atMs: 60_000, what: 'nothing is accepted' });
+  expect(Object.entries(Object.groupBy(found(), (invariant) => invariant)).map(([name, all]) => [name, all?.length])).toEqual([
+    ['integrity', 50],
+    ['durability', 1],
+  ]);
 });
 
 describe('requests without an answer', () => {

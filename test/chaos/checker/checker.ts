@@ -4,10 +4,10 @@ import type { Failure } from '../readers.ts';
 import { type Floor, judgeAnswer } from './answer-judge.ts';
 import { Invalidations } from './invalidations.ts';
 import { KeyHistory } from './key-history.ts';
-import type { Observation, Violation } from './observation.ts';
+import { isHit, type Observation, type Violation } from './observation.ts';
 
-/** What is shown of a run that goes wrong all the time. */
-const VIOLATIONS_MAX = 200;
+/** What is shown of each invariant in a run that goes wrong all the time: one that is broken with every answer must not hide another. */
+const VIOLATIONS_MAX_OF_EACH = 50;
 /** For so long after a fault has healed its consequences are excused: reconnecting, leases, restarts, a catch-up. */
 export const RECOVERY_MS = 12_000;
 /** A small upload that nothing is in the way of does not take longer. */
@@ -97,6 +97,8 @@ export class Checker {
     const verdict = judgeAnswer(seen, history, floor);
     if (!verdict.ok) {
       this.accuse(verdict.violation);
+      // The edge has asked all the same: the hits that follow are not wrong because of that.
+      if (!isHit(seen)) this.invalidations.mayHaveAsked(seen.edge, seen.key, seen.endedAtMs);
       return;
     }
     const name = `${seen.edge} ${seen.key}`;
@@ -140,8 +142,10 @@ export class Checker {
     return this.#windowsAt(atMs, atMs).some(({ unavailable, uploads }) => unavailable?.includes(name) || (name === 'origin' && uploads));
   }
 
+  /** Notes it, as long as not too many of its invariant are noted already. */
   accuse(violation: Violation): void {
-    if (this.violations.length < VIOLATIONS_MAX) this.violations.push(violation);
+    const alike = this.violations.filter(({ invariant }) => invariant === violation.invariant).length;
+    if (alike < VIOLATIONS_MAX_OF_EACH) this.violations.push(violation);
   }
 
   #windowsAt(fromMs: number, untilMs: number): Excuses[] {

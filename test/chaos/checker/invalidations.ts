@@ -73,9 +73,12 @@ export class Invalidations {
 
   /** A request has ended of which it is not known whether the edge asked the origin: it may have. */
   mayHaveAsked(edge: string, key: string, atMs: number): void {
-    this.#askedAtMs.set(`${edge} ${key}`, atMs);
+    const name = `${edge} ${key}`;
+    // Answers are heard in another order than they came in: a large one is decoded first.
+    this.#askedAtMs.set(name, Math.max(atMs, this.#askedAtMs.get(name) ?? 0));
   }
 
+  /** An answer that was right in itself; `tags` are those of what it shows. @returns what is broken by its being served unasked, if anything */
   judge(seen: Observation, tags: readonly string[]): Violation | undefined {
     const { edge, key, version } = seen;
     if (!isHit(seen) && !(seen.cacheStatus.includes('origin-away') && seen.status < 400)) {

@@ -26,6 +26,7 @@ export class KeyHistory {
     return this.states.at(-1) as KeyState;
   }
 
+  /** A write is about to be sent. @throws {Error} when the one before is under way */
   begin(state: Omit<KeyState, 'acknowledgedAtMs' | 'version'>): KeyState {
     if (this.latest.acknowledgedAtMs === undefined) throw new Error('the write before is not acknowledged yet');
     const begun: KeyState = { ...state, acknowledgedAtMs: undefined, version: undefined };
@@ -33,13 +34,9 @@ export class KeyHistory {
     return begun;
   }
 
+  /** The origin has accepted it, with this version as far as it was told. */
   acknowledge(state: KeyState, atMs: number, version: number | undefined): void {
     state.acknowledgedAtMs = atMs;
     state.version = version;
-  }
-
-  /** The last state that has come at `version` or before; 0 when that is not known. */
-  indexAt(version: number): number {
-    return this.states.findLastIndex((state) => state.version !== undefined && state.version <= version);
   }
 }

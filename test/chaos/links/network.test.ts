@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readlink } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
@@ -141,4 +142,13 @@ here('nothing stays behind: neither of a network that is over, nor of a process 
   await Network.sweep();
   expect(await left()).toEqual([]);
   expect(await run('ip', 'link')).not.toContain(`sl${child.pid}r`);
+});
+
+here('what runs on a host has a network of its own and the mounts of everybody: what is unmounted is unmounted for it too', async () => {
+  await using stage = await scene(['one']);
+  const namespaces = "console.log(['net', 'mnt'].map((name) => require('node:fs').readlinkSync('/proc/self/ns/' + name)).join())";
+  const child = onHost(stage.hosts[0] as NetworkHost, namespaces);
+  const [net, mnt] = (await buffer(child.stdout as NonNullable<ChildProcess['stdout']>)).toString().trim().split(',');
+  expect(mnt).toBe(await readlink('/proc/self/ns/mnt'));
+  expect(net).not.toBe(await readlink('/proc/self/ns/net'));
 });

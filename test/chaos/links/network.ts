@@ -33,7 +33,7 @@ export class Network implements AsyncDisposable {
 
   /** Why there can be none here; undefined: there can. */
   static async unavailable(): Promise<string | undefined> {
-    const missing = await commandsMissing('ip', 'iptables', 'tc');
+    const missing = await commandsMissing('ip', 'iptables', 'nsenter', 'tc');
     if (missing !== undefined) return missing;
     const name = `${OWN_PREFIX}probe`;
     try {
@@ -169,9 +169,12 @@ export class NetworkHost {
   get namespace(): string {
     return this.#parts.namespace;
   }
-  /** What to write before a command so that it runs on this host. It becomes that command: signals reach it. */
+  /**
+   * What to write before a command so that it runs on this host. It becomes that command: signals reach it. Not `ip netns exec`, which gives it mounts of its own: where `/`
+   * is not shared, no disk that is mounted by then would ever be unmounted for it, and the kernel would keep it as it is.
+   */
   get prefix(): readonly string[] {
-    return ['ip', 'netns', 'exec', this.namespace];
+    return ['nsenter', `--net=/run/netns/${this.namespace}`];
   }
 
   /** Drops packets that a rule of iptables matches: its chain and what follows that. The returned function ends that. */

@@ -1,38 +1,65 @@
-/** What is said of runs on a terminal. */
+/** What is said of runs on a terminal. Colours only where {@link Style} gives them. */
+import { visible } from '../../../apps/cli/src/render/quantity.ts';
+import { renderTable } from '../../../apps/cli/src/render/table.ts';
 import type { Summary } from './run-log.ts';
-import { problemsOf } from './summary.ts';
+import { problemsOf, sumOf } from './summary.ts';
 
+/** Colours a text, as `styleText` of `node:util` does; without one it stays plain. */
+export type Style = (format: 'red' | 'green' | 'dim', text: string) => string;
+
+const plain: Style = (_format, text) => text;
 const count = (number: number): string => number.toLocaleString('en-GB');
 
-/** One run. */
-export function textOf(summary: Summary): string {
+/** One run, some lines. */
+export function textOf(summary: Summary, style: Style = plain): string {
   const { seed, seconds, reads, excused, operations, overlapped, strikes, skipped, slowestConvergenceMs } = summary;
   const problems = problemsOf(summary);
-  const struck = Object.entries(strikes).sort(([a], [b]) => a.localeCompare(b));
+  const mark = problems.length === 0 ? style('green', '✓') : style('red', '✗');
   return [
-    `${problems.length === 0 ? '✓' : '✗'} seed ${seed}: ${count(reads)} answers checked in ${seconds} s, ${count(excused)} requests without one while something was broken; ${count(operations)} operations, ${count(overlapped)} of them during a fault`,
-    `  faults: ${struck.map(([name, times]) => `${name} ${times}`).join(', ') || 'none'}`,
-    ...Object.entries(skipped).map(([name, why]) => `  not here: ${name}, ${why}`),
-    `  every edge had the catalog ${(slowestConvergenceMs / 1000).toFixed(1)} s after everything ran again`,
-    ...problems.map((problem) => `  ✗ ${problem}`),
+    `${mark} seed ${seed}: ${count(reads)} answers checked in ${seconds} s, ${count(excused)} requests without one while something was broken; ${count(operations)} operations, ${count(overlapped)} of them during a fault`,
+    `  faults: ${listOf(strikes)}`,
+    ...Object.entries(skipped).map(([name, why]) => style('dim', `  not here: ${visible(`${name}, ${why}`)}`)),
+    slowestConvergenceMs === 0
+      ? '  no edge is known to have had the catalog after everything ran again'
+      : `  every edge had the catalog ${(slowestConvergenceMs / 1000).toFixed(1)} s after everything ran again`,
+    ...problems.map((problem) => style('red', `  ✗ ${visible(problem)}`)),
     '',
   ].join('\n');
 }
 
-/** Many runs: a line each, and their sum. */
-export function tableOf(summaries: readonly Summary[]): string {
-  const row = (cells: readonly string[]): string => cells.map((cell, index) => (index === 0 ? cell.padEnd(8) : cell.padStart(12))).join('');
-  const of = (summary: Summary): number[] => [
-    summary.reads,
-    summary.operations,
-    Object.values(summary.strikes).reduce((sum, times) => sum + times, 0),
-    summary.violations.length,
+/** Many runs: a line each and their sum, then how often each fault struck in all of them. */
+export function tableOf(summaries: readonly Summary[], style: Style = plain): string {
+  const titles = ['seed', 'reads', 'operations', 'during a fault', 'faults', 'violations', 'verdict'];
+  const numbersOf = ({ reads, operations, overlapped, strikes, violations }: Summary): number[] => [
+    ...[reads, operations, overlapped],
+    ...[sumOf(Object.values(strikes)), violations.length],
   ];
-  const total = summaries.map(of).reduce((sum, numbers) => sum.map((each, index) => each + (numbers[index] as number)), [0, 0, 0, 0]);
-  return [
-    row(['seed', 'reads', 'operations', 'faults', 'violations']),
-    ...summaries.map((summary) => row([String(summary.seed), ...of(summary).map(count)])),
-    row([`${summaries.length} runs`, ...total.map(count)]),
-    '',
-  ].join('\n');
+  const failed = summaries.filter((summary) => problemsOf(summary).length > 0);
+  const numbers = summaries.map(numbersOf);
+  const totals = titles.slice(1, -1).map((_, column) => sumOf(numbers.map((each) => each[column] as number)));
+  const verdictOf = (summary: Summary): string => (failed.includes(summary) ? style('red', '✗') : style('green', '✓'));
+  const lines = renderTable(
+    titles.map((title, column) => ({ title, align: column === 0 || title === 'verdict' ? 'left' : 'right' })),
+    [
+      ...summaries.map((summary, row) => [String(summary.seed), ...(numbers[row] as number[]).map(count), verdictOf(summary)]),
+      [
+        `${count(summaries.length)} ${summaries.length === 1 ? 'run' : 'runs'}`,
+        ...totals.map(count),
+        failed.length === 0 ? style('green', 'all ✓') : style('red', `${count(failed.length)} ✗`),
+      ],
+    ],
+  );
+  return [...lines, `faults: ${listOf(mergedStrikes(summaries))}`, ''].join('\n');
+}
+
+function mergedStrikes(summaries: readonly Summary[]): Readonly<Record<string, number>> {
+  const merged = new Map<string, number>();
+  for (const { strikes } of summaries)
+    for (const [name, times] of Object.entries(strikes)) merged.set(name, (merged.get(name) ?? 0) + times);
+  return Object.fromEntries(merged);
+}
+
+function listOf(strikes: Readonly<Record<string, number>>): string {
+  const struck = Object.entries(strikes).sort(([a], [b]) => a.localeCompare(b));
+  return struck.map(([name, times]) => visible(`${name} ${count(times)}`)).join(', ') || 'none';
 }
