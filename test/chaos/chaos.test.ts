@@ -1,4 +1,4 @@
-/** A few seeds of `npm run chaos`, about three minutes in all: see docs/chaos.md. */
+/** A few seeds of `npm run chaos`, about two minutes in all: see docs/chaos.md. */
 import { join } from 'node:path';
 import { temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
@@ -6,8 +6,8 @@ import { problemsOf, summarize } from './report/summary.ts';
 import { textOf } from './report/text.ts';
 import { runChaos } from './run.ts';
 
-/** Three draw most faults from the bag, one after the other; which, each run prints. */
-const SEEDS = [1, 2, 3];
+/** Two draw many faults from the bag, one after the other; which, each run prints. */
+const SEEDS = [1, 2];
 const MINUTES = 0.5;
 
 test.each(SEEDS)('seed %i: whatever breaks, every promise is kept', async (seed) => {

@@ -80,7 +80,7 @@ describe('an edge serves nothing wrong and catches up', () => {
 
   test.each(['fails', 'answer-lost'] as const)('when any operation ends so once: %s', async (strike) => {
     // Each takes a second or more.
-    const points = everySecond(strikesIn(recorder.recorded, strike));
+    const points = everySecond(everySecond(strikesIn(recorder.recorded, strike)));
     let struck = 0;
     await runAll(points, (point, position) =>
       inPlace(strike, point, async ({ natsUrl, bus }) => {
