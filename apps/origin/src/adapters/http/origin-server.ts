@@ -7,6 +7,7 @@ import {
   answerOperations,
   drainHttpServer,
   inItsTurn,
+  isOperationsPath,
   type Logger,
   openSockets,
   type Readiness,
@@ -139,7 +140,7 @@ export class OriginServer {
     const { method, headers } = exchange.request;
     exchange.pathStyleTarget = inPathStyle(exchange.target, headers.host, domains);
     const path = targetPath(exchange.pathStyleTarget);
-    if (method === 'GET' || method === 'HEAD') {
+    if ((method === 'GET' || method === 'HEAD') && isOperationsPath(path)) {
       const refusal = refusalOf({ authorization: headers.authorization, host: headers.host });
       const operations = await answerOperations(path, readiness, registry, refusal);
       if (operations !== undefined) {
