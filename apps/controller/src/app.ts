@@ -77,7 +77,7 @@ export async function startController(config: ControllerConfig, log: Logger, sea
     log,
     clock: systemClock,
     rng: systemRng,
-    lifecycle: new Lifecycle(log, config.CONTROLLER_DRAIN_MS + 5_000),
+    lifecycle: new Lifecycle(log, { deadlineMs: config.CONTROLLER_DRAIN_MS + 5_000 }),
     metrics: createControllerMetrics(registry),
     table: new LeaseTable({ leaseMs: config.CONTROLLER_LEASE_MS, maxEdges: config.CONTROLLER_EDGES_MAX }),
     journal: new OutcomeJournal(),

@@ -59,8 +59,6 @@ const CHECKPOINT_MS = 5_000;
 /** How often how many entries of the index are compared with their checksums: a million in an hour. */
 const CHECK_INDEX_MS = 500;
 const CHECKED_ENTRIES = 150;
-/** For everything that is to be ended, after the notice. */
-const STOP_DEADLINE_MS = 10_000;
 /** How often ranks that changed by use are written to disk. */
 const FLUSH_RANKS_MS = 2_000;
 
@@ -80,7 +78,7 @@ export interface RunningEdge {
 
 /** Starts an edge; resolves when it serves. The broker may come later. @throws when it cannot; nothing is left running */
 export async function startEdge(config: EdgeConfig, log: Logger, options: EdgeOptions = {}): Promise<RunningEdge> {
-  const lifecycle = new Lifecycle(log, STOP_DEADLINE_MS, config.EDGE_STOP_NOTICE_MS);
+  const lifecycle = new Lifecycle(log, { noticeMs: config.EDGE_STOP_NOTICE_MS });
   try {
     return await start(config, log, lifecycle, options);
   } catch (error) {

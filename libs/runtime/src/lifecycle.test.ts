@@ -33,7 +33,7 @@ describe('lifecycle', () => {
   });
 
   test('all steps together have one deadline; when it passes the rest is given up', async () => {
-    const lifecycle = new Lifecycle(log, 50);
+    const lifecycle = new Lifecycle(log, { deadlineMs: 50 });
     const ran: string[] = [];
     lifecycle.onStop('never', () => void ran.push('never'));
     lifecycle.onStop('hangs', () => new Promise(() => {}));
@@ -44,7 +44,7 @@ describe('lifecycle', () => {
 
   test('with a notice it says that it stops, and nothing is stopped before the notice is over', async () => {
     const noticeMs = 200;
-    const lifecycle = new Lifecycle(log, 10_000, noticeMs);
+    const lifecycle = new Lifecycle(log, { noticeMs });
     let stoppedMs = 0;
     const beganMs = performance.now();
     lifecycle.onStop('http', () => {

@@ -22,7 +22,8 @@ export class Lifecycle {
   /** Until the first one runs. */
   #isTakingSteps = true;
 
-  constructor(log: Logger, deadlineMs = 10_000, noticeMs = 0) {
+  /** `deadlineMs`: for all steps. `noticeMs`: from the end of readiness until the first of them. */
+  constructor(log: Logger, { deadlineMs = 10_000, noticeMs = 0 }: { readonly deadlineMs?: number; readonly noticeMs?: number } = {}) {
     this.#log = log;
     this.#deadlineMs = deadlineMs;
     this.#noticeMs = noticeMs;
