@@ -74,7 +74,7 @@ export function answerOperations(
     case '/healthz':
       return Promise.resolve({ status: 200, contentType: 'application/json', body: '{"alive":true}\n' });
     case '/readyz':
-      return Promise.resolve(refusal === undefined ? readyReply(readiness) : shortReadyReply(readiness));
+      return Promise.resolve(readyReply(readiness, refusal !== undefined));
     case '/metrics':
       if (refusal !== undefined) return Promise.resolve(refusalReply(refusal));
       return metrics.metrics().then((body) => ({ status: 200, contentType: metrics.contentType, body }));
@@ -89,21 +89,13 @@ export function refusalReply({ status, code, message, challenge }: AdminRefusal)
   return { status, contentType: 'application/json', body, ...(challenge !== undefined && { challenge }) };
 }
 
-/** For a load balancer. */
-function shortReadyReply(readiness: Readiness): OperationsReply {
-  const unmet = Object.keys(readiness.problems());
-  const body = unmet.length === 0 ? { ready: true } : { ready: false, unmet };
-  return { status: unmet.length === 0 ? 200 : 503, contentType: 'application/json', body: `${JSON.stringify(body)}\n` };
-}
-
-function readyReply(readiness: Readiness): OperationsReply {
+/** `isShort`: for who may not know more, as a load balancer: of what is missing only the names. */
+function readyReply(readiness: Readiness, isShort: boolean): OperationsReply {
   const problems = readiness.problems();
-  const ready = Object.keys(problems).length === 0;
-  const warnings = readiness.warnings();
-  const noted = Object.keys(warnings).length === 0 ? {} : { warnings };
-  return {
-    status: ready ? 200 : 503,
-    contentType: 'application/json',
-    body: `${JSON.stringify(ready ? { ready, ...noted } : { ready, problems, ...noted })}\n`,
-  };
+  const unmet = Object.keys(problems);
+  const ready = unmet.length === 0;
+  const warnings = isShort ? {} : readiness.warnings();
+  const reasons = isShort ? { unmet } : { problems };
+  const body = { ready, ...(ready ? {} : reasons), ...(Object.keys(warnings).length === 0 ? {} : { warnings }) };
+  return { status: ready ? 200 : 503, contentType: 'application/json', body: `${JSON.stringify(body)}\n` };
 }
