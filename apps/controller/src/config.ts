@@ -1,5 +1,5 @@
 /** The controller's configuration: environment variables, read once. */
-import { adminOpenVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import { adminOpenVariable, checkAdminAccess, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
 import { z } from 'zod';
 
 export const controllerVariables = z
@@ -40,10 +40,7 @@ export const controllerVariables = z
     message: 'must be at least twice CONTROLLER_HEARTBEAT_MS, so that one lost heartbeat costs no edge its lease',
     path: ['CONTROLLER_LEASE_MS'],
   })
-  .refine((config) => config.CONTROLLER_ADMIN_TOKEN_FILE === undefined || config.CONTROLLER_ADMIN_OPEN === 'no', {
-    message: 'contradicts CONTROLLER_ADMIN_TOKEN_FILE: with tokens nobody is answered without one',
-    path: ['CONTROLLER_ADMIN_OPEN'],
-  })
+  .superRefine(checkAdminAccess('CONTROLLER'))
   .superRefine(checkBrokerAccess);
 
 export type ControllerConfig = Readonly<z.output<typeof controllerVariables>>;

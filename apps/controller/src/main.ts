@@ -1,5 +1,5 @@
 /** `node apps/controller/src/main.ts`: the controller as a process. */
-import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
+import { createLogger, exitWhenMisconfigured, readConfigOrExit } from '@sluice/runtime';
 import { startController } from './app.ts';
 import { controllerVariables } from './config.ts';
 
@@ -10,10 +10,7 @@ try {
   controller.lifecycle.handleSignals();
   await controller.working;
 } catch (err) {
-  if (err instanceof ConfigError) {
-    process.stderr.write(`${err.message}\n`);
-    process.exit(2);
-  }
+  exitWhenMisconfigured(err);
   log.fatal({ err }, 'could not start');
   process.exit(1);
 }

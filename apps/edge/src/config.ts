@@ -1,6 +1,14 @@
 import { availableParallelism, hostname } from 'node:os';
 import { edgeId, region } from '@sluice/contracts';
-import { adminOpenVariable, bytesVariable, checkBrokerAccess, commonVariables, integerVariable, portVariable } from '@sluice/runtime';
+import {
+  adminOpenVariable,
+  bytesVariable,
+  checkAdminAccess,
+  checkBrokerAccess,
+  commonVariables,
+  integerVariable,
+  portVariable,
+} from '@sluice/runtime';
 import { z } from 'zod';
 import { ACCESS_LOG_FORMATS } from './domain/access-log.ts';
 import { parseTrustedRanges } from './domain/trusted-ranges.ts';
@@ -84,9 +92,6 @@ export const edgeVariables = z
       path: ['EDGE_CREDENTIALS_DIR'],
     },
   )
-  .refine((config) => config.EDGE_ADMIN_TOKEN_FILE === undefined || config.EDGE_ADMIN_OPEN === 'no', {
-    message: 'contradicts EDGE_ADMIN_TOKEN_FILE: with tokens nobody is answered without one',
-    path: ['EDGE_ADMIN_OPEN'],
-  })
+  .superRefine(checkAdminAccess('EDGE'))
   .superRefine(checkBrokerAccess);
 export type EdgeConfig = Readonly<z.output<typeof edgeVariables>>;

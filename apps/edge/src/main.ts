@@ -1,5 +1,5 @@
 /** An edge: holds a region's catalog, caches its bytes, serves them over HTTP. */
-import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
+import { ConfigError, createLogger, exitWhenMisconfigured, readConfigOrExit } from '@sluice/runtime';
 import { claimCredentials } from './adapters/credentials-slot.ts';
 import { comeAfterOtherThreads } from './adapters/thread-priority.ts';
 import { startEdge } from './app.ts';
@@ -21,7 +21,6 @@ try {
     },
   );
 } catch (err) {
-  if (!(err instanceof ConfigError)) throw err;
-  process.stderr.write(`${err.message}\n`);
-  process.exit(2);
+  exitWhenMisconfigured(err);
+  throw err;
 }

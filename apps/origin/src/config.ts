@@ -4,6 +4,7 @@ import { resolve, sep } from 'node:path';
 import {
   adminOpenVariable,
   bytesVariable,
+  checkAdminAccess,
   checkBrokerAccess,
   commonVariables,
   integerVariable,
@@ -86,10 +87,7 @@ export const originConfigSchema = z
     message: 'contradicts ORIGIN_KEYS_FILE: with keys nobody writes without one',
     path: ['ORIGIN_ANYONE_MAY_WRITE'],
   })
-  .refine((config) => config.ORIGIN_ADMIN_TOKEN_FILE === undefined || config.ORIGIN_ADMIN_OPEN === 'no', {
-    message: 'contradicts ORIGIN_ADMIN_TOKEN_FILE: with tokens nobody is answered without one',
-    path: ['ORIGIN_ADMIN_OPEN'],
-  })
+  .superRefine(checkAdminAccess('ORIGIN'))
   .superRefine(checkBrokerAccess)
   .superRefine(checkSource)
   .refine(({ ORIGIN_SOURCE_DIRECTORY: root, ORIGIN_DATA_DIR: dir }) => root === undefined || !isWithin(resolve(root), resolve(dir)), {

@@ -1,4 +1,4 @@
-import { ConfigError, createLogger, readConfigOrExit } from '@sluice/runtime';
+import { createLogger, exitWhenMisconfigured, readConfigOrExit } from '@sluice/runtime';
 import { startOrigin } from './app.ts';
 import { originConfigSchema } from './config.ts';
 
@@ -8,10 +8,7 @@ try {
   const { lifecycle } = await startOrigin(config, log);
   lifecycle.handleSignals();
 } catch (err) {
-  if (err instanceof ConfigError) {
-    process.stderr.write(`${err.message}\n`);
-    process.exit(2);
-  }
+  exitWhenMisconfigured(err);
   log.fatal({ err }, 'the origin could not start');
   process.exitCode = 1;
 }

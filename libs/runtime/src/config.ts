@@ -56,10 +56,16 @@ export function readConfigOrExit<Shape extends z.core.$ZodLooseShape>(schema: z.
   try {
     return readConfig(schema, process.env, ownPrefixes);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exit(2);
+    exitWhenMisconfigured(error);
+    throw error;
   }
+}
+
+/** Ends the process with 2 and what is wrong with its configuration, when that is why it cannot start; else returns. */
+export function exitWhenMisconfigured(error: unknown): void {
+  if (!(error instanceof ConfigError)) return;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(2);
 }
 
 /** A TCP port; 0 lets the system choose. */
@@ -127,6 +133,19 @@ export const fileVariable = z.string().superRefine((path, context) => {
 
 /** Whether whoever reaches an app may use its administrative interface. */
 export const adminOpenVariable = z.enum(['no', 'yes'], 'must be no or yes').default('no');
+
+type AdminConfig<App extends string> = { readonly [Name in `${App}_ADMIN_TOKEN_FILE`]?: string | undefined } & {
+  readonly [Name in `${App}_ADMIN_OPEN`]: 'no' | 'yes';
+};
+
+/** What the two variables of an app's administrative interface cannot see of each other. */
+export function checkAdminAccess<App extends 'ORIGIN' | 'CONTROLLER' | 'EDGE'>(app: App) {
+  return (config: AdminConfig<App>, context: z.core.$RefinementCtx): void => {
+    if (config[`${app}_ADMIN_TOKEN_FILE`] === undefined || config[`${app}_ADMIN_OPEN`] === 'no') return;
+    const message = `contradicts ${app}_ADMIN_TOKEN_FILE: with tokens nobody is answered without one`;
+    context.addIssue({ code: 'custom', path: [`${app}_ADMIN_OPEN`], message });
+  };
+}
 
 /** How a client shows the broker who it is, and knows that it is the broker; see docs/security.md. */
 const brokerAccessVariables = {
