@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
+import { redactSignature } from '@sluice/signed-url';
 import { type Credentials, EMPTY_SHA256, signedFields, UNSIGNED_PAYLOAD } from '@sluice/sigv4';
 import { readErrorBody } from '../domain/error-body.ts';
 import { CommandError, EXIT } from '../domain/failure.ts';
@@ -116,7 +117,7 @@ function fieldsOf({ url, credentials }: Service, { method, path, headers = {}, b
 
 /** A service's URL as it may be shown: a terminal is often a log too. */
 export function shownUrl({ url }: Service): string {
-  return url.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
+  return redactSignature(url);
 }
 
 /** The network's failures in the user's words. */
