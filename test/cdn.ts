@@ -1,12 +1,6 @@
 /** Sluice as its users see it: upload, ask where it is, ask for it. */
-import { createHash } from 'node:crypto';
 import { type ContentDistributed, contentDistributed, type EdgeReport, edgeReport } from '@sluice/contracts';
 import { expect } from 'vitest';
-
-/** `size` bytes that only `seed` decides and that do not compress. */
-export function contentOf(size: number, seed: string): Buffer {
-  return createHash('shake256', { outputLength: size }).update(seed).digest();
-}
 
 /** Uploads to `<origin>/<key>`. @returns the event's id and the version */
 export async function upload(origin: string, key: string, body: Uint8Array, headers: Record<string, string> = {}) {

@@ -1,5 +1,5 @@
 /** The bytes of a run: each content is named by what makes it, so that a plan can speak of it and the checker knows every byte. */
-import { createHash } from 'node:crypto';
+import { contentOf } from '@sluice/testkit';
 
 export type Content =
   /** Incompressible. */
@@ -20,28 +20,24 @@ export function editsOf(content: Content): number {
 }
 
 export function contentTypeOf(content: Content): string {
-  const kind = content.kind === 'edit' ? contentTypeOf(content.of) : content.kind;
-  return kind === 'text' || kind === 'text/plain' ? 'text/plain' : 'application/octet-stream';
+  if (content.kind === 'edit') return contentTypeOf(content.of);
+  return content.kind === 'text' ? 'text/plain' : 'application/octet-stream';
 }
 
 export function bytesOf(content: Content): Buffer {
   switch (content.kind) {
     case 'noise':
-      return noise(content.name, content.size);
+      return contentOf(content.size, content.name);
     case 'text': {
       const line = Buffer.from(`${content.name} says what it always says, and then something of its own\n`);
       const whole = Buffer.alloc(content.size, line);
-      for (let at = 0; at < content.size; at += 4096) whole.write(noise(`${content.name} ${at}`, 8).toString('hex'), at, 'latin1');
+      for (let at = 0; at < content.size; at += 4096) whole.write(contentOf(8, `${content.name} ${at}`).toString('hex'), at, 'latin1');
       return whole;
     }
     case 'edit': {
       const whole = Buffer.from(bytesOf(content.of));
-      noise(content.name, Math.min(24, whole.length)).copy(whole, Math.floor(whole.length / 2));
+      contentOf(Math.min(24, whole.length), content.name).copy(whole, Math.floor(whole.length / 2));
       return whole;
     }
   }
-}
-
-function noise(name: string, size: number): Buffer {
-  return size === 0 ? Buffer.alloc(0) : createHash('shake256', { outputLength: size }).update(name).digest();
 }

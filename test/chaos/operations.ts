@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Bus } from '@sluice/bus';
-import { silentLog } from '@sluice/testkit';
+import { sha256Of, silentLog } from '@sluice/testkit';
 import type { KeyHistory } from './checker/key-history.ts';
 import { bytesOf, contentTypeOf } from './contents.ts';
 import type { Operation } from './plan.ts';
-import { sha256Of } from './sha256.ts';
 
 /** Between two attempts of a request that was not accepted. */
 const RETRY_PAUSE_MS = 100;

@@ -1,9 +1,8 @@
 /** The sites of the example file as a real Chromium meets them. */
 import { signedQuery } from '@sluice/signed-url';
-import { eventually } from '@sluice/testkit';
+import { contentOf, eventually } from '@sluice/testkit';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf } from '../cdn.ts';
 import { ChromiumMissingError, findChromium, launchChromium, Traffic } from './chromium.ts';
 import { ExampleSites } from './example-sites.ts';
 import { image, SOUND_BYTES_PER_SECOND, sound } from './media.ts';

@@ -3,9 +3,8 @@ import { execFile } from 'node:child_process';
 import { readFile, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { temporaryDirectory } from '@sluice/testkit';
+import { contentOf, temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf } from '../cdn.ts';
 import { ExampleSites } from './example-sites.ts';
 
 const run = promisify(execFile);

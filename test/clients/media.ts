@@ -1,6 +1,7 @@
 /** Images and sounds that every browser can read, made here. */
+
 import { crc32, deflateSync } from 'node:zlib';
-import { contentOf } from '../cdn.ts';
+import { contentOf } from '@sluice/testkit';
 
 /** A PNG of coloured noise. */
 export function image(width: number, height: number): Buffer {

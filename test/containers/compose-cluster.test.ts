@@ -1,7 +1,7 @@
 /** The profile `cluster` of compose.yaml: three servers that are one broker, with the users and TLS that one server has. */
-import { eventually } from '@sluice/testkit';
+import { contentOf, eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, distributionOf, expectServed, upload } from '../cdn.ts';
+import { distributionOf, expectServed, upload } from '../cdn.ts';
 import { ComposeStack } from './compose-stack.ts';
 import { docker, hasEngine } from './engine.ts';
 

@@ -1,9 +1,9 @@
 /** The stack of compose.yaml on content that stands elsewhere: with deploy/compose.directory.yaml, and with deploy/compose.s3.yaml. */
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { eventually, temporaryDirectory } from '@sluice/testkit';
+import { contentOf, eventually, temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, expectServed, get, upload } from '../cdn.ts';
+import { expectServed, get, upload } from '../cdn.ts';
 import { ComposeStack } from './compose-stack.ts';
 import { docker, hasEngine, IMAGE, publishedUrl, uniqueName } from './engine.ts';
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { Bus } from '@sluice/bus';
 import { CONTENT_DISTRIBUTED, type ContentDistributed } from '@sluice/contracts';
 import { CredentialsDirectory } from '@sluice/credentials';
-import { eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
+import { contentOf, eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, distributionOf, edgesOf, expectServed, get, invalidate, upload } from '../cdn.ts';
+import { distributionOf, edgesOf, expectServed, get, invalidate, upload } from '../cdn.ts';
 import { ComposeStack } from './compose-stack.ts';
 import { docker, hasEngine, publishedUrl } from './engine.ts';
 

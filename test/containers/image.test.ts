@@ -1,7 +1,7 @@
 /** The image: what is in it, and how a container of it lives, fails and ends. */
-import { eventually } from '@sluice/testkit';
+import { contentOf, eventually } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, expectServed, upload } from '../cdn.ts';
+import { expectServed, upload } from '../cdn.ts';
 import { docker, hasEngine, IMAGE, publishedUrl, uniqueName } from './engine.ts';
 
 const engine = await hasEngine();

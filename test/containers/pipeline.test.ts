@@ -2,10 +2,10 @@
 import { type Bus, Bus as NatsBus } from '@sluice/bus';
 import { CONTENT_DISTRIBUTED, CONTENT_REJECTED, type ContentDistributed, type ContentRejected } from '@sluice/contracts';
 import { freePort, Stack } from '@sluice/stack';
-import { eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
+import { contentOf, eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf, distributionOf, edgesOf, expectServed, get, upload } from '../cdn.ts';
+import { distributionOf, edgesOf, expectServed, get, upload } from '../cdn.ts';
 import { docker, hasEngine } from './engine.ts';
 
 const engine = await hasEngine();

@@ -5,14 +5,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Bus } from '@sluice/bus';
 import { controllerRegister, edgePush, type Manifest, type PushCommand } from '@sluice/contracts';
 import { createLogger } from '@sluice/runtime';
-import { eventually, testBroker } from '@sluice/testkit';
+import { contentOf, eventually, sha256Of, testBroker } from '@sluice/testkit';
 import { expect } from 'vitest';
 import { startEdge } from '../../apps/edge/src/app.ts';
 import { ScriptedOrigin } from '../../apps/edge/src/scripted-origin.fixture.ts';
 import type { Operate } from './crash-points.ts';
 import { CAPACITY_BYTES, edgeConfig, ID } from './edge-config.ts';
 import { hurriedClock } from './hurried-clock.ts';
-import { checkStoredBlobs, contentOf, heldIn, query, sha256Of } from './stored-blobs.ts';
+import { checkStoredBlobs, heldIn, query } from './stored-blobs.ts';
 
 const STREAMED_BYTES = 1_200_000;
 const ATTEMPTS = 4;

@@ -2,13 +2,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bus } from '@sluice/bus';
-import { eventually } from '@sluice/testkit';
+import { contentOf, eventually, sha256Of } from '@sluice/testkit';
 import { expect } from 'vitest';
 import { type RunningOrigin, startOrigin } from '../../apps/origin/src/app.ts';
 import { originConfig, silent } from '../../apps/origin/src/testing/origin.fixture.ts';
 import type { Operate } from './crash-points.ts';
 import { hurriedClock } from './hurried-clock.ts';
-import { checkStoredBlobs, contentOf, heldIn, query, sha256Of } from './stored-blobs.ts';
+import { checkStoredBlobs, heldIn, query } from './stored-blobs.ts';
 
 /** Half of the contents go into the database, half into files. */
 const SMALL = [1, 2, 3, 4].map((seed) => contentOf(1_000, seed)) as [Buffer<ArrayBuffer>, ...Buffer<ArrayBuffer>[]];

@@ -1,18 +1,9 @@
 /** Looks at a blob store from the outside, without opening it: opening tidies up. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { sha256Of } from '@sluice/testkit';
 import { expect } from 'vitest';
-
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** `size` bytes that only `seed` decides. */
-export function contentOf(size: number, seed: number): Buffer<ArrayBuffer> {
-  return Buffer.from(createHash('shake256', { outputLength: size }).update(String(seed)).digest());
-}
 
 /** What a database answers; it may be in use. */
 export function query<Row>(path: string, sql: string): Row[] {

@@ -1,10 +1,10 @@
 /** Several controllers: whichever dies, sleeps, comes or goes, and whenever, each event has one outcome, and every edge has the content. */
 import { type EdgeReport, edgePush, type PushCommand } from '@sluice/contracts';
 import type { Member } from '@sluice/stack';
-import { edgeReport, eventually } from '@sluice/testkit';
+import { contentOf, edgeReport, eventually } from '@sluice/testkit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { contentOf, expectServed, upload } from '../cdn.ts';
+import { expectServed, upload } from '../cdn.ts';
 import { type Scene, scene } from './scene.ts';
 
 const ACK_WAIT_MS = 2_000;

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { Bus, Streams } from '@sluice/bus';
 import { CONTENT_DISTRIBUTED, type ContentDistributed, STREAMS } from '@sluice/contracts';
 import { type Member, Stack, type StackOptions } from '@sluice/stack';
-import { eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
-import { contentOf } from '../cdn.ts';
+import { contentOf, eventually, silentLog, temporaryDirectory } from '@sluice/testkit';
 
 export const EDGES = [
   { id: 'us-1', region: 'US' },

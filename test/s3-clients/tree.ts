@@ -1,7 +1,8 @@
 /** A directory tree as people have them: the published files of an npm package, and names that get mangled on the way by whoever is careless. */
+
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { contentOf } from '../cdn.ts';
+import { contentOf } from '@sluice/testkit';
 
 /** Some 200 files in 20 directories: JavaScript, TypeScript, Markdown, JSON, certificates, images. */
 const PACKAGE_DIR = resolve(import.meta.dirname, '../../node_modules/pino');

@@ -1,9 +1,8 @@
 /** What happens to two origins on one bucket when what they stand on goes away, hangs or forgets. */
 import { rm } from 'node:fs/promises';
-import { eventually } from '@sluice/testkit';
+import { contentOf, eventually } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { s3Server } from '../../apps/origin/src/testing/s3-bucket.fixture.ts';
-import { contentOf } from '../cdn.ts';
 import { CATCH_UP_MS, EDGES, logged, metric, page, type Scene, scene } from './scene.ts';
 
 const server = s3Server();

@@ -1,7 +1,7 @@
 /** Two origins on one bucket: whichever dies, nobody who asks an edge and nobody who waits for an event notices. */
+import { contentOf } from '@sluice/testkit';
 import { expect, test } from 'vitest';
 import { s3Server } from '../../apps/origin/src/testing/s3-bucket.fixture.ts';
-import { contentOf } from '../cdn.ts';
 import { EDGES, logged, metric, page, type Scene, scene } from './scene.ts';
 
 const server = s3Server();

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { edgePush } from '@sluice/contracts';
 import { generateSigningKey } from '@sluice/signing';
 import { type Member, Stack } from '@sluice/stack';
-import { eventually, temporaryDirectory } from '@sluice/testkit';
+import { contentOf, eventually, temporaryDirectory } from '@sluice/testkit';
 import { expect, test } from 'vitest';
-import { contentOf, distributionOf, expectServed, get, invalidate, upload } from '../cdn.ts';
+import { distributionOf, expectServed, get, invalidate, upload } from '../cdn.ts';
 import { Attacker, EVIL } from './attacker.ts';
 
 const EDGES = [

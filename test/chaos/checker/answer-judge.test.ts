@@ -1,7 +1,7 @@
 /** A history of which every state is known, answers that an edge may give of it, and answers that it must not give. */
+import { sha256Of } from '@sluice/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { sha256Of } from '../sha256.ts';
 import { type Floor, judgeAnswer } from './answer-judge.ts';
 import { KeyHistory, type KeyState } from './key-history.ts';
 import type { Observation, Violation } from './observation.ts';

@@ -1,7 +1,7 @@
 /** The judge judged: each way to break a promise is found, and what keeps them is not accused. */
+import { sha256Of } from '@sluice/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { sha256Of } from '../sha256.ts';
 import { Checker, RECOVERY_MS } from './checker.ts';
 import type { Observation } from './observation.ts';
 

@@ -1,6 +1,6 @@
 /** What a key was, in the order in which it was written. */
+import { sha256Of } from '@sluice/testkit';
 import { expect, test } from 'vitest';
-import { sha256Of } from '../sha256.ts';
 import { KeyHistory } from './key-history.ts';
 
 const content = (text: string, beganAtMs: number) => {

@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ManagedProcess, Stack } from '@sluice/stack';
-import { eventually, temporaryDirectory } from '@sluice/testkit';
+import { contentOf, eventually, temporaryDirectory } from '@sluice/testkit';
 import { makeCertificate, writeCertificate } from '../../../apps/edge/src/certificates.fixture.ts';
-import { contentOf, expectServed, upload } from '../../cdn.ts';
+import { expectServed, upload } from '../../cdn.ts';
 import { leakIn } from '../target.ts';
 
 export const EDGE_ID = 'fuzz-1';
