@@ -174,16 +174,19 @@ export class Recorder<Told extends object> {
   }
 }
 
-/** A sample for what is slow; with `CRASH_POINTS=all` the whole. */
-export function everySecond<Point>(points: readonly Point[]): Point[] {
-  return points.filter((_, position) => process.env.CRASH_POINTS === 'all' || position % 2 === 0);
+/** One of each `step`: a sample for what is slow. With `CRASH_POINTS=all` the whole. */
+export function oneOfEach<Point>(step: number, points: readonly Point[]): Point[] {
+  return points.filter((_, position) => process.env.CRASH_POINTS === 'all' || position % step === 0);
 }
 
 /** The first point of every second label, killed before and after in turn: a sample for what is slow. With `CRASH_POINTS=all` of every label. */
 export function sampleOf(
   recorded: readonly Recorded[],
 ): { readonly point: CrashPoint; readonly strike: 'killed-before' | 'killed-after' }[] {
-  return everySecond(strikesIn(recorded, 'killed-before').filter(({ occurrence }) => occurrence === 1)).map((point, position) => ({
+  return oneOfEach(
+    2,
+    strikesIn(recorded, 'killed-before').filter(({ occurrence }) => occurrence === 1),
+  ).map((point, position) => ({
     point,
     strike: position % 2 === 0 ? 'killed-after' : 'killed-before',
   }));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '@sluice/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hostOfChildren } from './child.ts';
-import { type CrashPoint, describePoint, everySecond, failingAt, Recorder, type Strike, sampleOf, strikesIn } from './crash-points.ts';
+import { type CrashPoint, describePoint, failingAt, oneOfEach, Recorder, type Strike, sampleOf, strikesIn } from './crash-points.ts';
 import { writeImage } from './directory-image.ts';
 import {
   checkEdge,
@@ -80,7 +80,7 @@ describe('an edge serves nothing wrong and catches up', () => {
 
   test.each(['fails', 'answer-lost'] as const)('when any operation ends so once: %s', async (strike) => {
     // Each takes a second or more.
-    const points = everySecond(everySecond(strikesIn(recorder.recorded, strike)));
+    const points = oneOfEach(4, strikesIn(recorder.recorded, strike));
     let struck = 0;
     await runAll(points, (point, position) =>
       inPlace(strike, point, async ({ natsUrl, bus }) => {
