@@ -1,3 +1,6 @@
+import { fnv1a } from '../../apps/edge/src/domain/fnv.ts';
+import { seededRandom } from '../../bench/edge/zipf.ts';
+
 /** Chance that a seed decides: the same seed gives the same numbers on every machine. */
 export interface Random {
   /** From 0 up to 1, exclusive. */
@@ -14,17 +17,10 @@ export interface Random {
   fork(name: string): Random;
 }
 
-/** mulberry32 over a hash of the seed (FNV-1a): 32 bits of state are plenty for a plan. */
+/** 32 bits of state, from a hash of the seed, are plenty for a plan. */
 export function randomOf(seed: string | number): Random {
   const name = String(seed);
-  let state = 0x811c9dc5;
-  for (const unit of name) state = Math.imul(state ^ (unit.codePointAt(0) as number), 0x01000193);
-  const fraction = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const fraction = seededRandom(fnv1a(name));
   const integer = (min: number, max: number): number => min + Math.floor(fraction() * (max - min + 1));
   return {
     fraction,
