@@ -1,6 +1,6 @@
 /** Wall clocks that jump, as when somebody sets them, or a machine comes back with a wrong one. */
 import type { World } from '../world.ts';
-import type { Fault, Target } from './fault.ts';
+import { type Fault, strikeAlone, type Target } from './fault.ts';
 import { edgesWith } from './links.ts';
 
 const HOUR_MS = 3_600_000;
@@ -33,13 +33,11 @@ export const clockJumps: Fault<ClockTarget> = {
   excuses: () => ({}),
   async strike(world, { name, ms }) {
     const clock = world.surroundings?.clock(name);
-    const release = clock === undefined ? undefined : world.claim([`clock of ${name}`]);
-    if (clock === undefined || release === undefined) return undefined;
-    await clock.shift(ms);
-    return async () => {
-      await clock.shift(0);
-      release();
-    };
+    if (clock === undefined) return undefined;
+    return strikeAlone(world, [`clock of ${name}`], async () => {
+      await clock.shift(ms);
+      return () => clock.shift(0);
+    });
   },
 };
 

@@ -3,7 +3,7 @@ import { type FileKind, flipBits } from '../disks/flipped-bits.ts';
 import type { OwnDisk } from '../disks/own-disk.ts';
 import { type Random, randomOf } from '../random.ts';
 import { EDGES, type World } from '../world.ts';
-import type { Excuses, Fault, Target } from './fault.ts';
+import { type Excuses, type Fault, strikeAlone, type Target } from './fault.ts';
 
 const ORIGIN = 'origin';
 
@@ -34,13 +34,7 @@ function excusesOfDisk({ name }: DiskTarget): Excuses {
 
 async function strikeDisk(world: World, { name }: DiskTarget, change: (disk: OwnDisk) => Promise<() => Promise<void>>) {
   const disk = world.surroundings?.disk(name);
-  const release = disk === undefined ? undefined : world.claim([name]);
-  if (disk === undefined || release === undefined) return undefined;
-  const heal = await change(disk);
-  return async () => {
-    await heal();
-    release();
-  };
+  return disk && strikeAlone(world, [name], () => change(disk));
 }
 
 /**
@@ -130,18 +124,16 @@ export const bitsFlipped: Fault<BitsTarget> = {
     return { what, edge, kind, count, running, seed: random.integer(0, 2 ** 31) };
   },
   excuses: ({ edge }) => ({ unavailable: [edge], forgotten: [edge] }),
-  async strike(world, { edge, kind, count, running, seed }) {
-    const release = world.claim([edge]);
-    if (release === undefined) return undefined;
-    const member = world.member(edge);
-    if (!running) await member.kill();
-    await flipBits(member.dataDir, kind, count, randomOf(seed));
-    return async () => {
-      // An edge may end when it finds its databases damaged: whoever runs it starts it again.
-      if (!member.running) await member.start({ ready: false });
-      release();
-    };
-  },
+  strike: (world, { edge, kind, count, running, seed }) =>
+    strikeAlone(world, [edge], async () => {
+      const member = world.member(edge);
+      if (!running) await member.kill();
+      await flipBits(member.dataDir, kind, count, randomOf(seed));
+      return async () => {
+        // An edge may end when it finds its databases damaged: whoever runs it starts it again.
+        if (!member.running) await member.start({ ready: false });
+      };
+    }),
 };
 
 export const DISK_FAULTS: readonly Fault[] = [diskFull, diskFailed, diskSlow, bitsFlipped] as readonly Fault[];

@@ -42,3 +42,18 @@ export interface Fault<Aim extends Target = Target> {
    */
   strike(world: World, target: Aim): Promise<(() => Promise<void>) | undefined>;
 }
+
+/** Strikes when nothing else has struck these parts, and keeps them until it is healed. Undefined: one of them is taken, nothing was done. */
+export async function strikeAlone(
+  world: Pick<World, 'claim'>,
+  parts: readonly string[],
+  strike: () => Promise<() => void | Promise<void>>,
+): Promise<(() => Promise<void>) | undefined> {
+  const release = world.claim(parts);
+  if (release === undefined) return undefined;
+  const heal = await strike();
+  return async () => {
+    await heal();
+    release();
+  };
+}

@@ -2,7 +2,7 @@
 import type { Link } from '../links/link.ts';
 import type { Random } from '../random.ts';
 import { EDGES, type World } from '../world.ts';
-import type { Excuses, Fault, Target } from './fault.ts';
+import { type Excuses, type Fault, strikeAlone, type Target } from './fault.ts';
 
 interface LinkTarget extends Target {
   readonly client: string;
@@ -42,13 +42,11 @@ function linkFault({ name, weight = 1, amount = () => 0, unit, change }: LinkFau
     excuses: excusesOfLink,
     async strike(world, { client, service, amount: bad }) {
       const link = world.link(client, service);
-      const release = link === undefined ? undefined : world.claim([link.name]);
-      if (link === undefined || release === undefined) return undefined;
-      await change(link, bad);
-      return async () => {
-        await link.heal();
-        release();
-      };
+      if (link === undefined) return undefined;
+      return strikeAlone(world, [link.name], async () => {
+        await change(link, bad);
+        return () => link.heal();
+      });
     },
   };
 }
@@ -106,13 +104,7 @@ export const lineNarrow: Fault<LineTarget> = {
   excuses: ({ edge }) => ({ delivery: true, unavailable: [edge] }),
   async strike(world, { edge, bytesPerSecond }) {
     const host = world.surroundings?.host(edge);
-    const release = host === undefined ? undefined : world.claim([`line of ${edge}`]);
-    if (host === undefined || release === undefined) return undefined;
-    const heal = await host.limit(bytesPerSecond);
-    return async () => {
-      await heal();
-      release();
-    };
+    return host && strikeAlone(world, [`line of ${edge}`], () => host.limit(bytesPerSecond));
   },
 };
 
@@ -139,15 +131,13 @@ export const eventsDisturbed: Fault<EventsTarget> = {
     return { what: `events and pushes, ${duplicate * 100} % twice and ${reorder * 100} % late`, duplicate, reorder };
   },
   excuses: () => ({ delivery: true }),
-  async strike({ surroundings, claim }, { duplicate, reorder }) {
-    const events = surroundings?.events;
-    const release = events === undefined ? undefined : claim(['events']);
-    if (events === undefined || release === undefined) return undefined;
-    events.disturb({ duplicate, reorder });
-    return async () => {
-      events.calm();
-      release();
-    };
+  async strike(world, { duplicate, reorder }) {
+    const events = world.surroundings?.events;
+    if (events === undefined) return undefined;
+    return strikeAlone(world, ['events'], async () => {
+      events.disturb({ duplicate, reorder });
+      return () => events.calm();
+    });
   },
 };
 

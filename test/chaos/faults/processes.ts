@@ -3,7 +3,7 @@ import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Random } from '../random.ts';
 import { EDGES, type World } from '../world.ts';
-import type { Excuses, Fault, Target } from './fault.ts';
+import { type Excuses, type Fault, strikeAlone, type Target } from './fault.ts';
 
 interface OneProcess extends Target {
   readonly what: string;
@@ -26,16 +26,12 @@ export const kill: Fault<OneProcess> = {
   lastsMs: [200, 8_000],
   aim: aimAtAny,
   excuses: ({ what }) => excusesOf(what),
-  async strike(world, { what }) {
-    const release = world.claim([what]);
-    if (release === undefined) return undefined;
-    const member = world.member(what);
-    await member.kill();
-    return async () => {
-      await member.start({ ready: false });
-      release();
-    };
-  },
+  strike: (world, { what }) =>
+    strikeAlone(world, [what], async () => {
+      const member = world.member(what);
+      await member.kill();
+      return () => member.start({ ready: false });
+    }),
 };
 
 /** Alive, connected, and silent: SIGSTOP. */
@@ -45,16 +41,12 @@ export const hang: Fault<OneProcess> = {
   lastsMs: [500, 12_000],
   aim: aimAtAny,
   excuses: ({ what }) => excusesOf(what),
-  async strike(world, { what }) {
-    const release = world.claim([what]);
-    if (release === undefined) return undefined;
-    const { process: child } = world.member(what);
-    child.signal('SIGSTOP');
-    return async () => {
-      child.signal('SIGCONT');
-      release();
-    };
-  },
+  strike: (world, { what }) =>
+    strikeAlone(world, [what], async () => {
+      const { process: child } = world.member(what);
+      child.signal('SIGSTOP');
+      return () => child.signal('SIGCONT');
+    }),
 };
 
 /** A lost disk: the edge is killed and starts with nothing. */
@@ -63,17 +55,13 @@ export const edgeWiped: Fault<OneProcess> = {
   lastsMs: [200, 4_000],
   aim: aimAtEdge,
   excuses: ({ what }) => ({ unavailable: [what], forgotten: [what] }),
-  async strike(world, { what }) {
-    const release = world.claim([what]);
-    if (release === undefined) return undefined;
-    const member = world.member(what);
-    await member.kill();
-    await member.wipe();
-    return async () => {
-      await member.start({ ready: false });
-      release();
-    };
-  },
+  strike: (world, { what }) =>
+    strikeAlone(world, [what], async () => {
+      const member = world.member(what);
+      await member.kill();
+      await member.wipe();
+      return () => member.start({ ready: false });
+    }),
 };
 
 const theBroker = (): Target => ({ what: 'broker' });
@@ -85,16 +73,12 @@ function brokerFault(name: string, excuses: Excuses, change: (world: World) => P
     lastsMs: [200, 6_000],
     aim: theBroker,
     excuses: () => excuses,
-    async strike(world) {
-      const release = world.claim(['broker']);
-      if (release === undefined) return undefined;
-      await world.broker[end]();
-      await change(world);
-      return async () => {
-        await world.broker.start();
-        release();
-      };
-    },
+    strike: (world) =>
+      strikeAlone(world, ['broker'], async () => {
+        await world.broker[end]();
+        await change(world);
+        return () => world.broker.start();
+      }),
   };
 }
 
@@ -122,16 +106,12 @@ export const brokerHung: Fault = {
   lastsMs: [500, 8_000],
   aim: theBroker,
   excuses: () => ({ delivery: true }),
-  async strike(world) {
-    const release = world.claim(['broker']);
-    if (release === undefined) return undefined;
-    const { pid } = world.broker;
-    process.kill(pid, 'SIGSTOP');
-    return async () => {
-      process.kill(pid, 'SIGCONT');
-      release();
-    };
-  },
+  strike: (world) =>
+    strikeAlone(world, ['broker'], async () => {
+      const { pid } = world.broker;
+      process.kill(pid, 'SIGSTOP');
+      return () => void process.kill(pid, 'SIGCONT');
+    }),
 };
 
 /** Origin, controllers and broker at once: edges are alone, and serve what they hold. */
@@ -142,14 +122,13 @@ export const edgesAlone: Fault = {
   excuses: () => ({ uploads: true, delivery: true, events: true }),
   async strike(world) {
     const members = [world.origin, ...world.controllers];
-    const release = world.claim(['broker', ...members.map(({ name }) => name)]);
-    if (release === undefined) return undefined;
-    await Promise.all([...members.map((member) => member.kill()), world.broker.kill()]);
-    return async () => {
-      await world.broker.start();
-      await Promise.all(members.map((member) => member.start({ ready: false })));
-      release();
-    };
+    return strikeAlone(world, ['broker', ...members.map(({ name }) => name)], async () => {
+      await Promise.all([...members.map((member) => member.kill()), world.broker.kill()]);
+      return async () => {
+        await world.broker.start();
+        await Promise.all(members.map((member) => member.start({ ready: false })));
+      };
+    });
   },
 };
 
