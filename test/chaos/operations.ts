@@ -1,15 +1,17 @@
 /** Carries out what a plan says, as clients of the origin and of the broker do it, and notes what each key was and when. */
-import { once } from 'node:events';
-import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Bus } from '@sluice/bus';
 import { sha256Of, silentLog } from '@sluice/testkit';
 import type { KeyHistory } from './checker/key-history.ts';
 import { bytesOf, contentTypeOf } from './contents.ts';
+import { type Answer, exchange } from './exchange.ts';
 import type { Operation } from './plan.ts';
 
 /** Between two attempts of a request that was not accepted. */
 const RETRY_PAUSE_MS = 100;
+/** Characters of an answer that are kept. */
+const TEXT_MAX = 500;
 /** Events that may come again. */
 const REPLAYED_MAX = 200;
 
@@ -32,9 +34,6 @@ export interface OperationsOptions {
   /** Milliseconds since the run began. */
   readonly now: () => number;
 }
-
-/** Answers of the origin; undefined: the connection ended without one. */
-type Answer = { readonly status: number; readonly version: number | undefined; readonly text: string } | undefined;
 
 export class Operations implements AsyncDisposable {
   readonly #options: OperationsOptions;
@@ -121,37 +120,20 @@ export class Operations implements AsyncDisposable {
   ): Promise<Accepted> {
     for (let attempts = 1; ; attempts += 1) {
       const answer = await this.#ask(method, path, body, headers);
-      if (answer !== undefined && accepted.includes(answer.status))
-        return { attempts, outcome: 'done', version: answer.version, text: answer.text };
+      const text = answer?.body.toString().slice(0, TEXT_MAX) ?? '';
+      if (answer !== undefined && accepted.includes(answer.status)) return { attempts, outcome: 'done', version: answer.version, text };
       // What the origin calls a mistake of the client's is a mistake of this suite.
       if (answer !== undefined && answer.status < 500 && answer.status !== 429)
-        throw new Error(`${method} ${path} was answered ${answer.status}: ${answer.text}`);
+        throw new Error(`${method} ${path} was answered ${answer.status}: ${text}`);
       if (this.#closed) return { attempts, outcome: 'given up at the end', version: undefined, text: '{}' };
       await pause(RETRY_PAUSE_MS);
     }
   }
 
-  async #ask(method: string, path: string, body: Buffer | undefined, headers: Record<string, string>): Promise<Answer> {
-    const sent = request(`${this.#options.originUrl}${path}`, {
-      method,
-      agent: this.#agent,
-      headers: { ...headers, ...(body === undefined ? {} : { 'content-length': String(body.length) }) },
-    });
-    try {
-      const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
-      sent.end(body);
-      const [response] = await answered;
-      const pieces: Buffer[] = [];
-      for await (const piece of response) pieces.push(piece as Buffer);
-      const version = Number(response.headers['x-sluice-version']);
-      return {
-        status: response.statusCode as number,
-        version: Number.isSafeInteger(version) && version > 0 ? version : undefined,
-        text: Buffer.concat(pieces).toString().slice(0, 500),
-      };
-    } catch {
-      return undefined;
-    }
+  async #ask(method: string, path: string, body: Buffer | undefined, headers: Record<string, string>): Promise<Answer | undefined> {
+    const framing: Record<string, string> = body === undefined ? {} : { 'content-length': String(body.length) };
+    const asking = { agent: this.#agent, method, headers: { ...headers, ...framing }, body };
+    return exchange(`${this.#options.originUrl}${path}`, asking).catch(() => undefined);
   }
 
   async #publish(subject: string, payload: string): Promise<Performed> {

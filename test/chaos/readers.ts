@@ -1,10 +1,11 @@
 /** Visitors of one edge who never stop asking: for whole bodies, ranges, codings, and whether what they have is still right. */
-import { once } from 'node:events';
-import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib';
+import type { Floor } from './checker/answer-judge.ts';
 import type { Observation } from './checker/observation.ts';
+import { exchange } from './exchange.ts';
 import type { Random } from './random.ts';
 
 /** Longer than any answer takes that comes at all: an edge gives up asking before. */
@@ -44,8 +45,8 @@ export interface ReadersOptions {
   readonly random: Random;
   readonly now: () => number;
   /** Takes what is known when a request is sent; what it returns is given back with the answer. */
-  readonly begin: (key: string) => unknown;
-  readonly answered: (seen: Observation, begun: unknown, latencyMs: number) => void;
+  readonly begin: (key: string) => Floor;
+  readonly answered: (seen: Observation, begun: Floor, latencyMs: number) => void;
   readonly failed: (failure: Failure) => void;
   /** Between two requests of one reader. */
   readonly pauseMs: number;
@@ -68,15 +69,15 @@ export class Readers {
     const { keys, pauseMs, present } = this.#options;
     while (!this.#stopped) {
       if (!present()) await pause(AFTER_FAILURE_MS);
-      else if (!(await this.read(random.pick(keys), random))) await pause(AFTER_FAILURE_MS);
+      else if (!(await this.#read(random.pick(keys), random))) await pause(AFTER_FAILURE_MS);
       else if (pauseMs > 0) await pause(pauseMs);
     }
   }
 
   /** Asks once. @returns whether there was an answer to judge */
-  async read(key: string, random: Random, whole = false): Promise<boolean> {
+  async #read(key: string, random: Random): Promise<boolean> {
     const { name, url, now, begin, sizeOf, answered, failed } = this.#options;
-    const headers = whole ? {} : this.#fieldsFor(key, random, sizeOf(key));
+    const headers = this.#fieldsFor(key, random, sizeOf(key));
     const begun = begin(key);
     const startedAtMs = now();
     const fail = (what: string, status?: number): false => {
@@ -84,14 +85,17 @@ export class Readers {
       return false;
     };
     try {
-      const { status, fields, body } = await this.#ask(`${url()}/${key}`, headers);
+      const { status, fields, version, body } = await exchange(`${url()}/${key}`, {
+        agent: this.#agent,
+        headers,
+        timeoutMs: GIVEN_UP_AFTER_MS,
+      });
       const endedAtMs = now();
       if (![200, 206, 304, 404, 416].includes(status)) return fail(`answered ${status}: ${body.toString().slice(0, 200)}`, status);
       const coding = fields['content-encoding'];
       const etag = fields.etag ?? '';
       if (status === 200) this.#etags.set(key, etag);
       const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(fields['content-range'] ?? '');
-      const version = Number(fields['x-sluice-version']);
       const seen: Observation = {
         ...{ edge: name, key, startedAtMs, endedAtMs, status },
         body:
@@ -99,7 +103,7 @@ export class Readers {
             ? body
             : await ((DECODERS[coding] as (typeof DECODERS)[string] | undefined) ?? unknownCoding)(body),
         ...(range !== null && { range: { first: Number(range[1]), last: Number(range[2]), size: Number(range[3]) } }),
-        version: Number.isSafeInteger(version) && version > 0 ? version : undefined,
+        version,
         cacheStatus: String(fields['cache-status'] ?? ''),
         etag: checksumIn(etag),
         ...(headers.range !== undefined && { askedFirst: Number(/\d+/.exec(headers.range)?.[0]) }),
@@ -131,16 +135,6 @@ export class Readers {
       default:
         return {};
     }
-  }
-
-  async #ask(url: string, headers: Record<string, string>): Promise<{ status: number; fields: IncomingMessage['headers']; body: Buffer }> {
-    const sent = request(url, { agent: this.#agent, headers, signal: AbortSignal.timeout(GIVEN_UP_AFTER_MS) });
-    const responded = once(sent, 'response') as Promise<[IncomingMessage]>;
-    sent.end();
-    const [response] = await responded;
-    const pieces: Buffer[] = [];
-    for await (const piece of response) pieces.push(piece as Buffer);
-    return { status: response.statusCode as number, fields: response.headers, body: Buffer.concat(pieces) };
   }
 
   async stop(): Promise<void> {

@@ -2,10 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Bus } from '@sluice/bus';
-import { silentLog } from '@sluice/testkit';
-import type { Floor } from './checker/answer-judge.ts';
 import { Checker } from './checker/checker.ts';
+import { isHit } from './checker/observation.ts';
 import type { Fault } from './faults/fault.ts';
 import { FAULTS } from './faults/index.ts';
 import { Observer } from './observer.ts';
@@ -48,8 +46,6 @@ export interface RunOptions {
   readonly minutes: number;
   /** Empty; has the stack's data and logs afterwards. */
   readonly dir: string;
-  /** Default: all that this machine can have. */
-  readonly faults?: readonly Fault[];
   readonly tell?: (progress: Progress) => void;
 }
 
@@ -70,7 +66,7 @@ export async function runChaos(options: RunOptions): Promise<LogEntry[]> {
   const world = cleanup.use(await openWorld({ dataDir: dir, surroundings }));
   const available: Fault[] = [];
   const missing: Record<string, string> = {};
-  for (const fault of options.faults ?? FAULTS) {
+  for (const fault of FAULTS) {
     const why = await fault.unavailable?.(world);
     if (why === undefined) available.push(fault);
     else missing[fault.name] = why;
@@ -88,7 +84,7 @@ export async function runChaos(options: RunOptions): Promise<LogEntry[]> {
       onInvalidation: (id, atMs) => checker.invalidations.askedFor(id, atMs),
     }),
   );
-  cleanup.use(await Observer.open(world.stack.natsUrl, checker.invalidations, now));
+  const observer = cleanup.use(await Observer.open(world.stack.natsUrl, checker.invalidations, now));
   world.stack.onUnexpectedEnd((name, how) => {
     if (!checker.mayEnd(name, now()))
       checker.accuse({ invariant: 'availability', atMs: now(), edge: name, what: `ended by itself: ${how}` });
@@ -108,7 +104,7 @@ export async function runChaos(options: RunOptions): Promise<LogEntry[]> {
         begin: (key) => checker.begin(name, key),
         answered: (seen, begun, latencyMs) => {
           gauge.latenciesMs.push(latencyMs);
-          checker.answered(seen, begun as Floor);
+          checker.answered(seen, begun);
         },
         failed: (failure) => checker.failed(failure),
       },
@@ -167,7 +163,7 @@ export async function runChaos(options: RunOptions): Promise<LogEntry[]> {
   );
   await expectKept(world, checker, now);
   state.doing = 'waiting until nothing waits';
-  await quiet(world, checker, now);
+  await quiet(world, observer, checker, now);
   state.doing = 'edges alone';
   await Promise.all(readers.map((each) => each.stop()));
   await expectServedAlone(world, checker, now);
@@ -318,18 +314,9 @@ async function expectKept(world: World, checker: Checker, now: () => number): Pr
 }
 
 /** With nothing to do, nothing waits: no event for origin or controllers, no command for an edge. */
-async function quiet(world: World, checker: Checker, now: () => number): Promise<void> {
-  await using bus = await Bus.connect({ servers: [world.stack.natsUrl], name: 'chaos', log: silentLog }).then((connected) => ({
-    connected,
-    [Symbol.asyncDispose]: () => connected.close(),
-  }));
+async function quiet(world: World, observer: Observer, checker: Checker, now: () => number): Promise<void> {
   const waiting = async (): Promise<string[]> => {
-    const { consumers } = (await bus.connected.connection.request('$JS.API.CONSUMER.LIST.CONTENT', '', { timeout: 5_000 })).json<{
-      consumers?: { name: string; num_pending: number; num_ack_pending: number }[];
-    }>();
-    const events = (consumers ?? []).map(
-      ({ name, num_pending, num_ack_pending }) => [num_pending + num_ack_pending, `events for ${name}`] as const,
-    );
+    const events = [...(await observer.unacknowledged())].map(([name, count]) => [count, `events for ${name}`] as const);
     const commands = await Promise.all(
       world.controllers.map(async ({ name, url }) => {
         const metrics = await (await fetch(`${url}/metrics`)).text();
@@ -361,7 +348,7 @@ async function expectServedAlone(world: World, checker: Checker, now: () => numb
     let other = '';
     for (const key of existing) {
       const status = await cacheStatusOf(url, key);
-      if (/;\s*hit/.test(status)) kept.push(key);
+      if (isHit({ cacheStatus: status })) kept.push(key);
       else other = `${key}: "${status}"`;
     }
     held.set(name, kept);
@@ -392,7 +379,7 @@ async function expectServedAlone(world: World, checker: Checker, now: () => numb
 /** How an edge answers when it is asked for the second time, if not by itself before. */
 async function cacheStatusOf(url: string, key: string): Promise<string> {
   let status = '';
-  for (let attempt = 0; attempt < 2 && !/;\s*hit/.test(status); attempt += 1) {
+  for (let attempt = 0; attempt < 2 && !isHit({ cacheStatus: status }); attempt += 1) {
     const response = await fetch(`${url}/${key}`, { signal: AbortSignal.timeout(20_000) });
     await response.arrayBuffer();
     status = response.headers.get('cache-status') ?? '';

@@ -1,7 +1,7 @@
 /** The stack that is struck: broker, origin, two controllers and edges in three regions as processes, each behind links that can be cut. */
 import { join } from 'node:path';
 import { type Broker, freePort, type Member, Stack } from '@sluice/stack';
-import type { Link, Wiring } from './links/link.ts';
+import type { Link } from './links/link.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export interface WorldEdge {
@@ -25,13 +25,8 @@ const FEED_MAX_ROWS = 60;
 
 export interface WorldOptions {
   readonly dataDir: string;
-  /** Absent: everybody connects straight, and no link can be struck. Default: that of the surroundings. */
-  readonly wiring?: Wiring;
-  /** Absent: only processes can be struck. They outlive the world. */
-  readonly surroundings?: Surroundings;
-  /** Variables of one member by its name, over all others: for faults that come through the environment. */
-  readonly envOf?: (name: string) => Readonly<Record<string, string>>;
-  readonly say?: (message: string) => void;
+  /** They outlive the world. */
+  readonly surroundings: Surroundings;
 }
 
 /** What faults, operations and the checker get to see. */
@@ -54,16 +49,16 @@ export interface World extends AsyncDisposable {
   readonly taken: ReadonlySet<string>;
   /** Where a fault may keep what it needs, beside the stack's data. */
   readonly scratchDir: string;
-  /** Disks, clocks, hosts and the proxy before the broker, where there are any. */
-  readonly surroundings: Surroundings | undefined;
+  /** Disks, clocks, hosts and the proxy before the broker, as far as this machine has them. */
+  readonly surroundings: Surroundings;
 }
 
-export async function openWorld({ dataDir, surroundings, wiring = surroundings?.wiring, envOf, say }: WorldOptions): Promise<World> {
+export async function openWorld({ dataDir, surroundings }: WorldOptions): Promise<World> {
   const links = new Map<string, Link>();
   const [brokerPort, originPort] = [await freePort(), await freePort()];
-  const link = async (client: string, service: 'broker' | 'origin', port: number): Promise<Link | undefined> => {
-    const made = await wiring?.link(client, service, { host: '127.0.0.1', port });
-    if (made !== undefined) links.set(`${client} → ${service}`, made);
+  const link = async (client: string, service: 'broker' | 'origin', port: number): Promise<Link> => {
+    const made = await surroundings.wiring.link(client, service, { host: '127.0.0.1', port });
+    links.set(`${client} → ${service}`, made);
     return made;
   };
   const toOrigin = await link('edges', 'origin', originPort);
@@ -73,23 +68,18 @@ export async function openWorld({ dataDir, surroundings, wiring = surroundings?.
     controllers: 2,
     ports: { broker: brokerPort, origin: originPort },
     readyTimeoutMs: 120_000,
-    ...(say === undefined ? {} : { say }),
     env: {
       origin: {
         ORIGIN_FEED_MAX_ROWS: String(FEED_MAX_ROWS),
-        ...(toOrigin === undefined ? {} : { ORIGIN_URL: `http://${toOrigin.host}:${toOrigin.port}` }),
+        ORIGIN_URL: `http://${toOrigin.host}:${toOrigin.port}`,
       },
       controller: { CONTROLLER_ACK_WAIT_MS: '5000' },
       edge: { EDGE_CATCH_UP_INTERVAL_MS: String(CATCH_UP_MS) },
     },
-    ...(surroundings === undefined ? {} : { placeOf: surroundings.placeOf }),
+    placeOf: surroundings.placeOf,
     envOf: async (name) => {
       const toBroker = await link(name, 'broker', brokerPort);
-      return {
-        ...(toBroker === undefined ? {} : { NATS_URL: `nats://${toBroker.host}:${toBroker.port}` }),
-        ...surroundings?.envOf(name),
-        ...envOf?.(name),
-      };
+      return { NATS_URL: `nats://${toBroker.host}:${toBroker.port}`, ...surroundings.envOf(name) };
     },
   });
   const taken = new Set<string>();

@@ -48,13 +48,17 @@ export class Checker {
   struck(excuses: Excuses, atMs: number): (healedAtMs: number) => void {
     const window: Window = { fromMs: atMs, healedAtMs: undefined, excuses };
     this.#windows.push(window);
-    for (const edge of excuses.forgotten ?? []) this.invalidations.forget(edge);
-    if (excuses.events) this.invalidations.forgetAll();
+    this.#forget(excuses);
     return (healedAtMs) => {
       window.healedAtMs = healedAtMs;
-      for (const edge of excuses.forgotten ?? []) this.invalidations.forget(edge);
-      if (excuses.events) this.invalidations.forgetAll();
+      this.#forget(excuses);
     };
+  }
+
+  /** What was confirmed before counts no longer. */
+  #forget({ forgotten = [], events }: Excuses): void {
+    for (const edge of forgotten) this.invalidations.forget(edge);
+    if (events) this.invalidations.forgetAll();
   }
 
   /** A request is sent: what is known of this edge and key then. Each has to end with {@link answered} or {@link failed}. */

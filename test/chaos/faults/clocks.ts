@@ -12,7 +12,7 @@ interface ClockTarget extends Target {
 }
 
 function ownersOf(world: World): string[] {
-  const others = ['origin', 'controller', 'controller-2'].filter((name) => world.surroundings?.clock(name) !== undefined);
+  const others = ['origin', 'controller', 'controller-2'].filter((name) => world.surroundings.clock(name) !== undefined);
   return [...others, ...edgesWith(world, 'clock')];
 }
 
@@ -25,14 +25,14 @@ export const clockJumps: Fault<ClockTarget> = {
   weight: 2,
   lastsMs: [2_000, 15_000],
   unavailable: async (world) =>
-    ownersOf(world).length > 0 ? undefined : (world.surroundings?.missing.clocks ?? 'no process of this world has a clock of its own'),
+    ownersOf(world).length > 0 ? undefined : (world.surroundings.missing.clocks ?? 'no process of this world has a clock of its own'),
   aim(world, random) {
     const [name, ms] = [random.pick(ownersOf(world)), random.pick(JUMPS_MS)];
     return { what: `clock of ${name}, ${ms > 0 ? '+' : ''}${Math.round(ms / 60_000)} min`, name, ms };
   },
   excuses: () => ({}),
   async strike(world, { name, ms }) {
-    const clock = world.surroundings?.clock(name);
+    const clock = world.surroundings.clock(name);
     if (clock === undefined) return undefined;
     return strikeAlone(world, [`clock of ${name}`], async () => {
       await clock.shift(ms);

@@ -14,12 +14,12 @@ interface DiskTarget extends Target {
 
 function ownersOf({ surroundings, edges }: World): string[] {
   const names = [ORIGIN, ...edges.map(({ member }) => member.name)];
-  return names.filter((name) => surroundings?.disk(name) !== undefined);
+  return names.filter((name) => surroundings.disk(name) !== undefined);
 }
 
 async function noDisks(world: World): Promise<string | undefined> {
   if (ownersOf(world).length > 0) return undefined;
-  return world.surroundings?.missing.disks ?? 'no process of this world has a disk of its own';
+  return world.surroundings.missing.disks ?? 'no process of this world has a disk of its own';
 }
 
 function aimAtDisk(world: World, random: Random): DiskTarget {
@@ -33,7 +33,7 @@ function excusesOfDisk({ name }: DiskTarget): Excuses {
 }
 
 async function strikeDisk(world: World, { name }: DiskTarget, change: (disk: OwnDisk) => Promise<() => Promise<void>>) {
-  const disk = world.surroundings?.disk(name);
+  const disk = world.surroundings.disk(name);
   return disk && strikeAlone(world, [name], () => change(disk));
 }
 
@@ -85,7 +85,7 @@ interface SlowTarget extends DiskTarget {
 export const diskSlow: Fault<SlowTarget> = {
   name: 'disk-slow',
   lastsMs: [1_000, 10_000],
-  unavailable: async (world) => (await noDisks(world)) ?? world.surroundings?.missing['slow-disks'],
+  unavailable: async (world) => (await noDisks(world)) ?? world.surroundings.missing['slow-disks'],
   aim(world, random) {
     const { name } = aimAtDisk(world, random);
     const operationsPerSecond = random.pick([5, 20, 100]);

@@ -33,7 +33,6 @@ function linkFault({ name, weight = 1, amount = () => 0, unit, change }: LinkFau
     name,
     weight,
     lastsMs: [300, 12_000],
-    unavailable: async (world) => (world.link('origin', 'broker') === undefined ? 'the links of this world cannot be struck' : undefined),
     aim(_, random) {
       const { client, service } = random.pick(LINKS);
       const bad = amount(random);
@@ -93,9 +92,9 @@ export const lineNarrow: Fault<LineTarget> = {
   name: 'line-narrow',
   lastsMs: [500, 8_000],
   unavailable: async ({ surroundings, edges }) =>
-    edges.some(({ member }) => surroundings?.host(member.name) !== undefined)
+    edges.some(({ member }) => surroundings.host(member.name) !== undefined)
       ? undefined
-      : (surroundings?.missing.network ?? 'no edge of this world has a host of its own'),
+      : (surroundings.missing.network ?? 'no edge of this world has a host of its own'),
   aim(world, random) {
     const edge = random.pick(edgesWith(world, 'host'));
     const bytesPerSecond = random.pick([100_000, 500_000, 2_000_000]);
@@ -103,14 +102,14 @@ export const lineNarrow: Fault<LineTarget> = {
   },
   excuses: ({ edge }) => ({ delivery: true, unavailable: [edge] }),
   async strike(world, { edge, bytesPerSecond }) {
-    const host = world.surroundings?.host(edge);
+    const host = world.surroundings.host(edge);
     return host && strikeAlone(world, [`line of ${edge}`], () => host.limit(bytesPerSecond));
   },
 };
 
 /** Names of the edges that have a host, disk or clock of their own. Never empty where the fault is available. */
 export function edgesWith({ surroundings, edges }: World, part: 'host' | 'disk' | 'clock'): string[] {
-  return edges.map(({ member }) => member.name).filter((name) => surroundings?.[part](name) !== undefined);
+  return edges.map(({ member }) => member.name).filter((name) => surroundings[part](name) !== undefined);
 }
 
 interface EventsTarget extends Target {
@@ -125,14 +124,14 @@ export const eventsDisturbed: Fault<EventsTarget> = {
   name: 'events-disturbed',
   weight: 2,
   lastsMs: [2_000, 20_000],
-  unavailable: async ({ surroundings }) => (surroundings?.events === undefined ? 'nothing stands in front of the broker' : undefined),
+  unavailable: async ({ surroundings }) => (surroundings.events === undefined ? 'nothing stands in front of the broker' : undefined),
   aim(_, random) {
     const [duplicate, reorder] = [random.integer(0, 5) / 10, random.integer(1, 8) / 10];
     return { what: `events and pushes, ${duplicate * 100} % twice and ${reorder * 100} % late`, duplicate, reorder };
   },
   excuses: () => ({ delivery: true }),
   async strike(world, { duplicate, reorder }) {
-    const events = world.surroundings?.events;
+    const events = world.surroundings.events;
     if (events === undefined) return undefined;
     return strikeAlone(world, ['events'], async () => {
       events.disturb({ duplicate, reorder });

@@ -1,12 +1,9 @@
 /** A run as a page that needs nothing else: a plot of what broke, what was done and what was read, and below it everything in words. Pure. */
 import { html, Markup, NOTHING, table, type Value } from './html.ts';
-import { colourOf, kindsOf, largestOf, partOf, plotOf, processesOf, secondsOf } from './plot.ts';
+import { COLOURS, colourOf, kindsOf, largestOf, partOf, plotOf, processesOf, secondsOf } from './plot.ts';
 import type { LogEntry, Summary } from './run-log.ts';
 import { STYLE } from './style.ts';
 import { countOf, type EntryOf, entriesOf, overlapsAny, problemsOf, summarize, sumOf } from './summary.ts';
-
-/** Colours before they begin again. */
-const COLOURS = 8;
 
 const count = (number: number): string => number.toLocaleString('en-GB');
 

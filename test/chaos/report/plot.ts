@@ -14,7 +14,8 @@ const GAP = 18;
 const LETTER = 6.2;
 /** An operation that takes longer has a length that can be seen. */
 const LONG_MS = 1_000;
-const COLOURS = 8;
+/** Before they begin again. */
+export const COLOURS = 8;
 const AXIS_STEPS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600];
 const AXIS_LABELS_MAX = 12;
 
